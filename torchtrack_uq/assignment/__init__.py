@@ -1,0 +1,1 @@
+"""CPU assignment solvers on numpy and numba; imports no torch."""

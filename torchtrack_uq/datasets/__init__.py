@@ -1,0 +1,1 @@
+"""torchtrack_uq.datasets."""
