@@ -2,6 +2,7 @@
 
 import os
 import re
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,9 @@ class StackFrames(FrameSource):
         if len(shape) not in (3, 4):
             raise InputError(f"{file} has shape {shape}; expected a stack of shape (T, Y, X) or (T, Z, Y, X)")
         self.n_frames, self.frame_shape = shape[0], shape[1:]
-        self._zarr = zarr.open(tifffile.imread(file, aszarr=True), mode="r")
+        tif = tifffile.TiffFile(file)
+        weakref.finalize(self, tif.close)  # parsed once, read page by page, closed with this object
+        self._zarr: Any = zarr.open(tif.series[0].aszarr(), mode="r")
         if isinstance(self._zarr, zarr.Group):  # a pyramid: full resolution is the first level
             self._zarr = self._zarr["0"]
 
