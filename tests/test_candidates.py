@@ -9,7 +9,10 @@ from torchtrack_uq import CandidateGraph, Detections, InputError
 from torchtrack_uq.assignment import AssignmentProblem
 
 CELLS = Detections.from_points(
-    np.array([0, 0, 1, 1, 1, 3]), np.arange(12.0).reshape(6, 2), label=np.array([5, 8, 1, 2, 70_000, 4]), n_frames=4
+    np.array([0, 0, 1, 1, 1, 3]),
+    np.arange(12.0).reshape(6, 2),
+    label=np.array([5, 8, 1, 2, 70_000, 4]),
+    n_frames=4,
 )
 MOTHER, DAUGHTER, SCORE = [1, 0, 0, 1], [3, 2, 3, 4], [1.0, 2.0, 3.0, -np.inf]
 
@@ -101,7 +104,9 @@ def test_is_frozen(graph: CandidateGraph) -> None:
 
 
 def test_movies_without_any_link_or_cell_are_graphs_too() -> None:
-    empty = CandidateGraph.from_links(Detections.from_points(np.zeros(0), np.zeros((0, 2)), n_frames=3), [], [], [])
+    empty = CandidateGraph.from_links(
+        Detections.from_points(np.zeros(0), np.zeros((0, 2)), n_frames=3), [], [], []
+    )
     assert [p.n_links for p in empty.problems()] == [0, 0]
 
 

@@ -15,7 +15,9 @@ def test_real_features_are_those_of_trackastra(hela: Movie, hela_cells: Detectio
     from trackastra.utils import normalize
 
     images, masks = np.stack(list(hela.images)), np.stack(list(hela.masks))
-    expected = WRFeatures.concat(get_features(masks, normalize(images), "wrfeat", progbar_class=lambda x, **_: x))
+    expected = WRFeatures.concat(
+        get_features(masks, normalize(images), "wrfeat", progbar_class=lambda x, **_: x)
+    )
     np.testing.assert_array_equal(hela_cells.frame, expected.timepoints)
     np.testing.assert_array_equal(hela_cells.label, expected.labels)
     np.testing.assert_allclose(hela_cells.coords, expected.coords, rtol=1e-6)
@@ -30,7 +32,9 @@ def test_measurements_are_those_of_skimage(shape: tuple[int, ...], largest_label
     rng = np.random.default_rng(1)
     coarse = rng.integers(0, 6, [size // 5 + 1 for size in shape])
     labels = np.array([0, 1, 2, 5, 8, largest_label])
-    mask = labels[np.kron(coarse, np.ones([5] * len(shape), int))[tuple(slice(0, n) for n in shape)]].astype(np.int64)
+    mask = labels[np.kron(coarse, np.ones([5] * len(shape), int))[tuple(slice(0, n) for n in shape)]].astype(
+        np.int64
+    )
     image = rng.normal(size=shape)
     cells = measure_frame(mask, image)
     # skimage makes a slot for every label up to the largest, so it gets consecutive ones
@@ -60,7 +64,10 @@ def test_intensity_limits_are_the_percentiles_of_the_whole_movie(dtype: type, si
         scale.add(image)
     step = 4 if size > 256 else 1
     np.testing.assert_allclose(
-        scale.limits(), np.percentile(movie[:, ::step, ::step].astype(np.float32), (1, 99.8)), rtol=1e-5, atol=1e-4
+        scale.limits(),
+        np.percentile(movie[:, ::step, ::step].astype(np.float32), (1, 99.8)),
+        rtol=1e-5,
+        atol=1e-4,
     )
 
 

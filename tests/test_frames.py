@@ -81,7 +81,7 @@ class TestRefuses:
             open_frames(tmp_path / "nowhere")
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="holds no .tif"):
+        with pytest.raises(InputError, match=r"holds no \.tif"):
             open_frames(tmp_path)
 
     def test_another_file_type(self, tmp_path: Path) -> None:

@@ -24,7 +24,11 @@ def ragged(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     score = draw(st.lists(SCORES, min_size=len(daughter), max_size=len(daughter)))
     null = draw(st.lists(SCORES, min_size=n_daughters, max_size=n_daughters))
     dtype = draw(st.sampled_from([torch.float32, torch.float64]))
-    return torch.tensor(score, dtype=dtype), torch.tensor(daughter, dtype=torch.int64), torch.tensor(null, dtype=dtype)
+    return (
+        torch.tensor(score, dtype=dtype),
+        torch.tensor(daughter, dtype=torch.int64),
+        torch.tensor(null, dtype=dtype),
+    )
 
 
 @given(ragged())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torchtrack_uq.movie import Movie
     from torchtrack_uq.probabilities import LinkProbabilities
     from torchtrack_uq.result import TrackingResult
-    from torchtrack_uq.trackers import DistanceTracker, OverlapTracker, Tracker, TrackastraTracker
+    from torchtrack_uq.trackers import DistanceTracker, OverlapTracker, TrackastraTracker, Tracker
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
 __version__ = "0.1.0"
@@ -26,8 +26,8 @@ __all__ = [
     "OverlapTracker",
     "ParentalSoftmax",
     "TemperatureScaler",
-    "Tracker",
     "TrackastraTracker",
+    "Tracker",
     "TrackingResult",
     "UncertainTracker",
 ]

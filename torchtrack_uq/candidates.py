@@ -15,6 +15,8 @@ from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 
+_TENSORS = ("mother", "daughter", "score", "appear", "disappear", "divide", "frame", "label", "coords")
+
 
 @dataclass(frozen=True, eq=False)
 class CandidateGraph:
@@ -85,18 +87,18 @@ class CandidateGraph:
         >>> CandidateGraph.from_links(cells, [0], [1], [-0.5], appear=-3.0)
         CandidateGraph(2 cells, 1 links, 2 frames, torch.float32 on cpu)
         """
-        scores = torch.as_tensor(score)
+        scores = _as_tensor(score)
         if not scores.is_floating_point():
             scores = scores.to(torch.float32)
         device, n = scores.device, len(detections)
-        mothers = torch.as_tensor(mother, dtype=torch.int64, device=device)
-        daughters = torch.as_tensor(daughter, dtype=torch.int64, device=device)
+        mothers = _as_tensor(mother).to(device, torch.int64)
+        daughters = _as_tensor(daughter).to(device, torch.int64)
         if mothers.shape == daughters.shape == scores.shape and scores.ndim == 1:
             order = torch.argsort(daughters * n + mothers, stable=True)
             mothers, daughters, scores = mothers[order], daughters[order], scores[order]
 
         def event(value: Any) -> Tensor:
-            values = torch.as_tensor(value, dtype=scores.dtype, device=device)
+            values = _as_tensor(value).to(device, scores.dtype)
             return values.expand(n).contiguous() if values.ndim == 0 else values
 
         return cls(
@@ -106,9 +108,9 @@ class CandidateGraph:
             appear=event(appear),
             disappear=event(disappear),
             divide=event(divide),
-            frame=torch.as_tensor(detections.frame, device=device),
-            label=torch.as_tensor(detections.label, device=device),
-            coords=torch.as_tensor(detections.coords, device=device),
+            frame=_as_tensor(detections.frame).to(device),
+            label=_as_tensor(detections.label).to(device),
+            coords=_as_tensor(detections.coords).to(device),
             n_frames=detections.n_frames,
         )
 
@@ -163,9 +165,8 @@ class CandidateGraph:
             is_score = tensor.is_floating_point() and tensor.ndim == 1
             return tensor.to(device=target, dtype=dtype if is_score else None)
 
-        return replace(
-            self, **{name: move(value) for name, value in self._fields() if isinstance(value, Tensor)}
-        )
+        moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items() if name in _TENSORS}
+        return replace(self, **moved)
 
     def with_scores(
         self, score: Tensor, appear: Tensor, disappear: Tensor, divide: Tensor
@@ -225,12 +226,12 @@ class CandidateGraph:
         `score`. `from_networkx` reads it back.
         """
         cpu = self.to("cpu")
-        graph: "nx.DiGraph[int]" = nx.DiGraph(n_frames=self.n_frames)
+        graph: nx.DiGraph[int] = nx.DiGraph(n_frames=self.n_frames)
         names = ("frame", "label", "appear", "disappear", "divide")
         columns = [getattr(cpu, name).detach().tolist() for name in names]
         for i, (coords, *values) in enumerate(zip(cpu.coords.tolist(), *columns, strict=True)):
             graph.add_node(i, coords=tuple(coords), **dict(zip(names, values, strict=True)))
-        scores = cpu.score.detach().tolist()
+        scores: list[float] = cpu.score.detach().tolist()
         for i, j, score in zip(cpu.mother.tolist(), cpu.daughter.tolist(), scores, strict=True):
             graph.add_edge(i, j, score=score)
         return graph
@@ -266,13 +267,16 @@ class CandidateGraph:
             name: np.array([data.get(name, 0.0) for _, data in nodes])
             for name in ("appear", "disappear", "divide")
         }
+        links = [(index[i], index[j], data["score"]) for i, j, data in graph.edges(data=True)]
         return cls.from_links(
             cells,
-            [index[i] for i, _ in graph.edges],
-            [index[j] for _, j in graph.edges],
-            torch.tensor([score for _, _, score in graph.edges(data="score")], dtype=dtype),
+            [i for i, _, _ in links],
+            [j for _, j, _ in links],
+            torch.tensor([score for _, _, score in links], dtype=dtype),
             **events,
         )
 
-    def _fields(self) -> Iterator[tuple[str, Any]]:
-        return ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+
+def _as_tensor(values: Any) -> Tensor:
+    """A tensor as it is; anything else as a copy, since torch does not take read-only arrays."""
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))

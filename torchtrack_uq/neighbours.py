@@ -42,7 +42,9 @@ def neighbour_links(detections: Detections, radius: float, max_candidates: int |
             daughter, mother, distance = pairs["i"], pairs["j"], pairs["v"]
         else:
             k = min(max_candidates, mothers.stop - mothers.start)
-            near, which = tree.query(coords[daughters], k=np.arange(1, k + 1), distance_upper_bound=radius)
+            near, which = map(
+                np.asarray, tree.query(coords[daughters], k=np.arange(1, k + 1), distance_upper_bound=radius)
+            )
             daughter, column = np.nonzero(np.isfinite(near))
             mother, distance = which[daughter, column], near[daughter, column]
         found.append((mother + mothers.start, daughter + daughters.start, distance))
@@ -73,5 +75,7 @@ def typical_displacement(detections: Detections) -> float:
         if len(mothers) and len(daughters):
             nearest.append(cKDTree(mothers).query(daughters)[0])
     if not nearest:
-        raise InputError("no two consecutive frames hold cells, so no displacement can be estimated: give a scale")
+        raise InputError(
+            "no two consecutive frames hold cells, so no displacement can be estimated: give a scale"
+        )
     return max(float(np.median(np.concatenate(nearest)) / np.sqrt(chi2.median(detections.ndim))), 0.5)

@@ -131,8 +131,11 @@ class TrackingResult:
         Nodes are cell indices with the columns of `cells`; edges have `score`, `probability` and `entropy`
         (of the daughter's distribution over mothers).
         """
-        graph: "nx.DiGraph[int]" = nx.DiGraph()
-        graph.add_nodes_from(enumerate(self.cells.to_dict("records")))
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        cells = self.cells.to_dict("records")
+        graph.add_nodes_from(
+            (i, {str(name): value for name, value in cell.items()}) for i, cell in enumerate(cells)
+        )
         candidates, entropy = self.candidates, self.probabilities.entropy.numpy()
         columns = (candidates.mother, candidates.daughter, candidates.score, self.probabilities.link)
         for i, j, score, p in zip(*(column.numpy()[self.selected] for column in columns), strict=True):

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.checkpoints import load_model
@@ -124,6 +123,7 @@ def make_tracker(
     raise InputError(f"tracker {name!r} is unknown; expected one of {', '.join(TRACKERS)}")
 
 
-def _on_cpu(probabilities: LinkProbabilities) -> LinkProbabilities:
-    moved = {name: value.cpu() for name, value in vars(probabilities).items() if isinstance(value, Tensor)}
-    return replace(probabilities, graph=probabilities.graph.to("cpu"), **moved)
+def _on_cpu(p: LinkProbabilities) -> LinkProbabilities:
+    return LinkProbabilities(
+        p.graph.to("cpu"), p.log_link.cpu(), p.log_null.cpu(), p.disappear.cpu(), p.divide.cpu(), p.method
+    )

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.result import TrackingResult
 
-_DIRECTED = True
-
 
 def write_geff(result: TrackingResult, path: Path) -> None:
     """Write the chosen links with what is known about them.
@@ -46,7 +44,7 @@ def write_geff(result: TrackingResult, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*unit.*")  # a frame is no unit in geff's own list
         metadata = GeffMetadata(
-            directed=_DIRECTED,
+            directed=True,
             axes=axes,
             node_props_metadata={},
             edge_props_metadata={},
@@ -62,6 +60,6 @@ def write_geff(result: TrackingResult, path: Path) -> None:
         )
 
 
-def _column(values: NDArray[Any], dtype: type[np.generic] = np.float32) -> dict[str, NDArray[Any] | None]:
+def _column(values: NDArray[Any], dtype: type[np.generic] = np.float32) -> Any:
     unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), np.bool_)
     return {"values": values.astype(dtype), "missing": unknown if unknown.any() else None}

@@ -61,7 +61,7 @@ class TemperatureScaler(nn.Module):
 
     def extra_repr(self) -> str:
         """T and whether it was fitted, for `print(module)`."""
-        return f"temperature={float(self.temperature):.4g}, fitted={bool(self.fitted)}"
+        return f"temperature={float(self.temperature.detach()):.4g}, fitted={bool(self.fitted)}"
 
 
 def _log_of(temperature: float) -> float:

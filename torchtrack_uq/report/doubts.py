@@ -34,7 +34,15 @@ def draw_doubts(result: TrackingResult, file: Path) -> None:
     figure = Figure(figsize=(left + 7.2, 7.6), facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        2, 3, width_ratios=[left, 3.6, 3.6], left=0.01, right=0.99, bottom=0.09, top=0.93, wspace=0.03, hspace=0.16
+        2,
+        3,
+        width_ratios=[left, 3.6, 3.6],
+        left=0.01,
+        right=0.99,
+        bottom=0.09,
+        top=0.93,
+        wspace=0.03,
+        hspace=0.16,
     )
     worst = _spots(result)
     background = int(result.detections.frame[worst[0]]) if len(worst) else result.movie.n_frames - 1
@@ -47,7 +55,13 @@ def draw_doubts(result: TrackingResult, file: Path) -> None:
         else:
             axes.set_axis_off()
     bar = figure.colorbar(
-        _scalar_map(), ax=overview, orientation="horizontal", fraction=0.035, pad=0.015, aspect=40, extend="max"
+        _scalar_map(),
+        ax=overview,
+        orientation="horizontal",
+        fraction=0.035,
+        pad=0.015,
+        aspect=40,
+        extend="max",
     )
     bar.set_label("entropy of the link in nats: sure (0) to two equally likely answers (0.69)")
     figure.text(
@@ -91,7 +105,8 @@ def _draw_overview(axes: Axes, result: TrackingResult, frame: int, worst: NDArra
     axes.add_collection(LineCollection(list(segments[:, :, ::-1]), colors=colours, linewidths=1.6))
     orphans = np.flatnonzero((result.mother < 0) & (result.detections.frame > 0))
     axes.scatter(
-        *points[orphans].T[::-1],
+        points[orphans, 1],
+        points[orphans, 0],
         s=14,
         marker="s",
         facecolors="none",

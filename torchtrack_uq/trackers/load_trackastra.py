@@ -51,7 +51,9 @@ def load_folder(folder: Path) -> Any:
             raise InputError(f"{folder} holds no {name}; a Trackastra model folder holds {', '.join(_FILES)}")
     model = import_trackastra()
     try:
-        transformer = model.TrackingTransformer.from_folder(folder, map_location="cpu")
+        # Not TrackingTransformer.from_folder, which leaves its files open.
+        transformer = model.TrackingTransformer.create(yaml.safe_load((folder / "config.yaml").read_text()))
+        transformer.load_state_dict(_read_weights(folder / "model.pt"))
         train_args = yaml.safe_load((folder / "train_config.yaml").read_text())
         features = train_args["features"]
     except Exception as error:  # whatever a damaged pickle, YAML or configuration raises
@@ -64,6 +66,15 @@ def load_folder(folder: Path) -> Any:
         raise InputError(f"the model in {folder} holds NaN or infinite weights, the first in {bad[0]}")
     logging.getLogger(__name__).debug("loaded %s with features %s", folder, features)
     return model.Trackastra(transformer=transformer, train_args=train_args, device="cpu")
+
+
+def _read_weights(file: Path) -> dict[str, torch.Tensor]:
+    """Weights of a model, also from a Lightning checkpoint, in which they are called `model.*`."""
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    if "state_dict" in state:
+        prefix = "model."
+        state = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
+    return state
 
 
 def download_model(name: str, download_dir: Path | None = None) -> Path:

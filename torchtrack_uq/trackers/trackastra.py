@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,9 @@ class TrackastraTracker:
             raise InputError(
                 f"model is a {type(model).__name__}; expected a trackastra.model.Trackastra or TrackingTransformer"
             )
+        config = cast("dict[str, Any]", transformer.config)
         kind = getattr(model, "train_args", {}).get("features", "wrfeat")
-        if "pretrained_feat_dim" in transformer.config or str(kind).startswith("pretrained"):
+        if "pretrained_feat_dim" in config or str(kind).startswith("pretrained"):
             raise InputError(
                 "this model needs image embeddings (trackastra[etultra]), which are not supported; "
                 "use a model trained with features 'wrfeat', such as general_2d"
@@ -111,15 +112,20 @@ class TrackastraTracker:
         return cls(load_folder(Path(folder).expanduser()), device=choose_device(device), **options)
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The transformer's configuration, as in `config.yaml`."""
+        return cast("dict[str, Any]", self.transformer.config)
+
+    @property
     def causal_norm(self) -> str:
         """How the model normalises its logits."""
-        return str(self.transformer.config["causal_norm"])
+        return str(self.config["causal_norm"])
 
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
         """Score the links of a movie; pixels are not looked at again."""
-        config = self.transformer.config
+        config = self.config
         seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"])
         tokens = TokenTensors.from_detections(seen, config["feat_dim"] > 0, self.device)
         mothers, daughters, scores = [], [], []
