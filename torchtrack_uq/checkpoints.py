@@ -1,5 +1,6 @@
 """Where models are found: those that come with the package, folders, and published ones."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -29,6 +30,6 @@ def load_model(name: str, device: str | torch.device | None = None) -> Trackastr
     bundled = bundled_models()
     if name in bundled:
         return TrackastraTracker.from_folder(bundled[name], device=device)
-    if Path(name).expanduser().is_dir() or len(Path(name).parts) > 1:
+    if Path(name).expanduser().is_dir() or os.sep in name:
         return TrackastraTracker.from_folder(name, device=device)
     return TrackastraTracker.from_pretrained(name, device=device)

@@ -8,6 +8,8 @@ from scipy.stats import chi2
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 
+_QUANTILE = 0.9
+
 Links = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -57,16 +59,16 @@ def neighbour_links(detections: Detections, radius: float, max_candidates: int |
 def typical_displacement(detections: Detections) -> float:
     """Estimate how far cells move between frames, in pixels per axis, without linking them.
 
-    The distances from each cell to the nearest cell of the frame before have, for cells that move less than
-    they are apart, the median of a Rayleigh (2D) or Maxwell (3D) distribution: 1.177 or 1.538 standard
-    deviations per axis. For faster cells it saturates near half the distance between neighbours. At least
-    half a pixel, the precision of a centroid.
+    Where cells move less than they are apart, the distance from a cell to the nearest one of the frame before
+    is the length of its displacement, whose 90th percentile is 2.15 (2D) or 2.50 (3D) standard deviations per
+    axis for a normal distribution. That percentile rather than the median, since displacements have heavy
+    tails; for faster cells it saturates at the distance between neighbours. At least half a pixel.
 
     Raises:
         InputError: No two consecutive frames hold cells.
 
     >>> typical_displacement(Detections.from_points(np.array([0, 1]), np.array([[0.0, 0], [3, 4]])))
-    4.246...
+    2.33...
     """
     nearest = []
     coords = detections.coords.astype(np.float64)
@@ -78,4 +80,5 @@ def typical_displacement(detections: Detections) -> float:
         raise InputError(
             "no two consecutive frames hold cells, so no displacement can be estimated: give a scale"
         )
-    return max(float(np.median(np.concatenate(nearest)) / np.sqrt(chi2.median(detections.ndim))), 0.5)
+    reach = np.quantile(np.concatenate(nearest), _QUANTILE) / np.sqrt(chi2.ppf(_QUANTILE, detections.ndim))
+    return max(float(reach), 0.5)

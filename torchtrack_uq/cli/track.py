@@ -63,11 +63,13 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 
 def _track(options: argparse.Namespace) -> None:
+    from torchtrack_uq.device import choose_device
     from torchtrack_uq.export import check_output_folder
     from torchtrack_uq.movie import Movie
     from torchtrack_uq.uncertain_tracker import UncertainTracker, make_tracker
 
     check_output_folder(options.output, options.overwrite)
+    choose_device(options.device)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
     if options.search_range is not None and options.tracker != "distance":
         raise InputError(f"--search-range is for --tracker distance, not {options.tracker}")

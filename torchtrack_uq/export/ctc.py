@@ -38,5 +38,9 @@ def write_ctc(result: TrackingResult, folder: Path, *, progress: bool = True) ->
         relabelled = np.zeros(result.movie.frame_shape, dtype)
         relabelled.reshape(-1)[where] = result.tracklets.track[detections.in_frame(t)][cell]
         tifffile.imwrite(
-            folder / f"mask{t:0{digits}d}.tif", relabelled, compression="zlib", compressionargs={"level": 1}
+            folder / f"mask{t:0{digits}d}.tif",
+            relabelled,
+            photometric="minisblack",
+            compression="zlib",
+            compressionargs={"level": 1},
         )
