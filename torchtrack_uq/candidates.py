@@ -278,5 +278,7 @@ class CandidateGraph:
 
 
 def _as_tensor(values: Any) -> Tensor:
-    """A tensor as it is; anything else as a copy, since torch does not take read-only arrays."""
-    return values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    """A tensor as it is; an array as a copy, since torch does not take read-only ones; numbers as torch would."""
+    if isinstance(values, Tensor):
+        return values
+    return torch.from_numpy(values.copy()) if isinstance(values, np.ndarray) else torch.as_tensor(values)

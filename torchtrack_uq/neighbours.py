@@ -68,7 +68,7 @@ def typical_displacement(detections: Detections) -> float:
         InputError: No two consecutive frames hold cells.
 
     >>> typical_displacement(Detections.from_points(np.array([0, 1]), np.array([[0.0, 0], [3, 4]])))
-    2.33...
+    2.32...
     """
     nearest = []
     coords = detections.coords.astype(np.float64)

@@ -39,11 +39,11 @@ class UncertainTracker:
     >>> masks = np.zeros((3, 32, 32), np.uint16)
     >>> for t in range(3):
     ...     masks[t, 8 : 14, 5 + t : 11 + t] = 1
-    >>> result = UncertainTracker(DistanceTracker(search_range=5)).track(None, masks, progress=False)
+    >>> result = UncertainTracker(DistanceTracker(search_range=5, scale=2)).track(None, masks, progress=False)
     >>> result.links[result.links["selected"]][["frame", "mother", "daughter", "probability"]].round(2)
        frame  mother  daughter  probability
-    1      1       1         1         0.99
-    3      2       1         1         0.99
+    1      1       1         1         0.95
+    3      2       1         1         0.95
     """
 
     def __init__(
