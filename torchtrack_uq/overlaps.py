@@ -11,6 +11,8 @@ from torchtrack_uq.measure import index_regions
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.progress import with_progress
 
+_LARGEST_TABLE = 1 << 20  # above it, sorting the pairs is cheaper than counting them in a table
+
 
 @dataclass(frozen=True)
 class Overlaps:
@@ -53,7 +55,9 @@ def measure_overlaps(movie: Movie, detections: Detections, *, progress: bool = T
         InputError: The masks hold other cells than `detections`.
     """
     parts: list[tuple[NDArray[np.int64], ...]] = []
-    previous = np.zeros(int(np.prod(movie.frame_shape)), np.int64)
+    # Cell of the frame before at every pixel, counted from 1.
+    previous = np.zeros(int(np.prod(movie.frame_shape)), np.int32)
+    previous_where = np.zeros(0, np.int64)
     previous_area = np.zeros(0, np.int64)
     for t in with_progress(range(movie.n_frames), "Measuring overlaps", show=progress):
         where, label, cell = index_regions(movie.read_mask(t))
@@ -66,13 +70,26 @@ def measure_overlaps(movie: Movie, detections: Detections, *, progress: bool = T
         area = np.bincount(cell, minlength=len(label))
         behind = previous[where]
         both = behind > 0
-        pair, shared = np.unique((behind[both] - 1) * len(label) + cell[both], return_counts=True)
-        if len(pair):
-            a, b = np.divmod(pair, len(label))
-            mother = a + detections.in_frame(t - 1).start
-            parts.append((mother, b + cells.start, shared, previous_area[a], area[b]))
-        previous = np.zeros_like(previous)
+        a, b, shared = _count_pairs(behind[both] - 1, cell[both], len(previous_area), len(label))
+        parts.append(
+            (a + (cells.start - len(previous_area)), b + cells.start, shared, previous_area[a], area[b])
+        )
+        previous[previous_where] = 0
         previous[where] = cell + 1
-        previous_area = area
-    columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.int64)]] * 5
-    return Overlaps(*(np.concatenate(column).astype(np.int64) for column in columns))
+        previous_where, previous_area = where, area
+    return Overlaps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _count_pairs(
+    a: NDArray[np.integer], b: NDArray[np.integer], n_a: int, n_b: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct pairs (a, b), sorted, and how often each occurs."""
+    key = a.astype(np.int64) * n_b + b
+    if n_a * n_b <= _LARGEST_TABLE:
+        table = np.bincount(key)
+        pair = np.flatnonzero(table)
+        counts = table[pair]
+    else:
+        pair, counts = np.unique(key, return_counts=True)
+    first, second = np.divmod(pair, max(n_b, 1))
+    return first, second, counts.astype(np.int64)

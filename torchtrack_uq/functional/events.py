@@ -10,7 +10,7 @@ def independent_events(link: Tensor, mother: Tensor, n_cells: int) -> tuple[Tens
     """Probability of no daughter and of two or more, if every daughter chose its mother independently.
 
     That is the classification view (SM): it ignores that a mother has at most two daughters. The number of
-    daughters then is a sum of independent yes/no variables (Poisson binomial), built up link by link.
+    daughters then is a sum of independent yes/no variables (Poisson binomial).
 
     Args:
         link: (E,) probability of each candidate link.
@@ -23,12 +23,11 @@ def independent_events(link: Tensor, mother: Tensor, n_cells: int) -> tuple[Tens
     >>> independent_events(torch.tensor([0.5, 0.5]), torch.tensor([0, 0]), 2)
     (tensor([0.2500, 1.0000]), tensor([0.2500, 0.0000]))
     """
-    order = torch.argsort(mother, stable=True)
-    link, mother = link[order], mother[order]
-    degree = segment_sum(torch.ones_like(mother), mother, n_cells)
-    rank = torch.arange(len(mother), device=mother.device) - (torch.cumsum(degree, 0) - degree)[mother]
-    none, one = link.new_ones(n_cells), link.new_zeros(n_cells)
-    for r in range(int(degree.max()) if len(mother) else 0):
-        p = link.new_zeros(n_cells).index_add(0, mother[rank == r], link[rank == r])
-        none, one = none * (1 - p), one * (1 - p) + none * p
+    tiny = torch.finfo(link.dtype).tiny
+    log_miss = torch.log((1 - link).clamp(min=tiny))
+    log_none = segment_sum(log_miss, mother, n_cells)
+    # exactly one: this link, and none of the mother's others
+    log_only = torch.log(link.clamp(min=tiny)) + log_none[mother] - log_miss
+    one = segment_sum(torch.exp(log_only), mother, n_cells)
+    none = torch.exp(log_none)
     return none, (1 - none - one).clamp(min=0)
