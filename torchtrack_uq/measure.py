@@ -90,7 +90,7 @@ def index_regions(
     >>> index_regions(np.array([0, 7, 3, 7]))
     (array([1, 2, 3]), array([3, 7]), array([1, 0, 1]))
     """
-    where = np.flatnonzero(mask)
+    where = np.flatnonzero(mask.ravel() != 0)  # of booleans, which numpy does several times faster
     pixel_label = mask.ravel()[where]
     if not len(where) or int(pixel_label.max()) > _LARGEST_COUNTED_LABEL:
         label, cell = np.unique(pixel_label, return_inverse=True)
