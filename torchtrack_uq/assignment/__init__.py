@@ -7,6 +7,7 @@ from torchtrack_uq.assignment._types import (
 )
 from torchtrack_uq.assignment.map_solver import solve_map, solve_map_many
 from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.ranking import KBest, k_best
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "AssignmentProblem",
     "EliminationTooLargeError",
     "InfeasibleProblemError",
+    "KBest",
     "NonConvexDivisionError",
+    "k_best",
     "log_weight_of",
     "solve_map",
     "solve_map_many",
