@@ -1,0 +1,107 @@
+"""Mothers by hand on a lineage with two generations of divisions, a gap, a newcomer and a leaver.
+
+Track 1 lives in frames 0 and 1 and divides into 2 and 3 (frames 2, 3); 2 divides into 4 and 5 (frames 4, 5), 3 into
+6 and 7 (frames 4, 5). Track 8 enters in frame 3 and stays; 9 is the child of 8 after a gap; track 10 is not visible
+in frame 2.
+"""
+
+import numpy as np
+import pytest
+
+from torchtrack_uq.datasets import AnnotatedMovie, Lineage
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.errors import InputError
+
+ROWS = [
+    (1, 0, 1, 0),
+    (2, 2, 3, 1),
+    (3, 2, 3, 1),
+    (4, 4, 5, 2),
+    (5, 4, 5, 2),
+    (6, 4, 5, 3),
+    (7, 4, 5, 3),
+    (8, 3, 3, 0),
+    (9, 5, 5, 8),
+    (10, 0, 5, 0),
+]
+FRAMES = [[1, 10], [1, 10], [2, 3], [2, 3, 8, 10], [4, 5, 6, 7, 10], [4, 5, 6, 7, 9, 10]]
+
+
+@pytest.fixture
+def movie() -> AnnotatedMovie:
+    frame = np.repeat(np.arange(6), [len(labels) for labels in FRAMES])
+    label = np.concatenate(FRAMES)
+    cells = Detections.from_points(frame, np.stack([frame, label], axis=1).astype(np.float64), label)
+    return AnnotatedMovie("by hand", cells, Lineage.from_rows(ROWS))
+
+
+def mothers(movie: AnnotatedMovie) -> dict[tuple[int, int], int]:
+    """Label of the mother, 0 for null, by (frame of the recording, label)."""
+    label = movie.detections.label
+    return {
+        (int(t), int(k)): int(label[i]) if i >= 0 else 0
+        for t, k, i, judged in zip(movie.recording_frame, label, movie.mother, movie.has_target, strict=True)
+        if judged
+    }
+
+
+def test_mothers_at_full_rate(movie: AnnotatedMovie) -> None:
+    assert mothers(movie) == {
+        (1, 1): 1, (1, 10): 10,
+        (2, 2): 1, (2, 3): 1,
+        (3, 2): 2, (3, 3): 3, (3, 8): 0, (3, 10): 0,
+        (4, 4): 2, (4, 5): 2, (4, 6): 3, (4, 7): 3, (4, 10): 10,
+        (5, 4): 4, (5, 5): 5, (5, 6): 6, (5, 7): 7, (5, 9): 0, (5, 10): 10,
+    }  # fmt: skip
+
+
+def test_mothers_at_stride_two_skip_a_frame_and_bridge_the_gap(movie: AnnotatedMovie) -> None:
+    assert mothers(movie.strided(2, offset=1)) == {
+        (3, 2): 1, (3, 3): 1, (3, 8): 0, (3, 10): 10,
+        (5, 4): 2, (5, 5): 2, (5, 6): 3, (5, 7): 3, (5, 9): 8, (5, 10): 10,
+    }  # fmt: skip
+
+
+def test_two_divisions_in_the_skipped_frames_leave_a_mother_with_four_daughters(
+    movie: AnnotatedMovie,
+) -> None:
+    strided = movie.strided(4, offset=1)
+    assert mothers(strided) == {(5, 4): 1, (5, 5): 1, (5, 6): 1, (5, 7): 1, (5, 9): 0, (5, 10): 10}
+    assert strided.detections.label[strided.crowded_mothers].tolist() == [1]
+    assert strided.summary() == {
+        "n_frames": 2, "n_cells": 8, "n_daughters": 6, "n_links": 5, "n_null": 1,
+        "n_divisions": 1, "n_crowded_mothers": 1,
+    }  # fmt: skip
+
+
+def test_strides_compose(movie: AnnotatedMovie) -> None:
+    once, twice = movie.strided(4, offset=1), movie.strided(2, offset=1).strided(2)
+    assert twice.detections.stride == 4
+    assert np.array_equal(once.mother, twice.mother)
+    assert np.array_equal(once.recording_frame, twice.recording_frame)
+
+
+def test_a_part_has_no_targets_in_its_first_frame(movie: AnnotatedMovie) -> None:
+    part = movie.frames(2, 5)
+    assert part.detections.n_frames == 3
+    assert set(mothers(part)) == {key for key in mothers(movie) if key[0] in (3, 4)}
+    assert (part.mother[~part.has_target] == -1).all()
+
+
+def test_labels_that_are_no_track_are_refused() -> None:
+    cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)), np.array([1, 2]))
+    with pytest.raises(InputError, match="label 2 in frame 1 is not listed as a track"):
+        AnnotatedMovie("bad", cells, Lineage.from_rows([(1, 0, 1, 0)]))
+    with pytest.raises(
+        InputError, match="label 2 stands in frame 1, but that track is listed from frame 0 to 0"
+    ):
+        AnnotatedMovie("bad", cells, Lineage.from_rows([(1, 0, 1, 0), (2, 0, 0, 0)]))
+
+
+def test_impossible_parts_are_refused(movie: AnnotatedMovie) -> None:
+    with pytest.raises(InputError, match="stride must be at least 1, got 0"):
+        movie.strided(0)
+    with pytest.raises(InputError, match="cannot begin with frame 6"):
+        movie.strided(2, offset=6)
+    with pytest.raises(InputError, match="frames 4 to 6 cannot be taken"):
+        movie.frames(4, 7)

@@ -1,0 +1,235 @@
+import argparse
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from torchtrack_uq.datasets import AnnotatedMovie
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.training import TrainingSettings, add_train_arguments, run_train, train_on_movies
+from torchtrack_uq.training.accuracy import LinkAccuracy, held_out_chains, predict_mothers
+from torchtrack_uq.training.callbacks import HeldOutValidation
+from torchtrack_uq.training.module import build_model
+from torchtrack_uq.training.save import save_trackastra_folder, write_atomically
+from torchtrack_uq.training.window import Window
+
+TINY = TrainingSettings(
+    steps=6, validate_every=2, d_model=72, n_layers=1, batch_size=2, warmup_steps=2, max_cells=40
+)
+
+
+unclosed = pytest.mark.filterwarnings(  # Trackastra leaves the files that it reads open
+    "ignore:.*unclosed file.*config.yaml.*:ResourceWarning",
+    "ignore:.*_io.FileIO name=.*config.yaml.*:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def silent(_: str) -> None:
+    pass
+
+
+class Interruption(Exception):
+    pass
+
+
+def interrupt_after(n_validations: int) -> Callable[[str], None]:
+    reports: list[str] = []
+
+    def report(text: str) -> None:
+        reports.append(text)
+        if len(reports) > n_validations:
+            raise Interruption
+
+    return report
+
+
+def test_an_interrupted_run_continues_to_the_same_weights(
+    movies: list[AnnotatedMovie], tmp_path: Path
+) -> None:
+    train_on_movies(movies, tmp_path / "whole", TINY, device="cpu", report=silent)
+    with pytest.raises(Interruption):
+        train_on_movies(movies, tmp_path / "parts", TINY, device="cpu", report=interrupt_after(1))
+    assert int(torch.load(tmp_path / "parts" / "last.ckpt", weights_only=True)["global_step"]) == 2
+    train_on_movies(movies, tmp_path / "parts", TINY, device="cpu", report=silent)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    rows = [list(csv.DictReader((tmp_path / run / "validation.csv").open())) for run in ("whole", "parts")]
+    assert [[row["step"], row["mean"]] for row in rows[0]] == [[row["step"], row["mean"]] for row in rows[1]]
+    assert [float(row["step"]) for row in rows[0]] == [2, 4, 6]
+
+
+def test_a_finished_run_is_left_as_it_is(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
+    train_on_movies(movies, tmp_path, TINY, device="cpu", report=silent)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    train_on_movies(movies, tmp_path, TINY, device="cpu", report=silent)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@unclosed
+def test_the_saved_folder_loads_in_trackastra_and_gives_the_same_logits(
+    movies: list[AnnotatedMovie], tmp_path: Path
+) -> None:
+    from trackastra.model import Trackastra
+
+    folder = tmp_path / "run"
+    train_on_movies(movies, folder, TINY, device="cpu", report=silent)
+    loaded = Trackastra.from_folder(folder, device="cpu")
+    assert loaded.train_args["features"] == "wrfeat"
+    model = build_model(TINY).eval()
+    state = torch.load(folder / "model.pt", weights_only=True)
+    model.load_state_dict(state)
+    window = Window.of_movie(movies[0].frames(0, 4))
+    coords = torch.from_numpy(np.column_stack([window.frame, window.coords]).astype(np.float32))[None]
+    features = torch.from_numpy(window.features)[None]
+    with torch.no_grad():
+        assert torch.equal(loaded.transformer.eval()(coords, features), model(coords, features))
+
+
+@unclosed
+def test_the_saved_folder_tracks_images(tmp_path: Path) -> None:
+    from trackastra.model import Trackastra
+
+    save_trackastra_folder(build_model(TINY), tmp_path, {})
+    masks = np.zeros((5, 64, 64), np.uint16)
+    for t in range(5):
+        masks[t, 10 + t : 20 + t, 10:20] = 1
+        masks[t, 40:50, 40 - t : 50 - t] = 2
+    graph, tracked = Trackastra.from_folder(tmp_path, device="cpu").track(
+        masks.astype(np.float32), masks, mode="greedy"
+    )
+    assert graph.number_of_edges() == 8
+    assert tracked.shape == masks.shape
+
+
+def test_an_untrained_model_links_to_the_nearest_centroid(movies: list[AnnotatedMovie]) -> None:
+    """The initial weights are a distance kernel: near cells are linked, far ones are not."""
+    model = build_model(TrainingSettings(n_layers=2))
+    for movie in movies:
+        correct = LinkAccuracy.of(predict_mothers(model, movie), movie.mother, movie.has_target)
+        assert correct.share > 0.9
+    at_random = build_model(TrainingSettings(n_layers=2, random_start=True))
+    wrong = LinkAccuracy.of(predict_mothers(at_random, movies[0]), movies[0].mother, movies[0].has_target)
+    assert wrong.share < 0.6
+
+
+def test_training_lowers_the_loss(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
+    settings = replace(TINY, steps=60, validate_every=20, learning_rate=1e-3, batch_size=2, random_start=True)
+    train_on_movies(movies, tmp_path, settings, device="cpu", report=silent)
+    losses = [float(row["train_nll"]) for row in csv.DictReader((tmp_path / "validation.csv").open())]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_time_budget_ends_a_run_with_a_saved_model(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
+    settings = replace(TINY, steps=100_000, minutes=0.02, validate_every=90_000)
+    train_on_movies(movies, tmp_path, settings, device="cpu", report=silent)
+    assert (tmp_path / "model.pt").is_file()
+    done = int(torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"])
+    assert 0 < done < 1000
+    train_on_movies(movies, tmp_path, settings, device="cpu", report=silent)
+    assert int(torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"]) <= done + 1
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_every_held_out_daughter_is_judged_once(movie: AnnotatedMovie, stride: int) -> None:
+    judged = [
+        (int(t), int(k))
+        for chain in held_out_chains(movie, 6, stride, window=3)
+        for t, k in zip(
+            chain.movie.recording_frame[chain.judged], chain.movie.detections.label[chain.judged], strict=True
+        )
+    ]
+    cells = movie.detections
+    assert sorted(judged) == [(t, k) for t, k in zip(cells.frame, cells.label, strict=True) if t >= 6]
+
+
+def test_no_held_out_frame_is_trained_on(
+    movies: list[AnnotatedMovie], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+    of_movie = Window.of_movie
+
+    def spy(movie: AnnotatedMovie) -> Window:
+        seen.append((movie.name, int(movie.recording_frame.max())))
+        return of_movie(movie)
+
+    monkeypatch.setattr(HeldOutValidation, "_validate", lambda *_: None)
+    monkeypatch.setattr(Window, "of_movie", spy)
+    train_on_movies(movies, tmp_path, TINY, device="cpu", report=silent)
+    last = {movies[0].name: 5, movies[1].name: 7}  # of 8 and 10 frames
+    assert seen
+    assert all(frame <= last[name] for name, frame in seen)
+
+
+def test_a_run_with_other_settings_is_not_continued(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
+    train_on_movies(movies, tmp_path / "run", TINY, device="cpu", report=silent)
+    with pytest.raises(InputError, match="holds a run with other learning_rate, seed"):
+        train_on_movies(movies, tmp_path / "run", replace(TINY, seed=1, learning_rate=1.0), device="cpu")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds no run to continue"):
+        train_on_movies(movies, tmp_path / "full", TINY, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be positive"),
+        ({"minutes": -1.0}, "minutes must be positive"),
+        ({"held_out": 1.0}, "held_out must be at least 0 and below 1"),
+        ({"averaging": 1.0}, "averaging must be"),
+        ({"window": 1}, "window must be at least 2"),
+        ({"d_model": 100}, "d_model must be at least 72 and a multiple"),
+    ],
+)
+def test_bad_settings_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(TINY, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_device_is_an_error_before_work_starts(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no CUDA device"):
+        train_on_movies([], tmp_path, TINY, device="cuda")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "model.pt"
+    write_atomically(file, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_command_trains_on_ctc_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import tifffile
+
+    masks = tmp_path / "cells" / "01_GT" / "TRA"
+    masks.mkdir(parents=True)
+    for t in range(6):
+        mask = np.zeros((40, 60), np.uint16)
+        mask[5:15, 5 + t : 15 + t], mask[20:30, 30:42] = 1, 2
+        tifffile.imwrite(masks / f"man_track{t:03d}.tif", mask)
+    (masks / "man_track.txt").write_text("1 0 5 0\n2 0 5 0\n")
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    options = "--steps 2 --validate-every 1 --d-model 72 --n-layers 1 --batch-size 2 --device cpu".split()
+    args = parser.parse_args([str(tmp_path / "cells" / "01"), "-o", str(tmp_path / "model"), *options])
+    assert run_train(args) == 0
+    assert (tmp_path / "model" / "model.pt").is_file()
+    assert "cells/01: 6 frames, 12 cells, 10 links, 0 divisions, without images" in capsys.readouterr().out

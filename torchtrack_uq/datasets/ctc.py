@@ -1,0 +1,75 @@
+"""Cell Tracking Challenge folders: where a sequence's images, masks and lineage are, and how to read them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.lineage import Lineage
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movie import Movie
+
+
+@dataclass(frozen=True)
+class CtcSequence:
+    """One annotated sequence of a Cell Tracking Challenge data set, found but not read.
+
+    Attributes:
+        name: Data set and sequence, such as "Fluo-N2DL-HeLa/01".
+        images: Folder of the images, or None where there are none.
+        masks: Folder of the annotated masks, `NAME/01_GT/TRA`.
+        lineage: The file `man_track.txt` in it.
+    """
+
+    name: str
+    images: Path | None
+    masks: Path
+    lineage: Path
+
+    @classmethod
+    def find(cls, folder: str | os.PathLike[str]) -> "CtcSequence":
+        """Find a sequence from its folder `NAME/01`, which need not exist where a movie has no images.
+
+        Raises:
+            InputError: There is no `NAME/01_GT/TRA` with masks and a `man_track.txt`.
+        """
+        images = Path(folder).expanduser().resolve()
+        masks = images.with_name(images.name + "_GT") / "TRA"
+        if not masks.is_dir():
+            raise InputError(
+                f"{masks} does not exist; expected a sequence folder such as Fluo-N2DL-HeLa/01 "
+                "with its annotation in Fluo-N2DL-HeLa/01_GT/TRA beside it"
+            )
+        lineage = masks / "man_track.txt"
+        if not lineage.is_file():
+            raise InputError(f"{lineage} does not exist; the annotation of a sequence needs it")
+        has_images = images.is_dir() and any(
+            file.suffix.lower() in (".tif", ".tiff") for file in images.iterdir()
+        )
+        return cls(f"{images.parent.name}/{images.name}", images if has_images else None, masks, lineage)
+
+    def open_movie(self, stride: int = 1, *, use_images: bool = True) -> Movie:
+        """Images (where there are any) and annotated masks as a movie; no pixel is read yet."""
+        return Movie.open(self.images if use_images else None, self.masks, stride)
+
+
+def read_ctc_sequence(
+    folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True, progress: bool = True
+) -> AnnotatedMovie:
+    """Measure the cells of an annotated sequence and read their lineage.
+
+    Args:
+        folder: `NAME/01`; masks are read from `NAME/01_GT/TRA`, images from `NAME/01` where there are any.
+        stride: Take every `stride`-th frame.
+        use_images: False ignores the images: intensities are then 0, as for a movie that has none.
+        progress: Show a progress bar.
+
+    Raises:
+        InputError: Something is missing or contradictory: see `CtcSequence.find`, `Movie.open`, `Lineage.read`
+            and `AnnotatedMovie`.
+    """
+    sequence = CtcSequence.find(folder)
+    lineage = Lineage.read(sequence.lineage)
+    movie = sequence.open_movie(stride, use_images=use_images)
+    return AnnotatedMovie(sequence.name, Detections.from_movie(movie, progress=progress), lineage)

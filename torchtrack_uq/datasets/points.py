@@ -1,0 +1,46 @@
+"""Annotated movies of points: centroids and tracks in a table, without masks or images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.lineage import Lineage
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.errors import InputError
+
+_COLUMNS = ("frame", "x", "y", "track")
+
+
+def read_points_movie(folder: str | os.PathLike[str]) -> AnnotatedMovie:
+    """Read `points.csv` or `points.csv.gz` (columns frame, x, y, track) and `man_track.txt` of one folder.
+
+    Frames count from 0 in `man_track.txt`; the table may count them from 1 (its first frame then is one later
+    than the lineage's first), as C2C12 tables do. The detections have coordinates (y, x) and no features.
+
+    Raises:
+        InputError: A file or column is missing, or points and lineage contradict each other.
+    """
+    path = Path(folder).expanduser()
+    found = [file for file in (path / "points.csv.gz", path / "points.csv") if file.is_file()]
+    if not found:
+        raise InputError(f"{path} holds no points.csv or points.csv.gz")
+    lineage = Lineage.read(path / "man_track.txt")
+    try:
+        table = pd.read_csv(found[0], usecols=list(_COLUMNS))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{found[0]} cannot be read, expected columns {', '.join(_COLUMNS)}: {error}"
+        ) from error
+    if not np.isfinite(table.to_numpy(dtype=np.float64)).all():
+        raise InputError(f"{found[0]} has empty or infinite entries; every point needs {', '.join(_COLUMNS)}")
+    frame = table["frame"].to_numpy(dtype=np.int64)
+    counts_from_one = len(lineage) > 0 and len(frame) > 0 and frame.min() == lineage.begin.min() + 1
+    detections = Detections.from_points(
+        frame=frame - int(counts_from_one),
+        coords=table[["y", "x"]].to_numpy(dtype=np.float32),
+        label=table["track"].to_numpy(dtype=np.int64),
+    )
+    return AnnotatedMovie(path.name, detections, lineage)

@@ -1,0 +1,162 @@
+"""Link accuracy of a Trackastra model on the held-out frames of annotated movies."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.training.batch import collate_windows
+from torchtrack_uq.training.loss import candidate_mask
+from torchtrack_uq.training.window import Window
+
+
+@dataclass(frozen=True)
+class LinkAccuracy:
+    """Share of daughters that got the right mother, or rightly none.
+
+    Attributes:
+        n_daughters: Daughters that were judged.
+        n_correct: Of these, right ones.
+        n_with_mother: Daughters that truly have a mother.
+        n_correct_with_mother: Of these, right ones.
+    """
+
+    n_daughters: int = 0
+    n_correct: int = 0
+    n_with_mother: int = 0
+    n_correct_with_mother: int = 0
+
+    @classmethod
+    def of(
+        cls, predicted: NDArray[np.int64], mother: NDArray[np.int64], judged: NDArray[np.bool_]
+    ) -> "LinkAccuracy":
+        """Compare predicted with true mothers, (N,) indices or -1, where `judged`.
+
+        >>> LinkAccuracy.of(np.array([0, -1, 1]), np.array([0, 0, -1]), np.array([True, True, True])).share
+        0.3333333333333333
+        """
+        correct, linked = (predicted == mother) & judged, (mother >= 0) & judged
+        return cls(int(judged.sum()), int(correct.sum()), int(linked.sum()), int((correct & linked).sum()))
+
+    def __add__(self, other: "LinkAccuracy") -> "LinkAccuracy":
+        return LinkAccuracy(
+            self.n_daughters + other.n_daughters,
+            self.n_correct + other.n_correct,
+            self.n_with_mother + other.n_with_mother,
+            self.n_correct_with_mother + other.n_correct_with_mother,
+        )
+
+    @property
+    def share(self) -> float:
+        """Correct among all daughters; nan without daughters."""
+        return self.n_correct / self.n_daughters if self.n_daughters else float("nan")
+
+    @property
+    def share_with_mother(self) -> float:
+        """Correct among the daughters that truly have a mother; nan without any."""
+        return self.n_correct_with_mother / self.n_with_mother if self.n_with_mother else float("nan")
+
+
+@dataclass(frozen=True)
+class HeldOutChain:
+    """Every `stride`-th frame of a movie, ending in its held-out part.
+
+    Attributes:
+        movie: The chain, with as many frames of context before the held-out part as a window reaches back.
+        judged: (N,) bool: the daughters in held-out frames. No such frame was trained on; the frame of their
+            mothers may have been.
+    """
+
+    movie: AnnotatedMovie
+    judged: NDArray[np.bool_]
+
+
+def held_out_chains(
+    movie: AnnotatedMovie, first_held_out: int, stride: int, window: int, max_phases: int | None = None
+) -> Iterator[HeldOutChain]:
+    """The chains of every phase of a stride, so that each held-out daughter is judged once.
+
+    Args:
+        movie: The whole movie.
+        first_held_out: Its first held-out frame.
+        stride: Frames from mother to daughter.
+        window: Frames that a model sees at once.
+        max_phases: Take only as many phases, for a quick look.
+    """
+    n_frames = movie.detections.n_frames
+    n_phases = stride if max_phases is None else min(stride, max_phases)
+    for last in range(n_frames - 1, max(n_frames - 1 - n_phases, first_held_out - 1, stride - 1), -1):
+        frames = np.arange(last, -1, -stride)
+        n_judged = int((frames >= first_held_out).sum())
+        start = int(frames[min(n_judged + window - 1, len(frames)) - 1])
+        chain = movie.frames(start, last + 1).strided(stride)
+        judged = chain.has_target & (chain.recording_frame >= movie.first_frame + first_held_out)
+        yield HeldOutChain(chain, judged)
+
+
+@torch.no_grad()
+def predict_mothers(model: Any, movie: AnnotatedMovie) -> NDArray[np.int64]:
+    """The likeliest mother of every cell, or -1 where "no mother" is likelier.
+
+    Logits are averaged over all windows that hold a frame pair; the null class has logit 0. Every daughter
+    decides alone: how many daughters a mother can have is not looked at.
+
+    Args:
+        model: A `trackastra.model.TrackingTransformer` with quiet softmax.
+        movie: Any movie with Trackastra's features.
+
+    Returns:
+        (N,) int64.
+    """
+    cells = Window.of_movie(movie)
+    offsets, n_frames = movie.detections.offsets, movie.detections.n_frames
+    predicted = np.full(len(movie), -1, dtype=np.int64)
+    length = min(model.config["window"], n_frames)
+    sums: dict[int, torch.Tensor] = {}
+    counts: dict[int, int] = {}
+    device = next(model.parameters()).device
+    model.eval()
+    for start in range(n_frames - length + 1):
+        first, last = int(offsets[start]), int(offsets[start + length])
+        if last > first:
+            window = cells.subset(np.arange(first, last))
+            batch = collate_windows([window.replace(frame=window.frame - start)])
+            coords, timepoints = batch["coords"].to(device), batch["timepoints"].to(device)
+            logits = model(coords, features=batch["features"].to(device))
+            candidates = candidate_mask(coords, timepoints, model.config["spatial_pos_cutoff"])
+            scores = logits.masked_fill(~candidates, -torch.inf)[0]
+            for t in range(start + 1, start + length):
+                mothers = slice(int(offsets[t - 1]) - first, int(offsets[t]) - first)
+                daughters = slice(int(offsets[t]) - first, int(offsets[t + 1]) - first)
+                sums[t] = sums.get(t, 0) + scores[mothers, daughters]
+                counts[t] = counts.get(t, 0) + 1
+    for t, total in sums.items():
+        if 0 in total.shape:
+            continue
+        best, index = (total / counts[t]).max(dim=0)
+        mother = torch.where(best > 0, index + int(offsets[t - 1]), -1)
+        predicted[movie.detections.in_frame(t)] = mother.cpu().numpy()
+    return predicted
+
+
+def held_out_accuracy(
+    model: Any,
+    movies: Sequence[AnnotatedMovie],
+    first_held_out: Sequence[int],
+    strides: Iterable[int] = (1, 2, 4, 8),
+    max_phases: int | None = None,
+) -> dict[tuple[str, int], LinkAccuracy]:
+    """Accuracy for every movie and stride, by (name, stride); see `held_out_chains` for the arguments."""
+    results: dict[tuple[str, int], LinkAccuracy] = {}
+    for movie, first in zip(movies, first_held_out, strict=True):
+        for stride in strides:
+            total = LinkAccuracy()
+            for chain in held_out_chains(movie, first, stride, model.config["window"], max_phases):
+                predicted = predict_mothers(model, chain.movie)
+                total += LinkAccuracy.of(predicted, chain.movie.mother, chain.judged)
+            results[movie.name, stride] = total
+    return results

@@ -1,0 +1,88 @@
+"""Settings of a training run and of the model it trains."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torchtrack_uq.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides what a run computes.
+
+    Attributes:
+        steps: Optimiser steps.
+        minutes: Time budget, or None; the learning rate reaches 0 when either steps or minutes are used up.
+            Only runs without it can be repeated exactly.
+        seed: Seed of the initial weights and of the windows.
+        held_out: Share of each movie, its last frames, that is never trained on.
+        batch_size: Windows in a step.
+        max_cells: Cells in a window, at most.
+        learning_rate: Highest learning rate, reached after `warmup_steps`.
+        warmup_steps: Steps of linear warm-up; a cosine down to 0 follows.
+        weight_decay: Of AdamW, on weight matrices only.
+        averaging: Decay of the running average of the weights, which is what gets validated and saved.
+        validate_every: Steps between checkpoints, each with a quick validation.
+        window: Frames that the model sees at once.
+        d_model: Width of the embeddings.
+        n_heads: Attention heads.
+        n_layers: Encoder layers, and as many decoder layers.
+        dropout: In attention.
+        spatial_cutoff: Links longer than this many pixels are no candidates.
+        random_start: Initialise at random, as Trackastra does, rather than as a nearest-centroid linker.
+    """
+
+    steps: int = 20_000
+    minutes: float | None = None
+    seed: int = 0
+    held_out: float = 0.2
+    batch_size: int = 8
+    max_cells: int = 160
+    learning_rate: float = 6e-4
+    warmup_steps: int = 500
+    weight_decay: float = 0.01
+    averaging: float = 0.999
+    validate_every: int = 1000
+    window: int = 4
+    d_model: int = 128
+    n_heads: int = 4
+    n_layers: int = 2
+    dropout: float = 0.0
+    spatial_cutoff: int = 256
+    random_start: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "max_cells", "learning_rate", "validate_every", "n_layers"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.minutes is not None and self.minutes <= 0:
+            raise InputError(f"minutes must be positive, got {self.minutes}")
+        if not 0 <= self.held_out < 1:
+            raise InputError(f"held_out must be at least 0 and below 1, got {self.held_out}")
+        if not 0 <= self.averaging < 1:
+            raise InputError(f"averaging must be at least 0 and below 1, got {self.averaging}")
+        if self.window < 2:
+            raise InputError(f"window must be at least 2 frames, got {self.window}")
+        if self.d_model % (2 * self.n_heads) or self.d_model < 72:
+            raise InputError(
+                f"d_model must be at least 72 and a multiple of twice the {self.n_heads} heads, got {self.d_model}"
+            )
+
+    def model_config(self) -> dict[str, Any]:
+        """Arguments of `trackastra.model.TrackingTransformer`, 2D with `wrfeat` features."""
+        return {
+            "coord_dim": 2,
+            "feat_dim": 7,
+            "d_model": self.d_model,
+            "nhead": self.n_heads,
+            "num_encoder_layers": self.n_layers,
+            "num_decoder_layers": self.n_layers,
+            "dropout": self.dropout,
+            "pos_embed_per_dim": 32,
+            "feat_embed_per_dim": 8,
+            "window": self.window,
+            "spatial_pos_cutoff": self.spatial_cutoff,
+            "attn_positional_bias": "rope",
+            "causal_norm": "quiet_softmax",
+            "attn_dist_mode": "v1",
+        }
