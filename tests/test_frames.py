@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import dask.array as da
@@ -5,8 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from torchtrack_uq import InputError
+from torchtrack_uq import Detections, InputError, Movie
 from torchtrack_uq.frames import FrameSource, open_frames
+from torchtrack_uq.overlaps import measure_overlaps
 
 STACKS = {
     "2d": np.arange(4 * 6 * 7, dtype=np.uint16).reshape(4, 6, 7),
@@ -73,6 +75,33 @@ def test_frames_saved_in_a_smaller_type_do_not_change_the_movies_type(tmp_path: 
     tifffile.imwrite(tmp_path / "t0.tif", np.zeros((4, 4), np.uint8))
     tifffile.imwrite(tmp_path / "t1.tif", np.full((4, 4), 70_000, np.uint32))
     assert open_frames(tmp_path).dtype == np.uint32
+
+
+def test_the_ground_truth_folder_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
+    (tmp_path / "01_GT" / "TRA").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "01_GT" / "TRA" / "man_track000.tif", np.full((4, 4), 3, np.uint16))
+    (tmp_path / "01_GT" / "TRA" / "man_track.txt").write_text("3 0 0 0\n")
+    assert open_frames(tmp_path / "01_GT").read(0).max() == 3
+
+
+def test_memory_grows_with_cells_not_with_pixels() -> None:
+    def block(block_info: dict) -> np.ndarray:
+        frame = np.zeros((1, 512, 512), np.uint16)
+        frame[0, 10:30, 10:30] = 1 + block_info[None]["chunk-location"][0]
+        return frame
+
+    masks = da.map_blocks(
+        block, chunks=((1,) * 40, 512, 512), dtype=np.uint16, meta=np.zeros((0, 0, 0), np.uint16)
+    )
+    movie = Movie.open(masks.astype(np.float32), masks)
+    tracemalloc.start()
+    cells = Detections.from_movie(movie, progress=False)
+    measure_overlaps(movie, cells, progress=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(cells) == 40
+    one_frame = 512 * 512 * 4
+    assert peak < 12 * one_frame  # the movie has 40
 
 
 class TestRefuses:

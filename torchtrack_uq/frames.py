@@ -158,7 +158,8 @@ def open_frames(source: FramesLike, name: str = "array") -> FrameSource:
         if not path.exists():
             raise InputError(f"{path} does not exist")
         if path.is_dir():
-            return FolderFrames(path)
+            # The ground truth folder of the Cell Tracking Challenge, NAME/01_GT, has its masks in TRA.
+            return FolderFrames(path / "TRA" if (path / "TRA").is_dir() else path)
         if path.suffix.lower() not in _TIFF_SUFFIXES:
             raise InputError(f"{path} is no TIFF; expected a .tif or .tiff file or a folder of them")
         return StackFrames(path)

@@ -10,9 +10,9 @@ from torchtrack_uq import __version__
 from torchtrack_uq.errors import InputError
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    from torchtrack_uq.cli import track
+def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of all commands, as far as these arguments need it."""
+    from torchtrack_uq.cli import track, train
 
     parser = argparse.ArgumentParser(
         prog="torchtrack-uq",
@@ -21,12 +21,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     track.add_commands(commands)
+    train.add_commands(commands, with_arguments="train" in arguments)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 1 failed, 2 unusable input, 130 interrupted)."""
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(arguments).parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)  # so that half-written outputs are removed as after Ctrl-C
     try:
         options.run(options)

