@@ -91,7 +91,8 @@ def build_frontier_graph(
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
     States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite
-    cost (costs are at least 0). A component whose graph would exceed `max_arcs` arcs is given up.
+    cost (costs are at least 0). Components that would bring all graphs together beyond `max_arcs` arcs are
+    given up.
     """
     n_components = width.size
     n_links = mother.size
@@ -136,7 +137,7 @@ def build_frontier_graph(
             else:
                 n_choices = 1
             most = n_here * n_choices
-            if n_arcs + most - arcs_before > max_arcs:
+            if n_arcs + most > max_arcs:
                 complete[c] = False
                 break
             if 2 * most > table.size:

@@ -76,6 +76,7 @@ class GapModel(NamedTuple):
         null: (N,) float64, reduced cost of each daughter's null option; inf where forbidden.
         load: (M, 3) float64, what mother i with n daughters costs more than its best n at its price.
         slot: (M, 2) float64, cost of the first and second daughter; -inf for mothers that must have one.
+        log_weight: L(A) of the solution.
     """
 
     solution: DualSolution
@@ -83,6 +84,7 @@ class GapModel(NamedTuple):
     null: FloatArray
     load: FloatArray
     slot: FloatArray
+    log_weight: float
 
     @property
     def factor_cost(self) -> FloatArray:
@@ -90,10 +92,20 @@ class GapModel(NamedTuple):
         return np.concatenate([self.link, self.null, self.load.ravel()])
 
 
-def gap_model(problem: AssignmentProblem) -> GapModel:
-    """Solve the MAP and express every choice by its reduced cost."""
-    costs = costs_of(problem)
-    solution = solve_duals(problem, costs)
+def gap_model(problem: AssignmentProblem, allow_non_convex: bool = False) -> GapModel:
+    """Solve the MAP and express every choice by its reduced cost.
+
+    With `allow_non_convex`, the reference is the MAP of the problem with division scores lowered until
+    they are convex, and the gap of two daughters may be negative there.
+    """
+    solvable = problem
+    if allow_non_convex and not problem.is_convex:
+        divide = np.where(problem.non_convex_mothers, -problem.disappear, problem.divide)
+        solvable = AssignmentProblem(
+            problem.mother, problem.daughter, problem.score, problem.appear, problem.disappear, divide
+        )
+    costs = costs_of(solvable)
+    solution = solve_duals(solvable, costs)
     links = problem.links
     link, null = reduced_costs(
         links.start, links.mother, links.daughter, costs.link, costs.null, solution.price, solution.value
@@ -103,12 +115,14 @@ def gap_model(problem: AssignmentProblem) -> GapModel:
     mothers = np.arange(problem.n_mothers)
     load -= load[mothers, solution.load][:, None]
     linked = solution.chosen >= 0
-    link, null, load = np.maximum(link, TIE), np.maximum(null, TIE), np.maximum(load, TIE)
+    link, null = np.maximum(link, TIE), np.maximum(null, TIE)
+    if solvable is problem:
+        load = np.maximum(load, TIE)
     link[solution.chosen[linked]] = 0.0
     null[~linked] = 0.0
     load[mothers, solution.load] = 0.0
     slot = np.column_stack([problem.disappear, -problem.divide])
-    return GapModel(solution, link, null, load, slot)
+    return GapModel(solution, link, null, load, slot, assignment_of(problem, solution).log_weight)
 
 
 def gaps_up_to(problem: AssignmentProblem, model: GapModel, bound: float) -> tuple[FloatArray, FloatArray]:
@@ -282,24 +296,8 @@ def _rank_up_to(
     memory_limit: int,
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """The k best assignments among those with gap <= bound."""
-    plan, base_load = _plan(problem, model, link_gap, null_gap)
-    links = problem.links
-    factor_cost = model.factor_cost
-    graph = FrontierGraph(
-        *build_frontier_graph(
-            links.start,
-            links.mother,
-            link_gap < np.inf,
-            null_gap < np.inf,
-            base_load,
-            plan.step,
-            plan.step_start,
-            plan.position,
-            plan.width,
-            factor_cost,
-            bound,
-            memory_limit // BYTES_PER_ARC,
-        )
+    plan, graph = build_ranking_graph(
+        problem, model, link_gap, null_gap, bound, memory_limit // BYTES_PER_ARC
     )
     if not graph.complete.all():
         c = int(np.argmin(graph.complete))
@@ -311,12 +309,26 @@ def _rank_up_to(
             "for fewer assignments."
         )
     return rank_assignments(
-        graph.arc_start,
-        graph.arc_to,
-        graph.arc_factor,
-        graph.layer_start,
-        graph.first_layer,
-        factor_cost,
-        bound,
-        k,
-    )
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+        model.factor_cost, bound, k,
+    )  # fmt: skip
+
+
+def build_ranking_graph(
+    problem: AssignmentProblem,
+    model: GapModel,
+    link_gap: FloatArray,
+    null_gap: FloatArray,
+    bound: float,
+    max_arcs: int,
+) -> tuple[EliminationPlan, FrontierGraph]:
+    """Frontier graphs of all assignments with gap <= bound, over the options of finite gap."""
+    plan, base_load = _plan(problem, model, link_gap, null_gap)
+    links = problem.links
+    graph = FrontierGraph(
+        *build_frontier_graph(
+            links.start, links.mother, link_gap < np.inf, null_gap < np.inf, base_load, plan.step,
+            plan.step_start, plan.position, plan.width, model.factor_cost, bound, max_arcs,
+        )
+    )  # fmt: skip
+    return plan, graph
