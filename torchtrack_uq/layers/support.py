@@ -12,6 +12,7 @@ from torchtrack_uq.assignment import AssignmentProblem, KBest
 from torchtrack_uq.candidates import CandidateGraph
 
 _Int = NDArray[np.int64]
+_LINK, _APPEAR, _DISAPPEAR, _DIVIDE = range(4)  # kinds of choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,8 @@ class Support:
         sign: (D,) float64, +1 for a choice that it makes and the MAP does not, -1 the other way.
         pair_of_row: (R,) int64, frame pair of each listed assignment; within a pair the likeliest first.
         complete: (P,) bool, whether a pair's list holds all of its feasible assignments.
-        price: (N,) float64, price of a place at each mother at temperature 1, for the bound on log Z.
+        price: (N,) float64, price of a place at each mother, for the bound on log Z.
+        map_weight: (P,) float64, log-weight of each MAP assignment, in the same units.
     """
 
     base: Tensor
@@ -38,6 +40,7 @@ class Support:
     pair_of_row: Tensor
     complete: Tensor
     price: Tensor
+    map_weight: Tensor
 
     def to(self, device: torch.device) -> "Support":
         """The same support on another device."""
@@ -77,13 +80,8 @@ class Support:
             pair_of_row=torch.from_numpy(np.repeat(np.arange(len(best)), n_rows)),
             complete=torch.tensor([listed.is_complete for listed in best], dtype=torch.bool),
             price=torch.from_numpy(price),
+            map_weight=torch.tensor([listed.map.log_weight for listed in best], dtype=torch.float64),
         )
-
-
-class _Local:
-    """Choices of one frame pair as two columns: kind (0 link, 1 appear, 2 disappear, 3 divide) and index."""
-
-    LINK, APPEAR, DISAPPEAR, DIVIDE = range(4)
 
 
 @dataclass(frozen=True)
@@ -117,14 +115,14 @@ def _options(problem: AssignmentProblem, daughter: _Int, parent: _Int) -> tuple[
     key = problem.daughter * width + problem.mother  # ascending, since a graph's links are sorted
     link = np.searchsorted(key, daughter * width + parent)
     is_null = parent < 0
-    return np.where(is_null, _Local.APPEAR, _Local.LINK), np.where(is_null, daughter, link)
+    return np.where(is_null, _APPEAR, _LINK), np.where(is_null, daughter, link)
 
 
 def _parent_choices(problem: AssignmentProblem, parent: _Int) -> tuple[_Int, _Int]:
     kind, index = _options(problem, np.arange(problem.n_daughters), parent)
     load = np.bincount(parent[parent >= 0], minlength=problem.n_mothers)
     none, two = np.flatnonzero(load == 0), np.flatnonzero(load == 2)
-    events = np.repeat([_Local.DISAPPEAR, _Local.DIVIDE], [len(none), len(two)])
+    events = np.repeat([_DISAPPEAR, _DIVIDE], [len(none), len(two)])
     return np.concatenate([kind, events]), np.concatenate([index, none, two])
 
 
@@ -152,7 +150,7 @@ def _differences(
         kind, index = _options(problem, daughter, parents)
         out.append((row, kind, index, sign))
     for load, other, sign in ((after, before, 1.0), (before, after, -1.0)):
-        for count, kind_of in ((0, _Local.DISAPPEAR), (2, _Local.DIVIDE)):
+        for count, kind_of in ((0, _DISAPPEAR), (2, _DIVIDE)):
             at = np.flatnonzero((load == count) & (other != count))
             out.append((event_row[at], np.full(len(at), kind_of), mother[at], sign))
     rows, kinds, indices, signs = zip(*out, strict=True)
