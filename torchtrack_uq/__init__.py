@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from torchtrack_uq.candidates import CandidateGraph
     from torchtrack_uq.detections import Detections
     from torchtrack_uq.errors import InputError
-    from torchtrack_uq.layers import ParentalSoftmax, TemperatureScaler
+    from torchtrack_uq.layers import AssignmentPosterior, ParentalSoftmax, TemperatureScaler
     from torchtrack_uq.movie import Movie
     from torchtrack_uq.probabilities import LinkProbabilities
     from torchtrack_uq.result import TrackingResult
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AssignmentPosterior",
     "CandidateGraph",
     "Detections",
     "DistanceTracker",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AssignmentPosterior": "layers",
     "CandidateGraph": "candidates",
     "Detections": "detections",
     "DistanceTracker": "trackers",

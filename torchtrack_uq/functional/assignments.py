@@ -73,7 +73,13 @@ def log_weight(scores: Tensor, choices: Tensor, pair: Tensor, n_pairs: int) -> T
 
 
 def listed_marginals(
-    scores: Tensor, base: Tensor, row: Tensor, changed: Tensor, sign: Tensor, pair_of_row: Tensor, base_weight: Tensor
+    scores: Tensor,
+    base: Tensor,
+    row: Tensor,
+    changed: Tensor,
+    sign: Tensor,
+    pair_of_row: Tensor,
+    base_weight: Tensor,
 ) -> ListedMarginals:
     """Marginals of listed assignments with weights proportional to exp(L(A)): paper eq. 4.
 

@@ -150,7 +150,10 @@ def _attach_gradient(
     with torch.enable_grad():
         again = sweep(at, tuple(values.detach() for values in scores))
 
-    def solve(gradient: Tensor) -> Tensor:
+    def solve(gradient: Tensor | None) -> Tensor | None:
+        if gradient is None:  # nothing depends on it
+            return None
+
         def step(g: Tensor) -> Tensor:
             (back,) = torch.autograd.grad(again, at, g, retain_graph=True)
             return back + gradient

@@ -149,7 +149,7 @@ class AssignmentPosterior(nn.Module):
         with torch.autocast(choices.score.device.type, enabled=False):
             if self.method == "AS":
                 support = self.support(graph) if support is None else support.to(graph.device)
-                log_z = _with_assignment(choices, support, made & feasible[choices.pair], weight)
+                log_z = _with_assignment(choices, support, made, weight)
             else:
                 log_z = self._sum(graph, choices, None).log_z
         return (weight - log_z).masked_fill(~feasible, -torch.inf).to(graph.dtype)
@@ -175,7 +175,13 @@ class AssignmentPosterior(nn.Module):
     def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> "_Summed":
         base_weight = log_weight(choices.score, support.base, choices.pair, choices.n_pairs)
         listed = listed_marginals(
-            choices.score, support.base, support.row, support.changed, support.sign, support.pair_of_row, base_weight
+            choices.score,
+            support.base,
+            support.row,
+            support.changed,
+            support.sign,
+            support.pair_of_row,
+            base_weight,
         )
         left = Leftover.of(graph, choices, support, listed)
         choice = give_leftover(graph, choices, listed.choice, left.share) if self.leftover else listed.choice
@@ -183,9 +189,7 @@ class AssignmentPosterior(nn.Module):
         error = (1 - left.covered_mass + share).clamp(max=1.0)
         return _Summed(choice, listed.log_total, left.covered_mass, error, error <= self.tolerance)
 
-    def _probabilities(
-        self, graph: CandidateGraph, choices: Choices, summed: "_Summed"
-    ) -> LinkProbabilities:
+    def _probabilities(self, graph: CandidateGraph, choices: Choices, summed: "_Summed") -> LinkProbabilities:
         link, appear, disappear, divide = choices.split(summed.choice)
         null = appear.masked_fill(~choices.is_daughter, 1.0)
         return LinkProbabilities(
@@ -238,7 +242,9 @@ def _choices_made(graph: CandidateGraph, choices: Choices, mother: Tensor) -> tu
             f"mother is {tuple(mother.shape)} of {mother.dtype}; expected ({n},) of torch.int64, -1 for no mother"
         )
     if n and (int(mother.min()) < -1 or int(mother.max()) >= n):
-        raise InputError(f"mother names cells {int(mother.min())} to {int(mother.max())}; expected -1 to {n - 1}")
+        raise InputError(
+            f"mother names cells {int(mother.min())} to {int(mother.max())}; expected -1 to {n - 1}"
+        )
     mother = mother.to(graph.device)
     chosen = mother[graph.daughter] == graph.mother
     is_candidate = segment_sum(chosen.double(), graph.daughter, n) > 0
@@ -257,7 +263,13 @@ def _with_assignment(choices: Choices, support: Support, made: Tensor, weight: T
     """Log Z of the listed assignments and, where it is not among them, of the given one."""
     base_weight = log_weight(choices.score, support.base, choices.pair, choices.n_pairs)
     listed = listed_marginals(
-        choices.score, support.base, support.row, support.changed, support.sign, support.pair_of_row, base_weight
+        choices.score,
+        support.base,
+        support.row,
+        support.changed,
+        support.sign,
+        support.pair_of_row,
+        base_weight,
     )
     inside = _is_listed(choices, support, made)
     return torch.where(inside, listed.log_total, torch.logaddexp(listed.log_total, weight))
@@ -277,4 +289,3 @@ def _is_listed(choices: Choices, support: Support, made: Tensor) -> Tensor:
     same = (agree == own) & (own == needed[support.pair_of_row])
     found = segment_sum(same.double(), support.pair_of_row, choices.n_pairs)
     return found > 0
-

@@ -76,7 +76,9 @@ class MarginalsFunction(torch.autograd.Function):
                 for column in columns:
                     gradient[column] += of_log_z[pair] * ctx.choice[column]
             if any(np.any(direction[column] != 0) for column in columns):
-                parts = _derivative(problems, pair, ctx.numbers, ctx.choice, direction, ctx.nothing_left_out[pair])
+                parts = _derivative(
+                    problems, pair, ctx.numbers, ctx.choice, direction, ctx.nothing_left_out[pair]
+                )
                 for column, part in zip(columns, parts, strict=True):
                     gradient[column] += part
 
@@ -114,4 +116,3 @@ def _derivative(
         f"frames {pair} and {pair + 1} are too ambiguous for gradients of exact marginals: use method='AS' or "
         "'bp', or train on `log_prob`, whose gradient needs no second sum"
     )
-
