@@ -228,20 +228,7 @@ def test_the_command_trains_on_ctc_folders(tmp_path: Path, capsys: pytest.Captur
     (masks / "man_track.txt").write_text("1 0 5 0\n2 0 5 0\n")
     parser = argparse.ArgumentParser()
     add_train_arguments(parser)
-    options = [
-        "--steps",
-        "2",
-        "--validate-every",
-        "1",
-        "--d-model",
-        "72",
-        "--n-layers",
-        "1",
-        "--batch-size",
-        "2",
-        "--device",
-        "cpu",
-    ]
+    options = ["--steps", "2", "--validate-every", "1", "--d-model", "72", "--n-layers", "1", "--batch-size", "2", "--device", "cpu"]
     args = parser.parse_args([str(tmp_path / "cells" / "01"), "-o", str(tmp_path / "model"), *options])
     assert run_train(args) == 0
     assert (tmp_path / "model" / "model.pt").is_file()

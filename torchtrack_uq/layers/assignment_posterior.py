@@ -82,7 +82,7 @@ class AssignmentPosterior(nn.Module):
             raise InputError(f"tolerance must be at least 0, got {tolerance}")
         self.method, self.k, self.leftover, self.tolerance = method, k, leftover, tolerance
 
-    @torch.compiler.disable  # the solvers are compiled by numba, not by torch
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
     def forward(self, graph: CandidateGraph, support: Support | None = None) -> LinkProbabilities:
         """Marginals of a whole movie.
 
@@ -117,7 +117,7 @@ class AssignmentPosterior(nn.Module):
         pool.shutdown(wait=False)
         return started
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:
         """Joint log-likelihood L(A) - log Z of an assignment: the structured loss for training scorers.
 
@@ -159,7 +159,7 @@ class AssignmentPosterior(nn.Module):
         problems = MovieProblems.of(graph)
         score = to_host(Choices.of(graph).score)
         best = problems.solve(partial(k_best, k=self.k), score)
-        return Support.of(graph, [problems.build(p, score) for p in range(problems.n_pairs)], best)
+        return Support.of(problems, [problems.build(p, score) for p in range(problems.n_pairs)], best)
 
     def _sum(self, graph: CandidateGraph, choices: Choices, support: Support | None) -> "_Summed":
         if self.method == "AS":

@@ -35,7 +35,7 @@ class MarginalsFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, score: Tensor, problems: MovieProblems, options: SumOptions
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sum over all assignments.
@@ -64,7 +64,7 @@ class MarginalsFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, _: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         """Directional derivative of the marginals along `grad_choice`, plus marginals times `grad_log_z`."""
         problems: MovieProblems = ctx.problems
         direction, of_log_z = to_host(grad_choice), to_host(grad_log_z)

@@ -34,7 +34,7 @@ class HostCopy:
             source = getattr(graph, name).detach()
             target = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
             copies[name] = target.copy_(source, non_blocking=True)
-        ready = torch.cuda.Event()
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
         ready.record()
         return cls(copies, graph.n_frames, ready)
 

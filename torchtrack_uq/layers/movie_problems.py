@@ -53,6 +53,11 @@ class MovieProblems:
         """Number of cells N."""
         return int(self.cell_offsets[-1])
 
+    @property
+    def n_choices(self) -> int:
+        """Length C of a vector of choices."""
+        return len(self.mother) + 3 * self.n_cells
+
     def columns(self, pair: int) -> tuple[slice, slice, slice, slice]:
         """Where a pair's links, appearances, disappearances and divisions lie in a vector of choices."""
         first_mother, first_daughter, end = (int(k) for k in self.cell_offsets[pair : pair + 3])
@@ -96,7 +101,7 @@ class MovieProblems:
 
     def gather(self, found: Sequence[Marginals]) -> Floats:
         """(C,) probabilities of all choices; cells of the first frame appear, those of the last disappear."""
-        choice = np.zeros(len(self.mother) + 3 * self.n_cells)
+        choice = np.zeros(self.n_choices)
         for pair, marginals in enumerate(found):
             parts = (marginals.link, marginals.null, marginals.disappear, marginals.divide)
             for column, values in zip(self.columns(pair), parts, strict=True):

@@ -5,14 +5,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.assignment import AssignmentProblem, KBest
-from torchtrack_uq.candidates import CandidateGraph
-
-_Int = NDArray[np.int64]
-_LINK, _APPEAR, _DISAPPEAR, _DIVIDE = range(4)  # kinds of choices
+from torchtrack_uq.layers.frame_choices import DISAPPEAR, DIVIDE, FrameChoices, IntArray
+from torchtrack_uq.layers.movie_problems import Floats, MovieProblems
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,30 +45,28 @@ class Support:
 
     @classmethod
     def of(
-        cls, graph: CandidateGraph, problems: Sequence[AssignmentProblem], best: Sequence[KBest]
+        cls, movie: MovieProblems, problems: Sequence[AssignmentProblem], best: Sequence[KBest]
     ) -> "Support":
         """Translate the solver's lists to choices of the whole movie.
 
         Args:
-            graph: The movie, on any device.
+            movie: The movie's structure.
             problems: Its frame pairs.
             best: The K best assignments of each.
         """
-        cell, link = graph.cell_offsets.numpy(), graph.link_offsets.numpy()
-        n_links, n_cells = graph.n_links, graph.n_cells
-        base = np.zeros(n_links + 3 * n_cells, bool)
-        price = np.zeros(n_cells)
+        base = np.zeros(movie.n_choices, bool)
+        price = np.zeros(movie.n_cells)
         rows, changes, signs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
         n_rows = np.zeros(len(best), np.int64)
         for p, (problem, listed) in enumerate(zip(problems, best, strict=True)):
-            first = _First(n_links, n_cells, int(link[p + 1]), int(cell[p]), int(cell[p + 1]))
-            base[first.choices(_parent_choices(problem, listed.map.parent))] = True
-            row, changed, sign = _differences(problem, listed)
+            numbering = FrameChoices.of(movie, p, problem)
+            base[numbering.of_parent(listed.map.parent)] = True
+            row, changed, sign = _differences(numbering, listed)
             rows.append(row + n_rows.sum())
-            changes.append(first.choices(changed))
+            changes.append(changed)
             signs.append(sign)
             n_rows[p] = listed.n_assignments
-            price[cell[p] : cell[p + 1]] = listed.map.mother_price
+            price[movie.cell_offsets[p] : movie.cell_offsets[p + 1]] = listed.map.mother_price
         return cls(
             base=torch.from_numpy(base),
             row=torch.from_numpy(np.concatenate(rows)),
@@ -84,75 +79,28 @@ class Support:
         )
 
 
-@dataclass(frozen=True)
-class _First:
-    """Where a frame pair's links and cells lie in the movie's vector of choices."""
-
-    n_links: int
-    n_cells: int
-    link: int
-    mother: int
-    daughter: int
-
-    def choices(self, local: tuple[_Int, _Int]) -> _Int:
-        kind, index = local
-        start = np.array(
-            [
-                self.link,
-                self.n_links + self.daughter,
-                self.n_links + self.n_cells + self.mother,
-                self.n_links + 2 * self.n_cells + self.mother,
-            ]
-        )
-        return start[kind] + index
-
-
-def _options(problem: AssignmentProblem, daughter: _Int, parent: _Int) -> tuple[_Int, _Int]:
-    """The choice that a daughter makes with each parent: a link, or to appear."""
-    if not len(daughter):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    width = problem.n_mothers + 1
-    key = problem.daughter * width + problem.mother  # ascending, since a graph's links are sorted
-    link = np.searchsorted(key, daughter * width + parent)
-    is_null = parent < 0
-    return np.where(is_null, _APPEAR, _LINK), np.where(is_null, daughter, link)
-
-
-def _parent_choices(problem: AssignmentProblem, parent: _Int) -> tuple[_Int, _Int]:
-    kind, index = _options(problem, np.arange(problem.n_daughters), parent)
-    load = np.bincount(parent[parent >= 0], minlength=problem.n_mothers)
-    none, two = np.flatnonzero(load == 0), np.flatnonzero(load == 2)
-    events = np.repeat([_DISAPPEAR, _DIVIDE], [len(none), len(two)])
-    return np.concatenate([kind, events]), np.concatenate([index, none, two])
-
-
-def _differences(
-    problem: AssignmentProblem, listed: KBest
-) -> tuple[_Int, tuple[_Int, _Int], NDArray[np.float64]]:
+def _differences(numbering: FrameChoices, listed: KBest) -> tuple[IntArray, IntArray, Floats]:
     """Row, choice and sign of everything in which the listed assignments differ from the MAP."""
+    n_mothers, map_parent = numbering.problem.n_mothers, listed.map.parent
     row = np.repeat(np.arange(listed.n_assignments), np.diff(listed.change_start))
     daughter, new = listed.changed_daughter, listed.changed_parent
-    old = listed.map.parent[daughter]
+    old = map_parent[daughter]
     differs = new != old
     row, daughter, new, old = row[differs], daughter[differs], new[differs], old[differs]
     # loads of the mothers that gain or lose a daughter
     touched = np.concatenate([new, old])
     gain = np.repeat([1, -1], len(new))
     real = touched >= 0
-    key, where = np.unique((np.tile(row, 2) * problem.n_mothers + touched)[real], return_inverse=True)
+    key, where = np.unique((np.tile(row, 2) * n_mothers + touched)[real], return_inverse=True)
     change = np.bincount(where, weights=gain[real], minlength=len(key)).astype(np.int64)
-    event_row, mother = np.divmod(key, max(problem.n_mothers, 1))
-    map_load = np.bincount(listed.map.parent[listed.map.parent >= 0], minlength=problem.n_mothers)
-    before = map_load[mother]
+    event_row, mother = np.divmod(key, max(n_mothers, 1))
+    before = np.bincount(map_parent[map_parent >= 0], minlength=n_mothers)[mother]
     after = before + change
-    out: list[tuple[_Int, _Int, _Int, float]] = []
-    for parents, sign in ((new, 1.0), (old, -1.0)):
-        kind, index = _options(problem, daughter, parents)
-        out.append((row, kind, index, sign))
+    out = [(row, numbering.option(daughter, new), 1.0), (row, numbering.option(daughter, old), -1.0)]
     for load, other, sign in ((after, before, 1.0), (before, after, -1.0)):
-        for count, kind_of in ((0, _DISAPPEAR), (2, _DIVIDE)):
+        for count, kind in ((0, DISAPPEAR), (2, DIVIDE)):
             at = np.flatnonzero((load == count) & (other != count))
-            out.append((event_row[at], np.full(len(at), kind_of), mother[at], sign))
-    rows, kinds, indices, signs = zip(*out, strict=True)
-    sign = np.repeat(np.array(signs), [len(part) for part in rows])
-    return np.concatenate(rows), (np.concatenate(kinds), np.concatenate(indices)), sign
+            out.append((event_row[at], numbering.start[kind] + mother[at], sign))
+    rows, choices, signs = zip(*out, strict=True)
+    every_sign = np.repeat(np.array(signs), [len(part) for part in rows])
+    return np.concatenate(rows), np.concatenate(choices), every_sign
