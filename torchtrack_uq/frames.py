@@ -184,7 +184,10 @@ def _natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def _tiff_header(file: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape without singleton channels, and dtype, of a TIFF's first series; refuses colour."""
+    """Shape without singleton channels, and dtype, of a TIFF's first series; refuses colour.
+
+    Larger channel axes are kept: many 3D movies are stored with their planes as "channels".
+    """
     try:
         with tifffile.TiffFile(file) as tif:
             series = tif.series[0]
@@ -193,11 +196,10 @@ def _tiff_header(file: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
         raise InputError(f"{file} cannot be read as a TIFF: {error}") from error
     if dtype is None:
         raise InputError(f"{file} has pixels of no single type; expected one integer or float type")
-    for axis, size in zip(axes, shape, strict=True):
-        if axis in "SC" and size > 1:
-            raise InputError(
-                f"{file} has {size} colour channels (axes {axes}, shape {shape}); "
-                "expected one: select the channel to track on"
-            )
-    kept = tuple(int(size) for axis, size in zip(axes, shape, strict=True) if axis not in "SC")
+    if "S" in axes and shape[axes.index("S")] > 1:
+        raise InputError(
+            f"{file} has {shape[axes.index('S')]} colour channels (axes {axes}, shape {shape}); "
+            "expected one: select the channel to track on"
+        )
+    kept = tuple(int(size) for axis, size in zip(axes, shape, strict=True) if axis not in "SC" or size > 1)
     return kept, np.dtype(dtype)
