@@ -185,9 +185,6 @@ def test_the_installed_command_shows_its_help() -> None:
 
 
 def test_the_example_movie_is_there() -> None:
-    images, masks = hela_example()
-    assert (
-        tifffile.TiffFile(masks).series[0].shape
-        == tifffile.TiffFile(images).series[0].shape
-        == (20, 700, 1100)
-    )
+    for file in hela_example():
+        with tifffile.TiffFile(file) as tif:
+            assert tif.series[0].shape == (20, 700, 1100)

