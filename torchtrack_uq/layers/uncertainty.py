@@ -95,11 +95,11 @@ class UncertaintyLayer(nn.Module):
             return self.posterior(self._perturbed(scores), self.temperature)  # type: ignore[no-any-return]
         if self.method == "FP":
             perturbed = self._perturbed(scores)
-            p = self.posterior(self.scaler(perturbed.mean_graph()))
-            return replace(p, graph=perturbed.graph, method="FP")
+            averaged: LinkProbabilities = self.posterior(self.scaler(perturbed.mean_graph()))
+            return replace(averaged, graph=perturbed.graph, method="FP")
         graph = scores.graph if isinstance(scores, PerturbedScores) else scores
         scaled = self.scaler(graph)
-        p = self.posterior(scaled) if support is None else self.posterior(scaled, support)
+        p: LinkProbabilities = self.posterior(scaled) if support is None else self.posterior(scaled, support)
         return replace(p, graph=graph)
 
     def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:

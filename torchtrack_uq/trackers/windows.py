@@ -124,7 +124,10 @@ def copies_logits(
             pieces = []
             for first in range(0, len(copies), batch_size):
                 batch = [copy.batch([start], window) for copy in copies[first : first + batch_size]]
-                points, padding = (torch.cat([part[k] for part in batch]) for k in (0, 2))
+                points, padding = (
+                    torch.cat([part[0] for part in batch]),
+                    torch.cat([part[2] for part in batch]),
+                )
                 features = [part[1] for part in batch if part[1] is not None]
                 stacked = torch.cat(features) if features else None
                 pieces.append(transformer(points, features=stacked, padding_mask=padding))
