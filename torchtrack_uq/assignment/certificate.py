@@ -17,8 +17,10 @@ is used.
 of C differs
    from that of C alone by at most eps_C, the sum of P(e) over the dropped links that touch C.
 
-4 refers to itself; a guess of eta that is confirmed with room to spare holds, by continuity in the dropped
-weights.
+States that the elimination leaves out as negligible add at most their weight `lost` (the MAP has weight 1)
+to eta, eps
+and, relative to it, to R1 and 1 / D. 4 refers to itself; a guess of eta that is confirmed with room to
+spare holds, by continuity in the dropped weights.
 """
 
 from typing import NamedTuple
@@ -27,7 +29,14 @@ import numpy as np
 
 from torchtrack_uq.assignment._types import FloatArray, IntArray
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, Sums, sum_kept
+from torchtrack_uq.assignment.pruned import (
+    Gauge,
+    KeptGraph,
+    Sums,
+    first_place_ratio,
+    null_with_dropped,
+    sum_kept,
+)
 
 LOOSEST = 0.9  # eta of a component is guessed at most this large
 ROUNDS = 6
@@ -66,12 +75,6 @@ class Certificate(NamedTuple):
     log_z_high: float
 
 
-def first_place_ratio(gauge: Gauge) -> FloatArray:
-    """(M,) r = g(1) / g(0), the largest possible R of each mother; inf if it must have a daughter."""
-    with np.errstate(divide="ignore"):
-        return gauge.load[:, 1] / gauge.load[:, 0]
-
-
 def daughter_ratio(sums: Sums) -> FloatArray:
     """(N,) D_j = Z / Z(without j) within j's component; inf where the rest has no assignment without j."""
     with np.errstate(divide="ignore"):
@@ -89,29 +92,23 @@ def certify(problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sum
     """Bound the error of the kept links' marginals; every mother needs g(0) g(2) <= g(1)^2."""
     links = problem.links
     daughter_component, mother_component, n_components = _all_components(kept)
+    lost = np.zeros(n_components)
+    lost[: kept.graph.lost.size] = kept.graph.lost
     dropped = np.flatnonzero(~kept.keep)
     alone = marginals_alone(gauge, kept, sums)
-    if dropped.size == 0:
-        nothing = np.zeros(0)
-        return Certificate(
-            alone,
-            np.zeros(n_components),
-            daughter_component,
-            mother_component,
-            dropped,
-            nothing,
-            sums.log_z,
-            sums.log_z,
-        )
     mother, daughter = links.mother[dropped], links.daughter[dropped]
     of_mother, of_daughter = mother_component[mother], daughter_component[daughter]
     inside = of_mother == of_daughter
-    if_free = gauge.link[dropped] * first_place_ratio(gauge)[mother]
-    null = gauge.null + np.bincount(daughter, if_free, minlength=problem.n_daughters)
-    upper = sum_kept(problem, kept, gauge.link, null, gauge.load)
-    usual = np.where(inside, if_free, gauge.link[dropped] * upper.ratio_mother[mother])
-
-    within = daughter_ratio(sums)
+    room = first_place_ratio(gauge)[mother]
+    if_free = gauge.link[dropped] * room
+    null = null_with_dropped(problem, gauge, ~kept.keep)
+    upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
+    ratio_mother = upper.ratio_mother[mother] + room * lost[of_mother]
+    usual = np.where(inside, if_free, gauge.link[dropped] * ratio_mother)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # paths left out through null of j weigh at most lost; without the weight of null, lost / null
+        within = 1.0 / (sums.null + np.where(lost > 0.0, lost, 0.0)[daughter_component] / null)
+        within[np.isnan(within)] = (1.0 / sums.null)[np.isnan(within)]
 
     def per_component(at_mother: FloatArray, at_daughter: FloatArray) -> FloatArray:
         total = np.zeros(n_components)
@@ -121,16 +118,15 @@ def certify(problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sum
 
     def lower_bound(eta: FloatArray) -> FloatArray:
         sure = 1.0 - eta[daughter_component]
-        return np.maximum(np.multiply(within, sure, where=sure > 0.0, out=gauge.null.copy()), gauge.null)[
-            daughter
-        ]
+        found = np.multiply(within, sure, where=sure > 0.0, out=gauge.null.copy())
+        return np.maximum(found, gauge.null)[daughter]
 
     eta = np.full(n_components, 0.25)
     proved = False
     for _ in range(ROUNDS):
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = lower_bound(eta)
-            found = per_component(if_free / ratio, usual / ratio)
+            found = per_component(if_free / ratio, usual / ratio) + lost
         confirmed = (found < eta) | (eta >= 1.0)
         if confirmed.all():
             proved = True
@@ -144,17 +140,11 @@ def certify(problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sum
     if proved:
         with np.errstate(divide="ignore", invalid="ignore"):
             high = np.minimum(usual / lower_bound(eta), 1.0)
-        error = per_component(high, high)
+        error = per_component(high, high) + lost
         error[~(error < 1.0)] = np.inf
+    log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
     return Certificate(
-        alone,
-        error,
-        daughter_component,
-        mother_component,
-        dropped,
-        high,
-        sums.log_z,
-        max(sums.log_z, upper.log_z),
+        alone, error, daughter_component, mother_component, dropped, high, sums.log_z, log_z_high
     )
 
 

@@ -11,18 +11,27 @@ from torchtrack_uq.assignment.certificate import (
     Marginal,
     certify,
     daughter_ratio,
-    first_place_ratio,
     marginals_alone,
 )
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, Sums, build_kept_graph, gauge_of, sum_kept
+from torchtrack_uq.assignment.pruned import (
+    Gauge,
+    KeptGraph,
+    Sums,
+    build_kept_graph,
+    first_place_ratio,
+    gauge_of,
+    plan_of,
+    sum_kept,
+)
 from torchtrack_uq.assignment.ranking import GapModel, gap_model
 from torchtrack_uq.assignment.result import ComponentReport, Marginals
 
 BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
-INSIDE_SHARE = 0.8  # share of the tolerance that links dropped inside a component may take
+NEGLIGIBLE = 1e-6  # weight, as a share of the tolerance, below which a state of the elimination is left out
+INSIDE_SHARE = 0.4  # share of the tolerance that links dropped inside a component may take
 STEPS = 4  # how often the dropped links are chosen anew before giving up
 
 
@@ -91,7 +100,7 @@ def _without_dropping(
     gauge = gauge_of(problem, model, temperature)
     keep = np.ones(problem.links.mother.size, dtype=bool)
     most = memory_limit // BYTES_PER_ARC
-    kept = build_kept_graph(problem, keep, gauge.load, most if must else min(SMALL_ARCS, most))
+    kept = build_kept_graph(problem, keep, gauge, most if must else min(SMALL_ARCS, most))
     if not kept.graph.complete.all():
         if must:
             raise _too_large(
@@ -149,7 +158,7 @@ def _eliminate(
 ) -> Elimination:
     """Drop what is wanted least, sum the rest, and bound what that changed."""
     keep = _choose_kept(problem, gauge, chosen, wanted, tolerance)
-    kept = build_kept_graph(problem, keep, gauge.load, memory_limit // BYTES_PER_ARC)
+    kept = build_kept_graph(problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
     if not kept.graph.complete.all():
         return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
@@ -167,7 +176,7 @@ def _choose_kept(
     links = problem.links
     keep = ~(wanted <= 10.0 * tolerance)
     keep[chosen[chosen >= 0]] = True
-    plan = build_kept_graph(problem, keep, gauge.load, 0).plan
+    plan = plan_of(problem, keep)
     component = plan.mother_component[links.mother]
     inside = np.flatnonzero(~keep & (component >= 0) & (component == plan.daughter_component[links.daughter]))
     order = inside[np.lexsort((wanted[inside], component[inside]))]
