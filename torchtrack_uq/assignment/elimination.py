@@ -9,6 +9,7 @@ from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError,
 from torchtrack_uq.assignment.certificate import (
     Certificate,
     Marginal,
+    all_components,
     certify,
     daughter_ratio,
     marginals_alone,
@@ -31,7 +32,10 @@ BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
 NEGLIGIBLE = 1e-6  # weight, as a share of the tolerance, below which a state of the elimination is left out
-INSIDE_SHARE = 0.4  # share of the tolerance that links dropped inside a component may take
+WANTED = 5.0  # a link is dropped at first if its odds, were its mother free, are at most this many tolerances
+TRIVIAL = 5e-3  # odds, as a share of the tolerance, below which links inside components need no closer look
+INSIDE_SHARE = 0.2  # sum of these odds up to which links are dropped inside a component
+AIM = 0.7  # share of the tolerance that dropped links may take; putting them back roughly may take the rest
 STEPS = 4  # how often the dropped links are chosen anew before giving up
 
 
@@ -54,17 +58,26 @@ def exact_marginals(
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)
     wanted = _if_free(problem, model, gauge, temperature)
+    why = f"links may be dropped only up to tolerance={tolerance}"
     share = 1.0
     for _ in range(STEPS):
         result = _eliminate(problem, gauge, model.solution.chosen, wanted, tolerance * share, memory_limit)
-        kept = result.kept
-        if not kept.graph.complete.all():
-            raise _too_large(kept, memory_limit, f"links may be dropped only up to tolerance={tolerance}")
-        found = finish(problem, result, tolerance)
-        if found.exact:
-            return found
+        if not result.kept.graph.complete.all():
+            raise _too_large(result.kept, memory_limit, why)
+        refined = _refine(problem, result, tolerance, memory_limit)
+        if refined is not None:
+            if not refined.kept.graph.complete.all():
+                raise _too_large(refined.kept, memory_limit, why)
+            estimate, log_z = _put_back(problem, gauge, refined.sums, refined.certificate)
+            found = finish(problem, refined, estimate, log_z, tolerance)
+            if found.exact:
+                return found
         share /= 4.0
-    return found
+    raise EliminationTooLargeError(
+        f"no choice of dropped links was proved to change the marginals by at most tolerance={tolerance}; "
+        f"use "
+        "method='auto' for an estimate, or tolerance=0 to drop none."
+    )
 
 
 def pruned_marginals(
@@ -85,7 +98,8 @@ def pruned_marginals(
         while True:
             result = _eliminate(problem, gauge, model.solution.chosen, wanted, tolerance_used, limit)
             if result.kept.graph.complete.all():
-                return finish(problem, result, tolerance)
+                estimate, log_z = _cavity(problem, gauge, result.kept, result.sums, result.certificate)
+                return finish(problem, result, estimate, log_z, tolerance)
             tolerance_used *= 4.0
 
 
@@ -162,19 +176,20 @@ def _eliminate(
     if not kept.graph.complete.all():
         return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
-    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums))
+    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, TRIVIAL * tolerance))
 
 
 def _choose_kept(
     problem: AssignmentProblem, gauge: Gauge, chosen: IntArray, wanted: FloatArray, tolerance: float
 ) -> BoolArray:
-    """Links to keep: those wanted much, and inside components as many as the tolerance asks for.
+    """Links to keep before anything is proved: the MAP's and those wanted much.
 
-    A link between components is used only if its mother happens to be free, so it may be wanted 10 times
-    as much.
+    A dropped link is used only if its mother happens to be free, so it may be wanted a few times the
+    tolerance. Inside
+    a component the dropped ones together must stay well below 1 for the proof to get off the ground.
     """
     links = problem.links
-    keep = ~(wanted <= 10.0 * tolerance)
+    keep = ~(wanted <= WANTED * tolerance)
     keep[chosen[chosen >= 0]] = True
     plan = plan_of(problem, keep)
     component = plan.mother_component[links.mother]
@@ -183,14 +198,95 @@ def _choose_kept(
     total = np.cumsum(wanted[order])
     first = np.concatenate([[True], np.diff(component[order]) > 0]) if order.size else np.zeros(0, dtype=bool)
     before = np.maximum.accumulate(np.where(first, total - wanted[order], 0.0))
-    keep[order[total - before > INSIDE_SHARE * tolerance]] = True
+    keep[order[total - before > INSIDE_SHARE]] = True
     return keep
 
 
-def finish(problem: AssignmentProblem, result: Elimination, tolerance: float) -> Marginals:
-    """Put the dropped links back as independent neighbours, and say what is proved about the outcome."""
+def _refine(
+    problem: AssignmentProblem, result: Elimination, tolerance: float, memory_limit: int
+) -> Elimination | None:
+    """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if that fails.
+
+    Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change are
+    summed again, and their new bound is the sum over the links that still touch them.
+    """
     gauge, kept, sums, certificate = result
-    estimate, log_z = _cavity(problem, gauge, kept, sums, certificate)
+    links = problem.links
+    high = np.zeros(links.mother.size)
+    high[certificate.dropped] = certificate.dropped_high
+    keep = kept.keep.copy()
+    plan = kept.plan
+    for _ in range(STEPS):
+        daughter_component, mother_component, n_components = all_components(plan)
+        dropped = np.flatnonzero(~keep)
+        of_mother, of_daughter = (
+            mother_component[links.mother[dropped]],
+            daughter_component[links.daughter[dropped]],
+        )
+        ends = np.concatenate([of_mother, of_daughter[of_daughter != of_mother]])
+        link = np.concatenate([dropped, dropped[of_daughter != of_mother]])
+        order = np.lexsort((high[link], ends))
+        total = np.cumsum(high[link[order]])
+        first = np.concatenate([[True], np.diff(ends[order]) > 0])
+        before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
+        per_component = np.bincount(ends, high[link], minlength=n_components)
+        too_much = (per_component > AIM * tolerance)[ends[order]] & (total - before > 0.5 * AIM * tolerance)
+        if not too_much.any():
+            break
+        keep[link[order[too_much]]] = True
+        plan = plan_of(problem, keep)
+    else:
+        return None
+    changed = np.zeros(n_components, dtype=bool)
+    added = np.flatnonzero(keep & ~kept.keep)
+    changed[mother_component[links.mother[added]]] = True
+    part = keep & changed[mother_component[links.mother]]
+    again = build_kept_graph(problem, part, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
+    if not again.graph.complete.all():
+        return Elimination(gauge, again, sums, certificate)
+    new = sum_kept(problem, again, gauge.link, gauge.null, gauge.load)
+    at_daughter, at_mother = changed[daughter_component], changed[mother_component]
+    fresh = marginals_alone(gauge, again, new)
+    alone = Marginal(
+        np.where(part, fresh.link, np.where(keep, certificate.alone.link, 0.0)),
+        np.where(at_daughter, fresh.null, certificate.alone.null),
+        np.where(at_mother, fresh.disappear, certificate.alone.disappear),
+        np.where(at_mother, fresh.divide, certificate.alone.divide),
+    )
+    lost = np.zeros(n_components)
+    for part_plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
+        member = part_plan.mother_component >= 0
+        np.maximum.at(lost, mother_component[member], graph.lost[part_plan.mother_component[member]])
+    merged = certificate._replace(
+        alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
+        mother_component=mother_component, dropped=dropped, dropped_high=high[dropped],
+    )  # fmt: skip
+    ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)
+    null = np.where(at_daughter, new.null, sums.null)
+    patched = sums._replace(ratio_mother=ratio_mother, null=null)
+    return Elimination(gauge, kept._replace(keep=keep, plan=plan), patched, merged)
+
+
+def _put_back(
+    problem: AssignmentProblem, gauge: Gauge, sums: Sums, certificate: Certificate
+) -> tuple[Marginal, float]:
+    """Marginals in which dropped links have about the probability they deserve, and an estimate of log Z."""
+    dropped = certificate.dropped
+    mother, daughter = problem.links.mother[dropped], problem.links.daughter[dropped]
+    odds = gauge.link[dropped] * sums.ratio_mother[mother] * sums.null[daughter]
+    likely = np.minimum(odds, certificate.dropped_high)
+    share = 1.0 - np.bincount(daughter, likely, minlength=problem.n_daughters)
+    link = certificate.alone.link * share[problem.links.daughter]
+    link[dropped] = likely
+    estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share)
+    return estimate, min(certificate.log_z_low + float(np.log1p(odds).sum()), certificate.log_z_high)
+
+
+def finish(
+    problem: AssignmentProblem, result: Elimination, estimate: Marginal, log_z: float, tolerance: float
+) -> Marginals:
+    """Say what is proved about an estimate of the marginals."""
+    gauge, kept, _, certificate = result
     alone = certificate.alone
     links = problem.links
     of_daughter, of_mother = certificate.daughter_component, certificate.mother_component
