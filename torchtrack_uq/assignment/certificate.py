@@ -95,7 +95,7 @@ def certify(
 ) -> Certificate:
     """Bound the error of the kept links' marginals; every mother needs g(0) g(2) <= g(1)^2.
 
-    Links dropped inside a component whose odds are at most `trivial` are bounded as if their mother were free.
+    Links dropped inside a component with odds of at most `trivial` are bounded as if their mother were free.
     """
     links = problem.links
     daughter_component, mother_component, n_components = all_components(kept.plan)

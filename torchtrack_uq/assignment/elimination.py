@@ -205,7 +205,7 @@ def _choose_kept(
 def _refine(
     problem: AssignmentProblem, result: Elimination, tolerance: float, memory_limit: int
 ) -> Elimination | None:
-    """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if that fails.
+    """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
 
     Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change are
     summed again, and their new bound is the sum over the links that still touch them.
@@ -223,17 +223,21 @@ def _refine(
             mother_component[links.mother[dropped]],
             daughter_component[links.daughter[dropped]],
         )
-        ends = np.concatenate([of_mother, of_daughter[of_daughter != of_mother]])
-        link = np.concatenate([dropped, dropped[of_daughter != of_mother]])
+        across = of_daughter != of_mother
+        per_component = np.bincount(of_mother, high[dropped], minlength=n_components) + np.bincount(
+            of_daughter[across], high[dropped[across]], minlength=n_components
+        )
+        excess = per_component > AIM * tolerance
+        if not excess.any():
+            break
+        ends = np.concatenate([of_mother, of_daughter[across]])
+        link = np.concatenate([dropped, dropped[across]])
+        link, ends = link[excess[ends]], ends[excess[ends]]
         order = np.lexsort((high[link], ends))
         total = np.cumsum(high[link[order]])
         first = np.concatenate([[True], np.diff(ends[order]) > 0])
         before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
-        per_component = np.bincount(ends, high[link], minlength=n_components)
-        too_much = (per_component > AIM * tolerance)[ends[order]] & (total - before > 0.5 * AIM * tolerance)
-        if not too_much.any():
-            break
-        keep[link[order[too_much]]] = True
+        keep[link[order[total - before > 0.5 * AIM * tolerance]]] = True
         plan = plan_of(problem, keep)
     else:
         return None
