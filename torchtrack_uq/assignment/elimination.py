@@ -31,10 +31,12 @@ from torchtrack_uq.assignment.result import ComponentReport, Marginals
 BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
-NEGLIGIBLE = 1e-6  # weight, as a share of the tolerance, below which a state of the elimination is left out
-WANTED = 5.0  # a link is dropped at first if its odds, were its mother free, are at most this many tolerances
-TRIVIAL = 5e-3  # odds, as a share of the tolerance, below which links inside components need no closer look
-INSIDE_SHARE = 0.2  # sum of these odds up to which links are dropped inside a component
+NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of the elimination is left out
+WANTED = (
+    10.0  # a link is dropped at first if its odds, were its mother free, are at most this many tolerances
+)
+TRIVIAL = 5e-2  # odds, as a share of the tolerance, below which links inside components need no closer look
+INSIDE_SHARE = 0.3  # sum of these odds up to which links are dropped inside a component
 AIM = 0.7  # share of the tolerance that dropped links may take; putting them back roughly may take the rest
 STEPS = 4  # how often the dropped links are chosen anew before giving up
 
