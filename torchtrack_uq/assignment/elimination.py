@@ -1,5 +1,6 @@
 """Marginals by elimination: exact on small components, with a proved bound where links had to be dropped."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,9 @@ from torchtrack_uq.assignment.certificate import (
     Marginal,
     all_components,
     certify,
-    daughter_ratio,
     marginals_alone,
 )
+from torchtrack_uq.assignment.clusters import estimate_by_clusters
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     Gauge,
@@ -31,6 +32,8 @@ from torchtrack_uq.assignment.result import ComponentReport, Marginals
 BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
+QUICK_ARCS = 1_000_000  # what "auto" spends on one frame pair before it drops links without proof
+QUICK_ARCS_PER_DAUGHTER = 100
 NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of the elimination is left out
 WANTED = (
     10.0  # a link is dropped at first if its odds, were its mother free, are at most this many tolerances
@@ -82,27 +85,27 @@ def exact_marginals(
     )
 
 
-def pruned_marginals(
+def auto_marginals(
     problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
 ) -> Marginals:
     """Exact marginals where they fit; otherwise more links are dropped until the elimination does fit."""
+    affordable = BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * problem.n_daughters)
+    limit = min(memory_limit, affordable)
     try:
-        return exact_marginals(problem, temperature, tolerance, memory_limit)
+        return exact_marginals(problem, temperature, tolerance, limit)
     except EliminationTooLargeError:
         if not problem.is_convex:
             raise
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)
     wanted = _if_free(problem, model, gauge, temperature)
-    limit = min(memory_limit, 4 * BYTES_PER_ARC * (SMALL_ARCS + 50 * problem.n_daughters))
+    looser = max(tolerance, 1e-3)
     while True:
-        tolerance_used = max(tolerance, 1e-3) * 4.0
-        while True:
-            result = _eliminate(problem, gauge, model.solution.chosen, wanted, tolerance_used, limit)
-            if result.kept.graph.complete.all():
-                estimate, log_z = _cavity(problem, gauge, result.kept, result.sums, result.certificate)
-                return finish(problem, result, estimate, log_z, tolerance)
-            tolerance_used *= 4.0
+        looser *= 1.6
+        result = _eliminate(problem, gauge, model.solution.chosen, wanted, looser, limit, trivial=np.inf)
+        if result.kept.graph.complete.all():
+            estimate, log_z, settled = estimate_by_clusters(problem, *result)
+            return replace(finish(problem, result, estimate, log_z, tolerance), converged=settled)
 
 
 def _without_dropping(
@@ -171,6 +174,7 @@ def _eliminate(
     wanted: FloatArray,
     tolerance: float,
     memory_limit: int,
+    trivial: float | None = None,
 ) -> Elimination:
     """Drop what is wanted least, sum the rest, and bound what that changed."""
     keep = _choose_kept(problem, gauge, chosen, wanted, tolerance)
@@ -178,7 +182,12 @@ def _eliminate(
     if not kept.graph.complete.all():
         return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
-    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, TRIVIAL * tolerance))
+    return Elimination(
+        gauge,
+        kept,
+        sums,
+        certify(problem, kept, gauge, sums, TRIVIAL * tolerance if trivial is None else trivial),
+    )
 
 
 def _choose_kept(
@@ -318,34 +327,8 @@ def finish(
     report = _report(problem, kept, error[: kept.plan.width.size], tolerance)
     return Marginals(
         *to_problem_order(problem, estimate), gauge.log_scale + log_z, covered, bound, exact,
-        "exact" if exact else "pruned", True, report,
+        "exact" if exact else "cluster_bp", True, report,
     )  # fmt: skip
-
-
-def _cavity(
-    problem: AssignmentProblem, gauge: Gauge, kept: KeptGraph, sums: Sums, certificate: Certificate
-) -> tuple[Marginal, float]:
-    """Marginals with the dropped links as independent neighbours, and log Z (a Bethe estimate)."""
-    dropped = certificate.dropped
-    if dropped.size == 0:
-        return certificate.alone, sums.log_z
-    mother, daughter = problem.links.mother[dropped], problem.links.daughter[dropped]
-    weight = gauge.link[dropped]
-    odds = weight / daughter_ratio(sums)[daughter]
-    e1 = np.bincount(mother, odds, minlength=problem.n_mothers)
-    e2 = np.maximum(0.5 * (e1 * e1 - np.bincount(mother, odds * odds, minlength=problem.n_mothers)), 0.0)
-    load = gauge.load.copy()
-    load[:, 0] += e1 * gauge.load[:, 1] + e2 * gauge.load[:, 2]
-    load[:, 1] += e1 * gauge.load[:, 2]
-    through = weight * sums.ratio_mother[mother]
-    null = gauge.null + np.bincount(daughter, through, minlength=problem.n_daughters)
-    both = sum_kept(problem, kept, gauge.link, null, load)
-    link = gauge.link * both.link
-    link[dropped] = through * both.null[daughter]
-    divide = gauge.load[:, 2] * (both.load[:, 2] + e1 * both.load[:, 1] + e2 * both.load[:, 0])
-    estimate = Marginal(link, gauge.null * both.null, gauge.load[:, 0] * both.load[:, 0], divide)
-    log_z = sums.log_z + float(np.log1p(odds * sums.ratio_mother[mother]).sum())
-    return estimate, min(max(log_z, certificate.log_z_low), certificate.log_z_high)
 
 
 def _report(

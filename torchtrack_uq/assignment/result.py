@@ -42,7 +42,8 @@ class Marginals:
         exact: whether `error_bound` is within the tolerance that was asked for.
         method: what computed them: "exact", "pruned" (exact elimination after links were dropped whose
         effect could
-            not be bounded within the tolerance), "k_best", "component_k_best" or "bp".
+            not be bounded within the tolerance, with belief propagation on these), "k_best",
+            "component_k_best", "bp".
         converged: False if belief propagation stopped before its messages settled; True for the other
         methods. components: how each component was treated.
     """
