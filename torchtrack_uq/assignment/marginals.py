@@ -35,9 +35,12 @@ def marginals(
         temperature: T > 0; divides all scores, those of events included.
         method: "exact" sums each component of the candidate graph by elimination, after dropping links whose
             total effect on any probability is proved to be at most `tolerance` (0: nothing is dropped); it
-            raises if that does not fit into memory. "auto" is exact where that is quick; otherwise it drops more
-            links until it is, with belief propagation over these ("cluster_bp": an estimate, no proved bound).
-            "k_best" lists the k best assignments of the whole frame (the paper's AS), "component_k_best" those
+            raises if that does not fit into memory. "auto" is exact where that is quick; otherwise it
+            drops more
+            links until it is, with belief propagation over these ("cluster_bp": an estimate, no proved
+            bound).
+            "k_best" lists the k best assignments of the whole frame (the paper's AS), "component_k_best" "
+            "those
             of each component. "bp" is loopy belief propagation.
         k: length of the lists of "k_best" and "component_k_best"; default 100.
         tolerance: largest error that counts as exact, and that dropping links may cause.
