@@ -85,8 +85,11 @@ def time_bars(repeats: int) -> list[Row]:
         ratio = times["ours"] / times["scipy"]
         rows.append(
             {
-                "work": name, "ms": 1e3 * times["ours"], "scipy ms": 1e3 * times["scipy"], "ratio": ratio, "
-                ""bar": bar,
+                "work": name,
+                "ms": 1e3 * times["ours"],
+                "scipy ms": 1e3 * times["scipy"],
+                "ratio": ratio,
+                "bar": bar,
                 "met": "yes" if ratio <= bar else "NO",
             }
         )  # fmt: skip
@@ -186,8 +189,9 @@ def textbook_murty(cost: np.ndarray, k: int) -> list[np.ndarray]:
 def _time_jpda(repeats: int) -> list[Row]:
     """Exact (EHM2) and loopy-BP JPDA, which know no division: mothers of capacity one."""
     problem = standard_instance(40, 0.15)
+    near = np.arange(problem.n_links) % 10 < 3  # the 3 nearest mothers only: EHM2 does not prune
     single = AssignmentProblem(
-        problem.mother, problem.daughter, problem.score, problem.appear, problem.disappear,
+        problem.mother[near], problem.daughter[near], problem.score[near], problem.appear, problem.disappear,
         np.full(problem.n_mothers, -np.inf),
     )  # fmt: skip
     # rows are mothers; likelihood of a link relative to disappearing and appearing
@@ -200,7 +204,7 @@ def _time_jpda(repeats: int) -> list[Row]:
     rows: list[Row] = [
         {
             "code": "marginals exact, tolerance 0",
-            "work": "JPDA, N 40, sigma 0.15",
+            "work": "JPDA (no divisions), N 40, sigma 0.15, 3 candidates",
             "ms": 1e3
             * interleaved({"x": lambda: marginals(single, method="exact", tolerance=0.0)}, repeats)["x"],
         }
@@ -213,7 +217,7 @@ def _time_jpda(repeats: int) -> list[Row]:
         rows.append(
             {
                 "code": name,
-                "work": "JPDA, N 40, sigma 0.15",
+                "work": "JPDA (no divisions), N 40, sigma 0.15, 3 candidates",
                 "ms": 1e3 * t,
                 "largest difference to ours": error,
             }
