@@ -128,7 +128,7 @@ def test_exact_refuses_with_the_size_of_the_component():
 def test_auto_says_that_it_is_not_exact_where_elimination_does_not_fit():
     result = marginals(standard_instance(300, 0.5), memory_limit=1_000_000)
     assert not result.exact
-    assert result.method == "pruned"
+    assert result.method == "cluster_bp"
     assert result.error_bound > 1e-3
     assert result.components is not None
     assert result.components.n_daughters.sum() <= 315

@@ -6,10 +6,10 @@ from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._frontier import grown
 from torchtrack_uq.assignment._ranking import grown_float, rank_assignments
 from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray, IntArray
-from torchtrack_uq.assignment.certificate import Marginal, first_place_ratio
+from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.elimination import to_problem_order
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, gauge_of
+from torchtrack_uq.assignment.pruned import Gauge, first_place_ratio, gauge_of
 from torchtrack_uq.assignment.ranking import (
     BYTES_PER_ARC,
     GapModel,

@@ -4,7 +4,7 @@ import numpy as np
 
 from torchtrack_uq.assignment.belief import propagate
 from torchtrack_uq.assignment.certificate import Marginal
-from torchtrack_uq.assignment.elimination import exact_marginals, pruned_marginals, to_problem_order
+from torchtrack_uq.assignment.elimination import auto_marginals, exact_marginals, to_problem_order
 from torchtrack_uq.assignment.listing import component_k_best_marginals, k_best_marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import gauge_of
@@ -33,13 +33,15 @@ def marginals(
     Args:
         problem: the frame pair.
         temperature: T > 0; divides all scores, those of events included.
-        method: "exact" sums each component of the candidate graph by elimination, after dropping links
-        whose total
-            effect on any probability is proved to be at most `tolerance` (0: nothing is dropped); it
-            raises if that
-            does not fit into memory. "auto" is exact where that fits, and otherwise drops more links until
-            it does ("pruned": no proved bound). "k_best" lists the k best assignments of the whole frame (the
-            paper's AS), "component_k_best" those of each component. "bp" is loopy belief propagation.
+        method: "exact" sums each component of the candidate graph by elimination, after dropping links whose
+            total effect on any probability is proved to be at most `tolerance` (0: nothing is dropped); it
+            raises if that does not fit into memory. "auto" is exact where that is quick; otherwise it
+            drops more
+            links until it is, with belief propagation over these ("cluster_bp": an estimate, no proved
+            bound).
+            "k_best" lists the k best assignments of the whole frame (the paper's AS), "component_k_best" "
+            "those
+            of each component. "bp" is loopy belief propagation.
         k: length of the lists of "k_best" and "component_k_best"; default 100.
         tolerance: largest error that counts as exact, and that dropping links may cause.
         memory_limit: bytes that frontier graphs may take.
@@ -73,7 +75,7 @@ def marginals(
     if method == "exact":
         return exact_marginals(problem, temperature, tolerance, memory_limit)
     if method == "auto":
-        return pruned_marginals(problem, temperature, tolerance, memory_limit)
+        return auto_marginals(problem, temperature, tolerance, memory_limit)
     if method == "k_best":
         return k_best_marginals(problem, temperature, k, tolerance, memory_limit)
     if method == "component_k_best":

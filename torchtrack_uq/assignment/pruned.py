@@ -72,26 +72,51 @@ def gauge_of(problem: AssignmentProblem, model: GapModel, temperature: float) ->
     return Gauge(weight(model.link), weight(model.null), weight(model.load), model.log_weight / temperature)
 
 
-def build_kept_graph(
-    problem: AssignmentProblem, keep: BoolArray, load_weight: FloatArray, max_arcs: int
-) -> KeptGraph:
-    """Frontier graphs of the kept links (F,) bool; components beyond `max_arcs` arcs are left incomplete."""
+def first_place_ratio(gauge: Gauge) -> FloatArray:
+    """(M,) r = g(1) / g(0), the largest possible R of each mother; inf if it must have a daughter."""
+    with np.errstate(divide="ignore"):
+        return gauge.load[:, 1] / gauge.load[:, 0]
+
+
+def null_with_dropped(problem: AssignmentProblem, gauge: Gauge, dropped: BoolArray) -> FloatArray:
+    """(N,) null weights to which the dropped links are added as if their mothers were free."""
+    place = np.flatnonzero(dropped)
+    if_free = gauge.link[place] * first_place_ratio(gauge)[problem.links.mother[place]]
+    return gauge.null + np.bincount(problem.links.daughter[place], if_free, minlength=problem.n_daughters)
+
+
+def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
+    """Components and elimination order of the kept links (F,) bool."""
     links = problem.links
     is_open = np.bincount(links.daughter[keep], minlength=problem.n_daughters) > 0
-    plan = EliminationPlan(
+    return EliminationPlan(
         *plan_elimination(
             links.start, links.mother, links.daughter, links.mother_start, links.by_mother, keep, is_open
         )
     )
+
+
+def build_kept_graph(
+    problem: AssignmentProblem, keep: BoolArray, gauge: Gauge, max_arcs: int, negligible: float = 0.0
+) -> KeptGraph:
+    """Frontier graphs of the kept links (F,) bool; components beyond `max_arcs` arcs are left incomplete.
+
+    States with paths of total weight at most `negligible` are left out; `graph.lost` bounds what that
+    loses, also when every dropped link is moved into the null weight of its daughter (see `certificate`).
+    """
+    links = problem.links
+    plan = plan_of(problem, keep)
     impossible = np.zeros((problem.n_mothers, 3))
-    impossible[load_weight[:, 2] == 0.0, 2] = np.inf
+    impossible[gauge.load[:, 2] == 0.0, 2] = np.inf
     factor_cost = np.concatenate([np.zeros(links.mother.size + problem.n_daughters), impossible.ravel()])
+    null = null_with_dropped(problem, gauge, ~keep) if negligible > 0.0 else gauge.null
+    weight = np.concatenate([gauge.link, null, gauge.load.ravel()])
     keep_null = np.ones(problem.n_daughters, dtype=bool)
     base_load = np.zeros(problem.n_mothers, np.int64)
     graph = FrontierGraph(
         *build_frontier_graph(
             links.start, links.mother, keep, keep_null, base_load, plan.step, plan.step_start, plan.position,
-            plan.width, factor_cost, np.inf, max_arcs,
+            plan.width, factor_cost, np.inf, max_arcs, weight, negligible,
         )
     )  # fmt: skip
     return KeptGraph(keep, plan, graph)

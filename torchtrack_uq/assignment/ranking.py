@@ -329,6 +329,7 @@ def build_ranking_graph(
         *build_frontier_graph(
             links.start, links.mother, link_gap < np.inf, null_gap < np.inf, base_load, plan.step,
             plan.step_start, plan.position, plan.width, model.factor_cost, bound, max_arcs,
+            model.factor_cost, 0.0,
         )
     )  # fmt: skip
     return plan, graph

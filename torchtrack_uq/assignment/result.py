@@ -40,9 +40,9 @@ class Marginals:
         was left
             out, inf if none is known.
         exact: whether `error_bound` is within the tolerance that was asked for.
-        method: what computed them: "exact", "pruned" (exact elimination after links were dropped whose
-        effect could
-            not be bounded within the tolerance), "k_best", "component_k_best" or "bp".
+        method: what computed them: "exact", "cluster_bp" (exact elimination of clusters with belief
+        propagation
+            on the links between them), "k_best", "component_k_best" or "bp".
         converged: False if belief propagation stopped before its messages settled; True for the other
         methods. components: how each component was treated.
     """
