@@ -1,6 +1,6 @@
 """Do probabilities sum to 1, and how many daughters does a mother expect? Every method, tracker and real movie.
 
-    python benchmarks/posterior_sums.py [DATA_FOLDER] [--model FOLDER] [--copies R]
+python benchmarks/posterior_sums.py [DATA_FOLDER] [--model FOLDER] [--copies R]
 """
 
 import argparse
@@ -56,7 +56,9 @@ def trackers(movie: Movie | None, model: Path) -> Iterator[Tracker]:
 
 
 @torch.no_grad()
-def check(tracker: Tracker, cells: Detections, movie: Movie | None, copies: int) -> Iterator[dict[str, object]]:
+def check(
+    tracker: Tracker, cells: Detections, movie: Movie | None, copies: int
+) -> Iterator[dict[str, object]]:
     perturb = FeaturePerturbation(copies)
     scores = perturb(tracker, cells, movie, progress=False)
     for method in METHODS:
@@ -80,7 +82,9 @@ def check(tracker: Tracker, cells: Detections, movie: Movie | None, copies: int)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--model", type=Path, default=bundled_models().get("small_2d"))
     parser.add_argument("--copies", type=int, default=3, help="draws of noise; sums do not depend on it")

@@ -96,7 +96,7 @@ def test_gradients_with_respect_to_scores_event_scores_and_temperature(method: s
         assert p.log_z is not None
         return p.link, p.null, p.disappear, p.divide, p.entropy, p.log_z
 
-    assert gradcheck(outputs, leaves(), atol=1e-6, rtol=1e-4)
+    assert gradcheck(outputs, leaves(), atol=1e-5, rtol=1e-4, fast_mode=method == "bp")
 
 
 @pytest.mark.parametrize("method", ["AS", "exact", "auto"])
@@ -139,7 +139,12 @@ def test_the_log_likelihood_of_every_assignment_and_its_gradient(method: str) ->
         total += float(log_p.exp())
     assert total < 1 or method == "bp"
     mother = torch.tensor([-1] * m + parents[0].tolist())
-    assert gradcheck(lambda *scores: layer.log_prob(graph_with(*scores), mother), leaves(), atol=1e-6)
+    assert gradcheck(
+        lambda *scores: layer.log_prob(graph_with(*scores), mother),
+        leaves(),
+        atol=1e-5,
+        fast_mode=method == "bp",
+    )
 
 
 def test_the_likelihood_of_an_assignment_outside_the_k_best_counts_it_into_z() -> None:
@@ -265,7 +270,7 @@ class TestUnusualMovies:
         with pytest.raises(InputError, match="frames 0 and 1 cannot be linked: disappear"):
             AssignmentPosterior("AS")(graph)
 
-    @pytest.mark.parametrize("bad", [{"method": "murty"}, {"k": 0}, {"tolerance": -1.0}])
+    @pytest.mark.parametrize("bad", [{"method": "murty"}, {"k": 0}, {"tolerance": -1.0}, {"memory_limit": 0}])
     def test_options_out_of_range_are_refused(self, bad: dict[str, object]) -> None:
         with pytest.raises(InputError):
             partial(AssignmentPosterior, **bad)()

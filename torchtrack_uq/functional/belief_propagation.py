@@ -80,7 +80,7 @@ def belief_propagation(
     disappear: Tensor,
     divide: Tensor,
     sweeps: int = 300,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-8,
 ) -> Beliefs:
     """Approximate marginals of links and events; differentiable in all scores (implicitly, at the fixed point).
 
@@ -185,11 +185,24 @@ def _rooms(wish: Tensor, rows: _Rows, scores: tuple[Tensor, ...]) -> Tensor:
 
 
 def _around(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logsumexp of the entries before and of those behind each entry of a row."""
-    edge = x.new_full((len(x), 1), ABSENT)
-    before = torch.cat([edge, torch.logcumsumexp(x, 1)[:, :-1]], 1)
-    after = torch.cat([torch.logcumsumexp(x.flip(1), 1).flip(1)[:, 1:], edge], 1)
-    return before[:, : x.shape[1]], after[:, : x.shape[1]]
+    """Logsumexp of the entries before and of those behind each entry of a row.
+
+    Running sums to either side rather than total minus own, which would cancel. What lies 700 nats below the
+    largest entry of a row is lost, which no probability can tell.
+    """
+    if not x.numel():
+        return x, x
+    peak = x.detach().amax(1, keepdim=True)
+    weight = torch.exp(x - peak)
+    nothing = weight.new_zeros(len(x), 1)
+    before = torch.cat([nothing, weight.cumsum(1)[:, :-1]], 1)
+    after = torch.cat([weight.flip(1).cumsum(1).flip(1)[:, 1:], nothing], 1)
+    return _log_or_absent(before, peak), _log_or_absent(after, peak)
+
+
+def _log_or_absent(total: Tensor, peak: Tensor) -> Tensor:
+    zero = total <= 0
+    return (torch.log(total.masked_fill(zero, 1.0)) + peak).masked_fill(zero, ABSENT)
 
 
 def _beliefs(

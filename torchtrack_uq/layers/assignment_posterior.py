@@ -53,9 +53,11 @@ class AssignmentPosterior(nn.Module):
         leftover: For "AS", whether options that are in none of the K best get a share of the mass that is
             left; False gives paper eq. 4 to the letter, in which they get probability 0. See `give_leftover`.
         tolerance: For "exact" and "auto": largest error of a probability that counts as exact.
+        memory_limit: Bytes that summing one frame pair may take; by default 512 MiB for "exact", and 1 MiB for
+            "auto", which then decides in milliseconds what is too ambiguous to be exact.
 
     Raises:
-        InputError: An unknown method, K below 1, or a negative tolerance.
+        InputError: An unknown method, K below 1, a negative tolerance, or a memory limit that is not positive.
 
     >>> import numpy as np
     >>> from torchtrack_uq.detections import Detections
@@ -72,6 +74,7 @@ class AssignmentPosterior(nn.Module):
         *,
         leftover: bool = True,
         tolerance: float = 1e-3,
+        memory_limit: int | None = None,
     ) -> None:
         super().__init__()
         if method not in POSTERIOR_METHODS:
@@ -80,7 +83,10 @@ class AssignmentPosterior(nn.Module):
             raise InputError(f"k must be at least 1, got {k}")
         if not tolerance >= 0:
             raise InputError(f"tolerance must be at least 0, got {tolerance}")
+        if memory_limit is not None and memory_limit < 1:
+            raise InputError(f"memory_limit must be a positive number of bytes, got {memory_limit}")
         self.method, self.k, self.leftover, self.tolerance = method, k, leftover, tolerance
+        self.memory_limit = memory_limit or (1 << 20 if method == "auto" else 1 << 29)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
     def forward(self, graph: CandidateGraph, support: Support | None = None) -> LinkProbabilities:
@@ -167,7 +173,7 @@ class AssignmentPosterior(nn.Module):
             return self._sum_listed(graph, choices, support)
         if self.method == "bp":
             return _sum_beliefs(graph, choices)
-        options = SumOptions(self.method, self.tolerance)
+        options = SumOptions(self.method, self.tolerance, self.memory_limit)
         found = MarginalsFunction.apply(choices.score, MovieProblems.of(graph), options)  # type: ignore[no-untyped-call]
         choice, log_z, (covered, error, exact) = cast("tuple[Tensor, Tensor, Tensor]", found)
         return _Summed(choice, log_z, covered, error, exact > 0)

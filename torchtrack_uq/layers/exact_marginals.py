@@ -22,6 +22,7 @@ class SumOptions(NamedTuple):
 
     method: str
     tolerance: float
+    memory_limit: int
 
 
 class MarginalsFunction(torch.autograd.Function):
@@ -51,7 +52,13 @@ class MarginalsFunction(torch.autograd.Function):
         """
         numbers = to_host(score)
         found = problems.solve(
-            lambda p: marginals(p, method=options.method, tolerance=options.tolerance), numbers
+            lambda problem: marginals(
+                problem,
+                method=options.method,
+                tolerance=options.tolerance,
+                memory_limit=options.memory_limit,
+            ),
+            numbers,
         )
         choice = problems.gather(found)
         certificate = np.array([[m.covered_mass, m.error_bound, m.exact] for m in found]).reshape(-1, 3).T

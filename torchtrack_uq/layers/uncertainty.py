@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from torchtrack_uq.candidates import CandidateGraph
@@ -80,6 +81,7 @@ class UncertaintyLayer(nn.Module):
             return perturbed
         return tracker.candidates(detections, movie, progress=progress)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
     def forward(self, scores: Scores, support: Support | None = None) -> LinkProbabilities:
         """Link probabilities of a whole movie.
 
