@@ -82,6 +82,12 @@ def test_a_finished_run_is_left_as_it_is(movies: list[AnnotatedMovie], tmp_path:
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+def test_a_finished_run_can_be_prolonged(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
+    train_on_movies(movies, tmp_path, TINY, device="cpu", report=silent)
+    train_on_movies(movies, tmp_path, replace(TINY, steps=8), device="cpu", report=silent)
+    assert [float(row["step"]) for row in validation_rows(tmp_path)] == [2, 4, 6, 8]
+
+
 @unclosed
 def test_the_saved_folder_loads_in_trackastra_and_gives_the_same_logits(
     movies: list[AnnotatedMovie], tmp_path: Path

@@ -26,6 +26,7 @@ from torchtrack_uq.training.settings import TrainingSettings
 from torchtrack_uq.training.windows import WindowSampler
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
+_MAY_CHANGE = {"steps", "minutes", "validate_every"}  # when a run is continued
 _ARGUMENTS = {
     "steps": "optimiser steps",
     "minutes": "time budget; training ends when either steps or minutes are used up",
@@ -75,7 +76,7 @@ def train_on_movies(
         movies: Annotated movies, 2D, with the features of `Detections.from_movie`.
         output: Folder that gets the model (`config.yaml`, `train_config.yaml`, `model.pt`: the best by
             held-out accuracy), `validation.csv`, `run.yaml` and `last.ckpt`, which is continued if it is
-            already there.
+            already there, with the same settings or a longer budget.
         settings: What to compute; defaults to `TrainingSettings()`.
         device: "auto", "cpu" or "cuda".
         report: Gets a line after each validation.
@@ -169,17 +170,19 @@ def _accelerator(device: str) -> str:
 
 
 def _checkpoint_to_continue(folder: Path, settings: TrainingSettings, movies: list[str]) -> Path | None:
-    """The checkpoint of an interrupted run with the same settings and movies; None for a new run."""
+    """The checkpoint of a run with the same movies and settings, budget aside; None for a new run."""
     checkpoint = folder / CHECKPOINT
     run_file = folder / "run.yaml"
     run = {"movies": movies, **asdict(settings)}
     if checkpoint.is_file() and run_file.is_file():
         before = yaml.safe_load(run_file.read_text())
-        if changed := sorted(key for key in run if before.get(key) != run[key]):
+        fixed = run.keys() - _MAY_CHANGE
+        if changed := sorted(key for key in fixed if before.get(key) != run[key]):
             raise InputError(
                 f"{folder} holds a run with other {', '.join(changed)}; "
                 "continue it with the same, or choose another output folder"
             )
+        write_atomically(run_file, yaml.safe_dump(run).encode())
         return checkpoint
     if folder.exists() and any(file.name not in _OUTPUT_FILES for file in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run to continue; choose another output folder")
