@@ -144,6 +144,15 @@ def test_training_lowers_the_loss(movies: list[AnnotatedMovie], tmp_path: Path) 
     assert losses[-1] < losses[0]
 
 
+def test_without_held_out_frames_the_last_weights_are_saved(
+    movies: list[AnnotatedMovie], tmp_path: Path
+) -> None:
+    train_on_movies(movies, tmp_path, replace(TINY, held_out=0.0), device="cpu", report=silent)
+    saved = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert all(torch.equal(saved[name], weights(tmp_path)[f"averaged.module.{name}"]) for name in saved)
+    assert [row["mean"] for row in validation_rows(tmp_path)] == ["nan"] * 3
+
+
 def test_the_time_budget_ends_a_run_with_a_saved_model(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
     settings = replace(TINY, steps=100_000, minutes=0.02, validate_every=90_000)
     train_on_movies(movies, tmp_path, settings, device="cpu", report=silent)

@@ -21,9 +21,9 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import CHECKPOINT, HeldOutValidation
 from torchtrack_uq.training.data_module import WindowDataModule
 from torchtrack_uq.training.module import LinkScorer, build_model
+from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.save import write_atomically
 from torchtrack_uq.training.settings import TrainingSettings
-from torchtrack_uq.training.windows import WindowSampler
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
 _MAY_CHANGE = {"steps", "minutes", "validate_every"}  # when a run is continued
