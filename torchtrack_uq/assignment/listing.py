@@ -8,16 +8,10 @@ from torchtrack_uq.assignment._ranking import grown_float, rank_assignments
 from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.elimination import to_problem_order
+from torchtrack_uq.assignment.gap_model import GapModel, gap_model, gaps_up_to
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, first_place_ratio, gauge_of
-from torchtrack_uq.assignment.ranking import (
-    BYTES_PER_ARC,
-    GapModel,
-    build_ranking_graph,
-    gap_model,
-    gaps_up_to,
-    k_best,
-)
+from torchtrack_uq.assignment.ranking import BYTES_PER_ARC, build_ranking_graph, k_best
 from torchtrack_uq.assignment.result import ComponentReport, Marginals
 
 FIRST_REACH = 12.0  # gap, in units of the temperature, up to which component lists look at first
