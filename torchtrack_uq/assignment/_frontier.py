@@ -28,6 +28,7 @@ class FrontierGraph(NamedTuple):
         layer_start: (L + 1,) int64, nodes of each layer; a component with s steps has s + 1 layers.
         first_layer: (C + 1,) int64, layers of component c.
         complete: (C,) bool, False where the graph was given up for its size (its layers are then empty).
+        lost: (C,) float64, bound on the total weight of the paths that were left out as negligible.
     """
 
     arc_start: IntArray
@@ -36,6 +37,7 @@ class FrontierGraph(NamedTuple):
     layer_start: IntArray
     first_layer: IntArray
     complete: BoolArray
+    lost: FloatArray
 
 
 @kernel
@@ -87,14 +89,20 @@ def build_frontier_graph(
     factor_cost: FloatArray,
     bound: float,
     max_arcs: int,
-) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, BoolArray]:
+    weight: FloatArray,
+    negligible: float,
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
     States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite
-    cost (costs are at least 0). A component whose graph would exceed `max_arcs` arcs is given up.
+    cost (costs
+    are at least 0), and states through which paths of total `weight` at most `negligible` lead (0: none).
+    Components that would bring all graphs together beyond `max_arcs` arcs are given up.
     """
     n_components = width.size
     n_links = mother.size
+    lost = np.zeros(n_components)
+    ahead = np.ones(step.size + 1)  # bound on the weight that the remaining steps contribute
     n_daughters = start.size - 1
     n_steps = step.size
     arc_start = np.empty(1024, np.int64)
@@ -115,7 +123,26 @@ def build_frontier_graph(
         first_layer[c] = n_layers
         n_words = 1 + (width[c] - 1) // LOADS_PER_WORD
         keys = np.zeros((64, n_words), np.int64)
+        next_keys = np.empty((64, n_words), np.int64)
         cost = np.zeros(64)
+        next_cost = np.empty(64)
+        mass = np.ones(64)  # total weight of the paths to a state
+        next_mass = np.empty(64)
+        if negligible > 0.0:
+            ahead[step_start[c + 1]] = 1.0
+            for s in range(step_start[c + 1] - 1, step_start[c] - 1, -1):
+                j = step[s]
+                largest = 0.0
+                if j >= 0:
+                    for e in range(start[j], start[j + 1]):
+                        if keep[e]:
+                            largest += weight[e]
+                    if keep_null[j]:
+                        largest += weight[n_links + j]
+                else:
+                    for n in range(3):
+                        largest = max(largest, weight[n_links + n_daughters + 3 * (-1 - j) + n])
+                ahead[s] = ahead[s + 1] * largest
         nodes_before, arcs_before, layers_before = n_nodes, n_arcs, n_layers
         layer_start[n_layers] = n_nodes
         n_layers += 1
@@ -136,7 +163,7 @@ def build_frontier_graph(
             else:
                 n_choices = 1
             most = n_here * n_choices
-            if n_arcs + most - arcs_before > max_arcs:
+            if n_arcs + most > max_arcs:
                 complete[c] = False
                 break
             if 2 * most > table.size:
@@ -150,12 +177,18 @@ def build_frontier_graph(
             arc_start = grown(arc_start, n_nodes + n_here + 1)
             arc_to = grown(arc_to, n_arcs + most)
             arc_factor = grown(arc_factor, n_arcs + most)
-            next_keys = np.empty((most + 1, n_words), np.int64)
-            next_cost = np.empty(most + 1)
+            if most + 1 > next_cost.size:
+                size = max(most + 1, 2 * next_cost.size)
+                next_keys = np.empty((size, n_words), np.int64)
+                next_cost = np.empty(size)
+                next_mass = np.empty(size)
             layer = n_nodes + n_here
             n_next = 0
             for v in range(n_here):
                 arc_start[n_nodes + v] = n_arcs
+                if negligible > 0.0 and mass[v] * ahead[s] <= negligible:
+                    lost[c] += mass[v] * ahead[s]
+                    continue
                 for choice in range(n_choices):
                     for w in range(n_words):
                         next_keys[n_next, w] = keys[v, w]
@@ -182,6 +215,9 @@ def build_frontier_graph(
                         continue
                     to = find_or_add(table, table_node, stamp, next_keys, n_words, layer, n_next)
                     if to == n_next:
+                        next_mass[to] = 0.0
+                    next_mass[to] += mass[v] * weight[factor]
+                    if to == n_next:
                         next_cost[n_next] = reach
                         n_next += 1
                     elif reach < next_cost[to]:
@@ -193,8 +229,9 @@ def build_frontier_graph(
             layer_start[n_layers] = n_nodes
             n_layers += 1
             n_here = n_next
-            keys = next_keys
-            cost = next_cost
+            keys, next_keys = next_keys, keys
+            cost, next_cost = next_cost, cost
+            mass, next_mass = next_mass, mass
         if complete[c]:
             arc_start = grown(arc_start, n_nodes + n_here + 1)
             for v in range(n_here):
@@ -215,4 +252,5 @@ def build_frontier_graph(
         layer_start,
         first_layer,
         complete,
+        lost,
     )

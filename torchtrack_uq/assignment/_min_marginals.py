@@ -91,6 +91,46 @@ def search(
 
 
 @kernel
+def distance_from_hub(
+    start: IntArray,
+    mother: IntArray,
+    daughter: IntArray,
+    reduced: FloatArray,
+    slot: FloatArray,
+    mother_start: IntArray,
+    by_mother: IntArray,
+    price: FloatArray,
+    chosen: IntArray,
+    load: IntArray,
+    held: IntArray,
+    bound: float,
+) -> FloatArray:
+    """(M,) gap that losing a daughter costs at each mother after the best replacement, up to `bound`."""
+    n_mothers = price.size
+    from_hub = np.full(n_mothers, np.inf)
+    heap = np.empty(n_mothers, np.int64)
+    reached = np.empty(n_mothers, np.int64)
+    position = np.full(n_mothers, -1, np.int64)
+    size = 0
+    for i in range(n_mothers):
+        reach = np.inf
+        if load[i] > 0:
+            reach = max(0.0, price[i] - slot[i, load[i] - 1])
+        for place in range(mother_start[i], mother_start[i + 1]):
+            e = by_mother[place]
+            if chosen[daughter[e]] < 0:
+                reach = min(reach, reduced[e])
+        if reach <= bound:
+            from_hub[i] = reach
+            size = push_or_decrease(heap, position, size, from_hub, i)
+    search(
+        True, start, mother, daughter, reduced, mother_start, by_mother, chosen, load, held, bound,
+        from_hub, heap, position, size, reached,
+    )  # fmt: skip
+    return from_hub
+
+
+@kernel
 def option_gaps(
     start: IntArray,
     mother: IntArray,
@@ -113,7 +153,6 @@ def option_gaps(
     n_mothers = price.size
     n_daughters = chosen.size
     to_hub = np.full(n_mothers, np.inf)
-    from_hub = np.full(n_mothers, np.inf)
     heap = np.empty(n_mothers, np.int64)
     reached = np.empty(n_mothers, np.int64)
     position = np.full(n_mothers, -1, np.int64)
@@ -131,23 +170,9 @@ def option_gaps(
         False, start, mother, daughter, reduced, mother_start, by_mother, chosen, load, held, bound,
         to_hub, heap, position, size, reached,
     )  # fmt: skip
-    position[:] = -1
-    size = 0
-    for i in range(n_mothers):
-        reach = np.inf
-        if load[i] > 0:
-            reach = max(0.0, price[i] - slot[i, load[i] - 1])
-        for place in range(mother_start[i], mother_start[i + 1]):
-            e = by_mother[place]
-            if chosen[daughter[e]] < 0:
-                reach = min(reach, reduced[e])
-        if reach <= bound:
-            from_hub[i] = reach
-            size = push_or_decrease(heap, position, size, from_hub, i)
-    search(
-        True, start, mother, daughter, reduced, mother_start, by_mother, chosen, load, held, bound,
-        from_hub, heap, position, size, reached,
-    )  # fmt: skip
+    from_hub = distance_from_hub(
+        start, mother, daughter, reduced, slot, mother_start, by_mother, price, chosen, load, held, bound
+    )
     position[:] = -1
 
     link_gap = np.full(mother.size, np.inf)

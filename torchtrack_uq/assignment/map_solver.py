@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._augment import NULL, UNASSIGNED, assign_waiting, release_where_prices_moved
+from torchtrack_uq.assignment._augment import NULL, UNASSIGNED, assign_waiting
 from torchtrack_uq.assignment._types import (
+    BoolArray,
     FloatArray,
     InfeasibleProblemError,
     IntArray,
     NonConvexDivisionError,
 )
+from torchtrack_uq.assignment._warm_start import repair, solve_perturbed
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
 
@@ -79,19 +81,24 @@ def solve_duals(
 ) -> DualSolution:
     """Solve for the MAP assignment and its prices; raises `InfeasibleProblemError`."""
     links = problem.links
-    state = DualSolution(
-        chosen=np.full(problem.n_daughters, UNASSIGNED, np.int64),
-        load=np.zeros(problem.n_mothers, np.int64),
-        held=np.full((problem.n_mothers, 2), -1, np.int64),
-        price=costs.slot[:, 0].copy(),
-        value=np.zeros(problem.n_daughters),
-    )
     if warm_start is not None:
         state = _adopt(problem, costs, warm_start)
-    stuck = assign_waiting(
-        links.start, links.mother, links.daughter, costs.link, costs.null, costs.slot,
-        state.price, state.chosen, state.load, state.held, state.value,
-    )  # fmt: skip
+        stuck = repair(
+            links.start, links.mother, links.daughter, costs.link, costs.null, costs.slot, links.mother_start,
+            links.by_mother, state.price, state.chosen, state.load, state.held, state.value,
+        )  # fmt: skip
+    else:
+        state = DualSolution(
+            chosen=np.full(problem.n_daughters, UNASSIGNED, np.int64),
+            load=np.zeros(problem.n_mothers, np.int64),
+            held=np.full((problem.n_mothers, 2), -1, np.int64),
+            price=costs.slot[:, 0].copy(),
+            value=np.zeros(problem.n_daughters),
+        )
+        stuck = assign_waiting(
+            links.start, links.mother, links.daughter, costs.link, costs.null, costs.slot,
+            state.price, state.chosen, state.load, state.held, state.value,
+        )  # fmt: skip
     _check_feasible(problem, stuck, state.load)
     return state
 
@@ -112,16 +119,12 @@ def _adopt(problem: AssignmentProblem, costs: Costs, warm_start: Assignment) -> 
     chosen[(warm_start.parent >= 0) & (chosen < 0)] = UNASSIGNED
     load = np.zeros(problem.n_mothers, np.int64)
     held = np.full((problem.n_mothers, 2), -1, np.int64)
-    for place in kept:
-        i = links.mother[place]
-        held[i, load[i]] = links.daughter[place]
-        load[i] += 1
-    state = DualSolution(chosen, load, held, warm_start.mother_price.copy(), np.zeros(problem.n_daughters))
-    release_where_prices_moved(
-        links.start, links.mother, links.daughter, costs.link, costs.null, costs.slot, links.mother_start,
-        links.by_mother, state.price, state.chosen, state.load, state.held, state.value,
-    )  # fmt: skip
-    return state
+    order = np.argsort(links.mother[kept], kind="stable")
+    mother, daughter = links.mother[kept][order], links.daughter[kept][order]
+    second = np.concatenate([[False], np.diff(mother) == 0]) if mother.size else np.zeros(0, dtype=bool)
+    held[mother, second.astype(np.int64)] = daughter
+    load += np.bincount(mother, minlength=problem.n_mothers)
+    return DualSolution(chosen, load, held, warm_start.mother_price.copy(), np.zeros(problem.n_daughters))
 
 
 def _check_feasible(problem: AssignmentProblem, stuck: int, load: IntArray) -> None:
@@ -205,22 +208,25 @@ def solve_map_many(
         >>> [a.parent.tolist() for a in solve_map_many(problem, [[-1.0, -2.0], [-2.0, -1.0]])]
         [[0], [1]]
     """
-    scores = np.asarray(scores, dtype=np.float64)
+    links = problem.links
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != problem.n_links:
         raise ValueError(f"scores must have shape (R, {problem.n_links}), got {scores.shape}.")
-    if not np.array_equal(np.isfinite(scores), np.broadcast_to(np.isfinite(problem.score), scores.shape)):
+    allowed = np.isfinite(scores) if links.link.size == problem.n_links else _same_forbidden(problem, scores)
+    if not allowed.all():
         raise ValueError(
             "scores must be finite exactly where the problem's own scores are, got NaN or inf elsewhere."
         )
-    start = solve_map(problem) if warm_start is None else warm_start
     costs = costs_of(problem)
-    link = problem.links.link
-    solutions = []
-    for row in scores:
-        perturbed = AssignmentProblem(
-            problem.mother, problem.daughter, row, problem.appear, problem.disappear, problem.divide
-        )
-        solutions.append(
-            assignment_of(perturbed, solve_duals(problem, costs._replace(link=-row[link]), start))
-        )
-    return solutions
+    base = solve_duals(problem, costs, warm_start)
+    parent, price, log_weight = solve_perturbed(
+        links.start, links.mother, links.daughter, links.link, scores, costs.null, costs.slot,
+        links.mother_start, links.by_mother, base.price, base.chosen, base.load, base.held,
+    )  # fmt: skip
+    return [Assignment(parent[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
+
+
+def _same_forbidden(problem: AssignmentProblem, scores: FloatArray) -> BoolArray:
+    """(R, E) bool, scores that are finite, or -inf where the problem forbids the link."""
+    forbidden = np.isneginf(problem.score)
+    return np.isfinite(scores) & ~forbidden | np.isneginf(scores) & forbidden

@@ -2,23 +2,19 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from torchtrack_uq.assignment._components import EliminationPlan, plan_elimination
 from torchtrack_uq.assignment._frontier import FrontierGraph, build_frontier_graph
-from torchtrack_uq.assignment._min_marginals import option_gaps, reduced_costs
 from torchtrack_uq.assignment._ranking import rank_assignments
 from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray, IntArray
-from torchtrack_uq.assignment.map_solver import DualSolution, assignment_of, costs_of, solve_duals
+from torchtrack_uq.assignment.gap_model import GapModel, gap_model, gaps_up_to
+from torchtrack_uq.assignment.map_solver import assignment_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.solution import Assignment
 
 MEMORY_LIMIT = 1 << 29  # bytes for the frontier graphs of one frame pair
-TIE = (
-    1e-300  # gap of choices as good as the MAP's: only the MAP itself has gap 0, so it is always listed first
-)
 ROUNDING = 1e-9  # gaps of one assignment that are summed in different orders differ by less
 BYTES_PER_ARC = 48  # arcs, nodes and list entries of the frontier graph, measured
 
@@ -65,59 +61,6 @@ class KBest:
         row = np.repeat(np.arange(self.n_assignments), np.diff(self.change_start))
         parent[row, self.changed_daughter] = self.changed_parent
         return parent
-
-
-class GapModel(NamedTuple):
-    """A solved frame pair as gaps to the MAP: all reduced costs, at least 0.
-
-    Attributes:
-        solution: the MAP with its prices.
-        link: (F,) float64, reduced cost of each link.
-        null: (N,) float64, reduced cost of each daughter's null option; inf where forbidden.
-        load: (M, 3) float64, what mother i with n daughters costs more than its best n at its price.
-        slot: (M, 2) float64, cost of the first and second daughter; -inf for mothers that must have one.
-    """
-
-    solution: DualSolution
-    link: FloatArray
-    null: FloatArray
-    load: FloatArray
-    slot: FloatArray
-
-    @property
-    def factor_cost(self) -> FloatArray:
-        """Costs of the factors of a frontier graph."""
-        return np.concatenate([self.link, self.null, self.load.ravel()])
-
-
-def gap_model(problem: AssignmentProblem) -> GapModel:
-    """Solve the MAP and express every choice by its reduced cost."""
-    costs = costs_of(problem)
-    solution = solve_duals(problem, costs)
-    links = problem.links
-    link, null = reduced_costs(
-        links.start, links.mother, links.daughter, costs.link, costs.null, solution.price, solution.value
-    )
-    load = np.stack([-problem.disappear, np.zeros(problem.n_mothers), -problem.divide], axis=1)
-    load -= solution.price[:, None] * np.arange(3)
-    mothers = np.arange(problem.n_mothers)
-    load -= load[mothers, solution.load][:, None]
-    linked = solution.chosen >= 0
-    link, null, load = np.maximum(link, TIE), np.maximum(null, TIE), np.maximum(load, TIE)
-    link[solution.chosen[linked]] = 0.0
-    null[~linked] = 0.0
-    load[mothers, solution.load] = 0.0
-    slot = np.column_stack([problem.disappear, -problem.divide])
-    return GapModel(solution, link, null, load, slot)
-
-
-def gaps_up_to(problem: AssignmentProblem, model: GapModel, bound: float) -> tuple[FloatArray, FloatArray]:
-    """Gap between the MAP and the best assignment with each link (F,), each null (N,); inf beyond `bound`."""
-    links, solution = problem.links, model.solution
-    return option_gaps(
-        links.start, links.mother, links.daughter, model.link, model.null, model.slot, links.mother_start,
-        links.by_mother, solution.price, solution.chosen, solution.load, solution.held, bound,
-    )  # fmt: skip
 
 
 def k_best(problem: AssignmentProblem, k: int, memory_limit: int = MEMORY_LIMIT) -> KBest:
@@ -282,24 +225,8 @@ def _rank_up_to(
     memory_limit: int,
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """The k best assignments among those with gap <= bound."""
-    plan, base_load = _plan(problem, model, link_gap, null_gap)
-    links = problem.links
-    factor_cost = model.factor_cost
-    graph = FrontierGraph(
-        *build_frontier_graph(
-            links.start,
-            links.mother,
-            link_gap < np.inf,
-            null_gap < np.inf,
-            base_load,
-            plan.step,
-            plan.step_start,
-            plan.position,
-            plan.width,
-            factor_cost,
-            bound,
-            memory_limit // BYTES_PER_ARC,
-        )
+    plan, graph = build_ranking_graph(
+        problem, model, link_gap, null_gap, bound, memory_limit // BYTES_PER_ARC
     )
     if not graph.complete.all():
         c = int(np.argmin(graph.complete))
@@ -311,12 +238,27 @@ def _rank_up_to(
             "for fewer assignments."
         )
     return rank_assignments(
-        graph.arc_start,
-        graph.arc_to,
-        graph.arc_factor,
-        graph.layer_start,
-        graph.first_layer,
-        factor_cost,
-        bound,
-        k,
-    )
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+        model.factor_cost, bound, k,
+    )  # fmt: skip
+
+
+def build_ranking_graph(
+    problem: AssignmentProblem,
+    model: GapModel,
+    link_gap: FloatArray,
+    null_gap: FloatArray,
+    bound: float,
+    max_arcs: int,
+) -> tuple[EliminationPlan, FrontierGraph]:
+    """Frontier graphs of all assignments with gap <= bound, over the options of finite gap."""
+    plan, base_load = _plan(problem, model, link_gap, null_gap)
+    links = problem.links
+    graph = FrontierGraph(
+        *build_frontier_graph(
+            links.start, links.mother, link_gap < np.inf, null_gap < np.inf, base_load, plan.step,
+            plan.step_start, plan.position, plan.width, model.factor_cost, bound, max_arcs,
+            model.factor_cost, 0.0,
+        )
+    )  # fmt: skip
+    return plan, graph
