@@ -37,6 +37,9 @@ from torchtrack_uq.assignment import (
 )
 
 RESULTS = Path(__file__).parent / "results"
+BARS = "Bars (ratio to one scipy solve of the same instance, same run)"
+GROWTH = "Growth at sigma 0.15"
+ERRORS = "Errors against exact marginals"
 Row = dict[str, object]
 
 
@@ -226,8 +229,8 @@ def _time_jpda(repeats: int) -> list[Row]:
     try:
         from pyehm.core import EHM2
 
-        valid = (likelihood > 0).astype(int)
-        add("pyehm EHM2 (Stone Soup's EHM)", lambda: EHM2.run(valid, likelihood))
+        valid = likelihood > 0
+        add("pyehm EHM2 (Stone Soup's EHM)", lambda: EHM2().run(valid.astype(np.int32), likelihood))
     except ImportError:
         rows.append({"code": "pyehm", "work": "not installed"})
     try:
@@ -384,13 +387,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("/work/shared/data"), help="folder of CTC movies")
     arguments = parser.parse_args()
     repeats = 3 if arguments.quick else 9
-    parts = {
-        "Bars (ratio to one scipy solve of the same instance, same run)": time_bars(repeats),
-        "Growth at sigma 0.15": time_growth(repeats),
-        "Other codes": time_others(repeats),
-        "Errors against exact marginals": measure_errors(arguments.data),
-        "Limits": measure_limits(),
-    }
+    parts: dict[str, list[Row]] = {}
+    for title, measure in (
+        (BARS, lambda: time_bars(repeats)),
+        (GROWTH, lambda: time_growth(repeats)),
+        ("Other codes", lambda: time_others(repeats)),
+        (ERRORS, lambda: measure_errors(arguments.data)),
+        ("Limits", measure_limits),
+    ):
+        parts[title] = measure()
+        print(f"\n## {title}\n\n{table(parts[title])}", flush=True)
     RESULTS.mkdir(exist_ok=True)
     text = "# Assignment engine\n\nMade by `python benchmarks/assignment.py` on: " + machine() + ".\n"
     for title, rows in parts.items():
@@ -402,8 +408,7 @@ def main() -> None:
         for title, rows in parts.items():
             for i, row in enumerate(rows):
                 writer.writerows([title, i, column, value] for column, value in row.items())
-    plot(parts["Growth at sigma 0.15"], parts["Errors against exact marginals"], RESULTS / "assignment.png")
-    print(text)
+    plot(parts[GROWTH], parts[ERRORS], RESULTS / "assignment.png")
 
 
 if __name__ == "__main__":

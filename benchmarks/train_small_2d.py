@@ -1,7 +1,7 @@
 """Train `checkpoints/small_2d` and compare it with nearest-centroid and overlap linking.
 
     python benchmarks/train_small_2d.py                  # evaluate checkpoints/small_2d, write the tables
-    python benchmarks/train_small_2d.py --train runs/x   # first train a model there (over an hour on two cores)
+    python benchmarks/train_small_2d.py --train runs/x   # first train a model there (50 minutes)
     python benchmarks/train_small_2d.py --model FOLDER   # evaluate another Trackastra folder
 
 All methods are judged on the same daughters: those of the last 20 % of each movie's frames, none of which the
@@ -38,14 +38,14 @@ MOVIES = (
     "mouse-epidermis",
 )
 STRIDES = (1, 2, 4, 8)
-SETTINGS = TrainingSettings(steps=40_000, minutes=65)
+SETTINGS = TrainingSettings(steps=40_000, minutes=50)
 RANGES = np.concatenate([np.arange(0.3, 4, 0.1), [np.inf]])
 
 Linker = Callable[[AnnotatedMovie], NDArray[np.int64]]
 
 
 def nearest(movie: AnnotatedMovie, longest: float = np.inf) -> NDArray[np.int64]:
-    """The mother with the nearest centroid; none if it is farther than `longest` diameters of the daughter."""
+    """The mother with the nearest centroid; none if it is farther than `longest` daughter diameters."""
     cells = movie.detections
     diameter = cells.features["equivalent_diameter_area"][:, 0]
     predicted = np.full(len(cells), -1, dtype=np.int64)
@@ -156,10 +156,11 @@ def as_markdown(table: pd.DataFrame, ranges: dict[int, float]) -> str:
     lines = [
         "# Link accuracy of `small_2d` on held-out frames",
         "",
-        "Share of daughters with the right mother, or rightly none, in the last 20 % of each movie's frames, all",
-        "phases of each stride; in brackets, of the daughters that truly have a mother. Written by",
-        "`benchmarks/train_small_2d.py`. *nearest*: nearest centroid, always linked. *nearest in range*: none if",
-        f"farther than a multiple of the daughter's diameter, fitted on the training frames ({fitted}).",
+        "Share of daughters with the right mother, or rightly none, in the last 20 % of each movie's frames,",
+        "all phases of each stride; in brackets, of the daughters that truly have a mother. Written by",
+        "`benchmarks/train_small_2d.py`. *nearest*: nearest centroid, always linked. *nearest in range*:",
+        "none if farther than a multiple of the daughter's diameter, fitted on the training frames:",
+        f"{fitted}.",
         "*overlap*: mask with the largest overlap, none where nothing overlaps. Bold: best of the row.",
         "",
         "| movie | stride | daughters | small_2d | nearest | nearest in range | overlap |",

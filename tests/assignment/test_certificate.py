@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from torchtrack_uq.assignment import AssignmentProblem, solve_map
 from torchtrack_uq.assignment.certificate import certify
+from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import build_kept_graph, gauge_of, sum_kept
-from torchtrack_uq.assignment.ranking import gap_model
 
 from .brute_force import all_assignments, posterior
 from .problems import tiny_problems

@@ -1,8 +1,8 @@
 """Mothers by hand on a lineage with two generations of divisions, a gap, a newcomer and a leaver.
 
-Track 1 lives in frames 0 and 1 and divides into 2 and 3 (frames 2, 3); 2 divides into 4 and 5 (frames 4, 5), 3 into
-6 and 7 (frames 4, 5). Track 8 enters in frame 3 and stays; 9 is the child of 8 after a gap; track 10 is not visible
-in frame 2.
+Track 1 lives in frames 0 and 1 and divides into 2 and 3 (frames 2, 3); 2 divides into 4 and 5 (frames
+4, 5), 3 into 6 and 7 (frames 4, 5). Track 8 enters in frame 3; 9 is its child after a gap. Track 10 is
+not visible in frame 2.
 """
 
 import numpy as np

@@ -16,7 +16,7 @@ def batch(movies: list[AnnotatedMovie]) -> dict[str, Tensor]:
 
 
 def test_equals_trackastras_own_normalised_output(batch: dict[str, Tensor]) -> None:
-    """Per daughter, -log of the probability that `normalize_output` gives the true mother, or leaves to null."""
+    """Per daughter: -log of the probability that `normalize_output` gives the mother or leaves to null."""
     model = build_model(TrainingSettings(d_model=72, n_layers=1, spatial_cutoff=60)).double().eval()
     coords, timepoints = batch["coords"].double(), batch["timepoints"]
     with torch.no_grad():

@@ -218,7 +218,8 @@ def solve_perturbed(
     start: IntArray,
     mother: IntArray,
     daughter: IntArray,
-    costs: FloatArray,
+    link: IntArray,
+    scores: FloatArray,
     null_cost: FloatArray,
     slot: FloatArray,
     mother_start: IntArray,
@@ -227,21 +228,34 @@ def solve_perturbed(
     chosen: IntArray,
     load: IntArray,
     held: IntArray,
-) -> tuple[IntArray, FloatArray]:
-    """Solve each row of link costs (R, F) from the same warm start: chosen places (R, N) and prices (R, M).
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Solve each row of link scores (R, E) from the same warm start.
 
+    Returns parents (R, N), prices (R, M) and log-weights (R,).
     The state that is passed in is left as it is. Problems that are feasible stay so when finite costs change.
     """
-    all_chosen = np.empty((costs.shape[0], chosen.size), np.int64)
-    all_prices = np.empty((costs.shape[0], price.size))
+    parents = np.empty((scores.shape[0], chosen.size), np.int64)
+    prices = np.empty((scores.shape[0], price.size))
+    log_weights = np.zeros(scores.shape[0])
     value = np.empty(chosen.size)
-    for r in range(costs.shape[0]):
+    cost = np.empty(link.size)
+    for r in range(scores.shape[0]):
+        for e in range(link.size):
+            cost[e] = -scores[r, link[e]]
         new_chosen, new_price = chosen.copy(), price.copy()
         new_load, new_held = load.copy(), held.copy()
         repair(
-            start, mother, daughter, costs[r], null_cost, slot, mother_start, by_mother,
+            start, mother, daughter, cost, null_cost, slot, mother_start, by_mother,
             new_price, new_chosen, new_load, new_held, value,
         )  # fmt: skip
-        all_chosen[r] = new_chosen
-        all_prices[r] = new_price
-    return all_chosen, all_prices
+        prices[r] = new_price
+        for j in range(chosen.size):
+            e = new_chosen[j]
+            parents[r, j] = mother[e] if e >= 0 else -1
+            log_weights[r] -= cost[e] if e >= 0 else null_cost[j]
+        for i in range(price.size):
+            if new_load[i] == 0:
+                log_weights[r] += slot[i, 0]
+            elif new_load[i] == 2:
+                log_weights[r] -= slot[i, 1]
+    return parents, prices, log_weights

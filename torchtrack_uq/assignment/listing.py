@@ -8,18 +8,14 @@ from torchtrack_uq.assignment._ranking import grown_float, rank_assignments
 from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.elimination import to_problem_order
+from torchtrack_uq.assignment.gap_model import GapModel, gap_model, gaps_up_to
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, first_place_ratio, gauge_of
-from torchtrack_uq.assignment.ranking import (
-    BYTES_PER_ARC,
-    GapModel,
-    build_ranking_graph,
-    gap_model,
-    gaps_up_to,
-    k_best,
-)
+from torchtrack_uq.assignment.ranking import BYTES_PER_ARC, build_ranking_graph, k_best
 from torchtrack_uq.assignment.result import ComponentReport, Marginals
 
+LIST_ARCS = 500_000  # size of the frontier graphs beyond which component lists look less far
+LIST_ARCS_PER_DAUGHTER = 100
 FIRST_REACH = 12.0  # gap, in units of the temperature, up to which component lists look at first
 
 
@@ -156,11 +152,10 @@ def component_k_best_marginals(
     reach = FIRST_REACH * temperature
     if problem.links.mother.size <= 2000:
         reach = np.inf
+    max_arcs = min(memory_limit // BYTES_PER_ARC, LIST_ARCS + LIST_ARCS_PER_DAUGHTER * problem.n_daughters)
     while True:
         link_gap, null_gap = gaps_up_to(problem, model, reach)
-        plan, graph = build_ranking_graph(
-            problem, model, link_gap, null_gap, reach, memory_limit // BYTES_PER_ARC
-        )
+        plan, graph = build_ranking_graph(problem, model, link_gap, null_gap, reach, max_arcs)
         if graph.complete.all():
             break
         if reach < 1e-3 * temperature:

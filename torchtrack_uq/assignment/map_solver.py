@@ -7,6 +7,7 @@ import numpy as np
 
 from torchtrack_uq.assignment._augment import NULL, UNASSIGNED, assign_waiting
 from torchtrack_uq.assignment._types import (
+    BoolArray,
     FloatArray,
     InfeasibleProblemError,
     IntArray,
@@ -207,32 +208,25 @@ def solve_map_many(
         >>> [a.parent.tolist() for a in solve_map_many(problem, [[-1.0, -2.0], [-2.0, -1.0]])]
         [[0], [1]]
     """
-    scores = np.asarray(scores, dtype=np.float64)
+    links = problem.links
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != problem.n_links:
         raise ValueError(f"scores must have shape (R, {problem.n_links}), got {scores.shape}.")
-    if not np.array_equal(np.isfinite(scores), np.broadcast_to(np.isfinite(problem.score), scores.shape)):
+    allowed = np.isfinite(scores) if links.link.size == problem.n_links else _same_forbidden(problem, scores)
+    if not allowed.all():
         raise ValueError(
             "scores must be finite exactly where the problem's own scores are, got NaN or inf elsewhere."
         )
-    links, costs = problem.links, costs_of(problem)
+    costs = costs_of(problem)
     base = solve_duals(problem, costs, warm_start)
-    chosen, price = solve_perturbed(
-        links.start, links.mother, links.daughter, -scores[:, links.link], costs.null, costs.slot,
+    parent, price, log_weight = solve_perturbed(
+        links.start, links.mother, links.daughter, links.link, scores, costs.null, costs.slot,
         links.mother_start, links.by_mother, base.price, base.chosen, base.load, base.held,
     )  # fmt: skip
-    parent = np.where(chosen >= 0, np.append(links.mother, -1)[chosen], -1)
-    return [
-        Assignment(
-            parent[r], _log_weight_with(problem, scores[r][links.link], chosen[r], parent[r]), price[r]
-        )
-        for r in range(scores.shape[0])
-    ]
+    return [Assignment(parent[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
 
 
-def _log_weight_with(
-    problem: AssignmentProblem, score: FloatArray, chosen: IntArray, parent: IntArray
-) -> float:
-    """Log-weight of chosen places (N,) under other link scores (F,)."""
-    load = np.bincount(parent[parent >= 0], minlength=problem.n_mothers)
-    events = problem.disappear[load == 0].sum() + problem.divide[load == 2].sum()
-    return float(score[chosen[chosen >= 0]].sum() + problem.appear[chosen < 0].sum() + events)
+def _same_forbidden(problem: AssignmentProblem, scores: FloatArray) -> BoolArray:
+    """(R, E) bool, scores that are finite, or -inf where the problem forbids the link."""
+    forbidden = np.isneginf(problem.score)
+    return np.isfinite(scores) & ~forbidden | np.isneginf(scores) & forbidden

@@ -13,8 +13,8 @@ from torchtrack_uq.assignment._components import EliminationPlan, plan_eliminati
 from torchtrack_uq.assignment._frontier import FrontierGraph, build_frontier_graph
 from torchtrack_uq.assignment._sum_product import path_sums
 from torchtrack_uq.assignment._types import BoolArray, FloatArray
+from torchtrack_uq.assignment.gap_model import GapModel
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.ranking import GapModel
 
 SMALLEST = 1e-250  # positive weights are kept above it, so that their ratios stay finite
 

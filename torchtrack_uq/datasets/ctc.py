@@ -66,8 +66,8 @@ def read_ctc_sequence(
         progress: Show a progress bar.
 
     Raises:
-        InputError: Something is missing or contradictory: see `CtcSequence.find`, `Movie.open`, `Lineage.read`
-            and `AnnotatedMovie`.
+        InputError: Something is missing or contradictory: see `CtcSequence.find`, `Movie.open`,
+            `Lineage.read` and `AnnotatedMovie`.
     """
     sequence = CtcSequence.find(folder)
     lineage = Lineage.read(sequence.lineage)

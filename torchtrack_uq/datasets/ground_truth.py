@@ -15,9 +15,9 @@ from torchtrack_uq.errors import InputError
 class AnnotatedMovie:
     """Detections whose labels are tracks of a known lineage.
 
-    A daughter's true mother is its ancestor in the frame before, where "before" is `detections.stride` frames
-    of the recording ago: lineages are followed through skipped frames and through divisions in them, so that a
-    mother may have more than two daughters (see `crowded_mothers`).
+    A daughter's true mother is its ancestor in the frame before, where "before" is `detections.stride`
+    frames of the recording ago: lineages are followed through skipped frames and through divisions in
+    them, so that a mother may have more than two daughters (see `crowded_mothers`).
 
     Attributes:
         name: What to call the movie.
@@ -84,7 +84,7 @@ class AnnotatedMovie:
         return np.flatnonzero(daughters > 2).astype(np.int64)
 
     def summary(self) -> dict[str, int]:
-        """Counts: frames, cells, daughters (cells after the first frame), links, nulls, divisions, crowded."""
+        """Counts of frames, cells, daughters (cells after frame 0), links, nulls, divisions, crowded."""
         daughters = np.bincount(self.mother[self.mother >= 0], minlength=len(self))
         return {
             "n_frames": self.detections.n_frames,

@@ -1,4 +1,4 @@
-"""Lineages: the tracks of an annotated recording, when each begins and ends and which track it descends from."""
+"""Lineages: the tracks of an annotated recording, when each begins and ends and what it descends from."""
 
 import os
 from dataclasses import dataclass
@@ -82,7 +82,8 @@ class Lineage:
                 label, begin, end, parent = (int(word) for word in line.split())
             except ValueError as error:
                 raise InputError(
-                    f"{path}, line {number}: expected four whole numbers (label, begin, end, parent), got {line!r}"
+                    f"{path}, line {number}: expected four whole numbers "
+                    f"(label, begin, end, parent), got {line!r}"
                 ) from error
             rows.append((label, begin, end, parent))
         try:

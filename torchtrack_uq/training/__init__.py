@@ -4,9 +4,9 @@ from torchtrack_uq.training.augment import Augmentation
 from torchtrack_uq.training.batch import collate_windows
 from torchtrack_uq.training.loss import candidate_mask, link_nll
 from torchtrack_uq.training.module import LinkScorer
+from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import TrainingSettings
 from torchtrack_uq.training.train import add_train_arguments, run_train, train, train_on_movies
-from torchtrack_uq.training.windows import WindowSampler
 
 __all__ = [
     "Augmentation",

@@ -10,10 +10,12 @@ from torchtrack_uq.training.window import Window
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What to change at random, and how strongly; every field can be set to 0 to switch it off.
+    """What to change at random, and how strongly.
+
+    A factor of 1 (scale, stretch, brightness) or a value of 0 (all others) switches a change off.
 
     Attributes:
-        scale: Size changes by a factor between 1/scale and scale (log-uniform; 1 switches it off).
+        scale: Size changes by a factor between 1/scale and scale (log-uniform).
         stretch: The axes are stretched against each other by a factor between 1/stretch and stretch.
         offset: The window is shifted by up to this many pixels, so that no place in the image is special.
         drift: In `drift_share` of the windows all cells move on together, up to this many mean cell diameters

@@ -22,8 +22,8 @@ DECISIVE_STRIDES = (1, 2, 4)
 class HeldOutValidation(pl.Callback):
     """Every so many steps and at the end: accuracy of the averaged weights, and a checkpoint.
 
-    The weights with the highest mean accuracy over movies at strides 1, 2 and 4, one phase of each stride, are
-    saved as a Trackastra folder. Without held-out frames the latest are saved.
+    The weights with the highest mean accuracy over movies at strides 1, 2 and 4, one phase of each stride,
+    are saved as a Trackastra folder. Without held-out frames the latest are saved.
 
     Attributes:
         rows: One dictionary a validation, also written to `validation.csv`.
@@ -85,7 +85,7 @@ class HeldOutValidation(pl.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_atomically(self.folder / "validation.csv", table.getvalue().encode())
-        trainer.save_checkpoint(self.folder / CHECKPOINT)
+        trainer.save_checkpoint(self.folder / CHECKPOINT, weights_only=False)
         by_stride = ", ".join(f"{row[f'mean_stride_{stride}']:.4f}" for stride in QUICK_STRIDES)
         self.report(
             f"step {trainer.global_step}, {row['minutes']:.1f} min: training NLL {row['train_nll']:.4f}, "

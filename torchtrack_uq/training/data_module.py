@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from torchtrack_uq.training.batch import collate_windows
-from torchtrack_uq.training.windows import WindowSampler
+from torchtrack_uq.training.sampler import WindowSampler
 
 
 class WindowDataModule(pl.LightningDataModule):

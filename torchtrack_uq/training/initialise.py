@@ -1,15 +1,15 @@
 """Start a Trackastra model as a soft nearest-centroid linker instead of at random.
 
-A Trackastra model scores mother i and daughter j by a product of two embeddings, A_ij = x_i . y_j. At random
-initialisation it must first discover that near cells belong together. But the Fourier encoding of positions
-already holds a kernel of distance,
+A Trackastra model scores mother i and daughter j by a product of two embeddings, A_ij = x_i . y_j. At
+random initialisation it must first discover that near cells belong together. But the Fourier encoding of
+positions, f = (sin, cos)(omega_k y, omega_k x), already holds a kernel of distance,
 
-    sum_k w_k [cos(omega_k dy) + cos(omega_k dx)] = (W^1/2 f_i) . (W^1/2 f_j),   f = (sin, cos)(omega_k y, omega_k x),
+    sum_k w_k [cos(omega_k dy) + cos(omega_k dx)] = (W^1/2 f_i) . (W^1/2 f_j),
 
-and a feed-forward block of width 2 d can be exactly linear, since gelu(z) - gelu(-z) = z. So the weights can be
-set such that the untrained model scores links by a Gaussian of distance, minus a constant that stands against
-the null class; attention heads start out local and each looks one frame back, ahead, or stays. Training then
-begins at the accuracy of nearest-centroid linking.
+and a feed-forward block of width 2 d can be exactly linear, since gelu(z) - gelu(-z) = z. So the weights
+can be set such that the untrained model scores links by a Gaussian of distance, minus a constant that
+stands against the null class; attention heads start out local, and each looks one frame back, ahead, or
+stays. Training then begins near the accuracy of nearest-centroid linking.
 """
 
 import math
@@ -124,7 +124,7 @@ def _make_attention_local(attention: Any, config: dict[str, Any], shortest: floa
 
 
 def _make_heads_a_kernel(model: Any, n_space: int, constants: NearestInitialisation) -> None:
-    """Linear heads whose product is sharpness * (kernel(distance) - kernel(range)) / (kernel(0) - kernel(range))."""
+    """Linear heads whose product falls from `sharpness` at distance 0 to 0 at `range`."""
     d_model = model.config["d_model"]
     omega = 0.5 * math.pi * model.pos_embed.freqs[1].flatten()
     weight = omega * torch.exp(
@@ -135,7 +135,7 @@ def _make_heads_a_kernel(model: Any, n_space: int, constants: NearestInitialisat
     n_dims = model.config["coord_dim"]
     gain = constants.sharpness / (1 - at_range)  # each axis adds its own kernel, of value 1 at distance 0
     per_dimension = torch.cat([weight, weight]).repeat(n_dims).sqrt() * math.sqrt(gain)
-    # What enters the heads is layer-normalised over d_model: the encoding's share of it has norm sqrt(n_space / 2).
+    # What enters the heads is layer-normalised; the encoding's share of it had norm sqrt(n_space / 2).
     typical_std = math.sqrt((n_space / 2 + 0.125 * (d_model - n_space)) / d_model)
     offset = gain * (n_dims - 1 + at_range)
     for head, sign in ((model.head_x, 1.0), (model.head_y, -1.0)):

@@ -81,9 +81,8 @@ class LinkScorer(pl.LightningModule):
         return loss
 
     def on_train_start(self) -> None:
-        """Start the clock, unless the budget is used up already."""
+        """Start the clock."""
         self._started = time.monotonic()
-        self.trainer.should_stop = self.progress >= 1
 
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
         """Set this step's learning rate."""

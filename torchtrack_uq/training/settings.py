@@ -65,7 +65,8 @@ class TrainingSettings:
             raise InputError(f"window must be at least 2 frames, got {self.window}")
         if self.d_model % (2 * self.n_heads) or self.d_model < 72:
             raise InputError(
-                f"d_model must be at least 72 and a multiple of twice the {self.n_heads} heads, got {self.d_model}"
+                f"d_model must be at least 72 and a multiple of {2 * self.n_heads} (twice the heads), "
+                f"got {self.d_model}"
             )
 
     def model_config(self) -> dict[str, Any]:

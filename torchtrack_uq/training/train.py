@@ -1,6 +1,7 @@
 """Train a Trackastra model on annotated movies: the work behind `torchtrack-uq train`."""
 
 import argparse
+import logging
 import os
 import sys
 import warnings
@@ -20,11 +21,12 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import CHECKPOINT, HeldOutValidation
 from torchtrack_uq.training.data_module import WindowDataModule
 from torchtrack_uq.training.module import LinkScorer, build_model
+from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.save import write_atomically
 from torchtrack_uq.training.settings import TrainingSettings
-from torchtrack_uq.training.windows import WindowSampler
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
+_MAY_CHANGE = {"steps", "minutes", "validate_every"}  # when a run is continued
 _ARGUMENTS = {
     "steps": "optimiser steps",
     "minutes": "time budget; training ends when either steps or minutes are used up",
@@ -72,8 +74,9 @@ def train_on_movies(
 
     Args:
         movies: Annotated movies, 2D, with the features of `Detections.from_movie`.
-        output: Folder that gets the model (`config.yaml`, `train_config.yaml`, `model.pt`: the best by held-out
-            accuracy), `validation.csv` and `last.ckpt`. A `last.ckpt` that is already there is continued.
+        output: Folder that gets the model (`config.yaml`, `train_config.yaml`, `model.pt`: the best by
+            held-out accuracy), `validation.csv`, `run.yaml` and `last.ckpt`, which is continued if it is
+            already there, with the same settings or a longer budget.
         settings: What to compute; defaults to `TrainingSettings()`.
         device: "auto", "cpu" or "cuda".
         report: Gets a line after each validation.
@@ -100,6 +103,9 @@ def train_on_movies(
         seed=settings.seed,
     )
     checkpoint = _checkpoint_to_continue(folder, settings, [movie.name for movie in movies])
+    if checkpoint is not None and _is_finished(checkpoint, settings):
+        report(f"{folder} holds a finished run; nothing is left to train")
+        return folder
     description: dict[str, Any] = {
         "movies": [movie.name for movie in movies],
         "first_held_out_frame": cuts,
@@ -125,7 +131,7 @@ def train_on_movies(
         data = WindowDataModule(
             sampler, settings.batch_size, settings.steps, pack_apart=1.1 * settings.spatial_cutoff
         )
-        trainer.fit(scorer, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
+        trainer.fit(scorer, datamodule=data, ckpt_path=checkpoint)
     return folder
 
 
@@ -148,8 +154,9 @@ def train(
     for movie in movies:
         counts = movie.summary()
         report(
-            f"{movie.name}: {counts['n_frames']} frames, {counts['n_cells']} cells, {counts['n_links']} links, "
-            f"{counts['n_divisions']} divisions, {'with' if movie.detections.has_images else 'without'} images"
+            f"{movie.name}: {counts['n_frames']} frames, {counts['n_cells']} cells, {counts['n_links']} "
+            f"links, {counts['n_divisions']} divisions, "
+            f"{'with' if movie.detections.has_images else 'without'} images"
         )
     return train_on_movies(movies, output, settings, device=device, report=report, progress=progress)
 
@@ -163,17 +170,19 @@ def _accelerator(device: str) -> str:
 
 
 def _checkpoint_to_continue(folder: Path, settings: TrainingSettings, movies: list[str]) -> Path | None:
-    """The checkpoint of an interrupted run with the same settings and movies; None for a new run."""
+    """The checkpoint of a run with the same movies and settings, budget aside; None for a new run."""
     checkpoint = folder / CHECKPOINT
     run_file = folder / "run.yaml"
     run = {"movies": movies, **asdict(settings)}
     if checkpoint.is_file() and run_file.is_file():
         before = yaml.safe_load(run_file.read_text())
-        if changed := sorted(key for key in run if before.get(key) != run[key]):
+        fixed = run.keys() - _MAY_CHANGE
+        if changed := sorted(key for key in fixed if before.get(key) != run[key]):
             raise InputError(
                 f"{folder} holds a run with other {', '.join(changed)}; "
                 "continue it with the same, or choose another output folder"
             )
+        write_atomically(run_file, yaml.safe_dump(run).encode())
         return checkpoint
     if folder.exists() and any(file.name not in _OUTPUT_FILES for file in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run to continue; choose another output folder")
@@ -181,15 +190,33 @@ def _checkpoint_to_continue(folder: Path, settings: TrainingSettings, movies: li
     return None
 
 
+def _is_finished(checkpoint: Path, settings: TrainingSettings) -> bool:
+    """Whether a run with these settings has used up its steps or minutes."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        steps, seconds = int(state["global_step"]), float(state["link_scorer"]["seconds"])
+    except Exception as error:
+        raise InputError(f"{checkpoint} cannot be read, remove it to start again: {error}") from error
+    return steps >= settings.steps or (settings.minutes is not None and seconds >= 60 * settings.minutes)
+
+
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advice that does not apply: one process loads the data, on purpose."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
-        yield
+    """Without Lightning's notes on hardware and its advice on workers, which does not apply here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings(
+                "ignore", message=".*ended before the epoch ended.*"
+            )  # see WindowDataModule
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:

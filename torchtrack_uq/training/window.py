@@ -52,7 +52,7 @@ class Window:
         return replace(self, **changes)
 
     def subset(self, where: NDArray[np.int64]) -> "Window":
-        """The cells at the ascending indices `where`; daughters whose mother is left out lose their target."""
+        """The cells at ascending indices; daughters whose mother is left out lose their target."""
         new_index = np.full(len(self), -1, dtype=np.int64)
         new_index[where] = np.arange(len(where))
         mother = self.mother[where]

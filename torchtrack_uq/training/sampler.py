@@ -20,10 +20,10 @@ DEFAULT_STRIDES = {1: 4.0, 2: 4.0, 3: 3.0, 4: 3.0, 5: 1.5, 6: 1.5, 7: 1.0, 8: 1.
 class WindowSampler(Dataset[Any]):
     """Window number i of an endless, reproducible sequence of augmented training windows.
 
-    Each window is drawn anew: a movie (all equally often, however long), a stride, a number of frames, where
-    they begin, and, where they hold more than `max_cells` cells, a box around a random cell that holds as many.
-    Daughters whose mother lies outside that box have no target. Window i depends on (seed, i) alone, so that a
-    resumed run sees what an uninterrupted one would.
+    Each window is drawn anew: a movie (all equally often, however long), a stride, a number of frames,
+    where they begin, and, where they hold more than `max_cells` cells, a box around a random cell that holds
+    as many. Daughters whose mother lies outside that box have no target. Window i depends on (seed, i)
+    alone, so that a resumed run sees what an uninterrupted one would.
 
     Attributes:
         movies: Annotated movies with the features of `Detections.from_movie`.
