@@ -62,6 +62,11 @@ class UncertainTracker:
                 "`name` and `candidates(detections, movie)`"
             )
 
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.layer.method
+
     @torch.no_grad()
     def track(
         self, imgs: FramesLike | None, masks: FramesLike, *, stride: int = 1, progress: bool = True
