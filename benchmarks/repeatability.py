@@ -125,6 +125,9 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "repeatability.csv", index=False, float_format="%.4f")
     again.to_csv(RESULTS / "redrawn.csv", index=False, float_format="%.4f")
+    medians = table[
+        ["position/diameter", "at most", "log diameter", "at most ", "intensity", "at most  "]
+    ].median()
     lines = (
         "# Repeatability of measured cells",
         "",
@@ -135,9 +138,13 @@ def main() -> None:
         "",
         table.to_markdown(index=False, floatfmt=".3f"),
         "",
+        f"Medians: {', '.join(f'{name.strip()} {value:.4f}' for name, value in medians.items())}.",
+        "",
         "Boundaries drawn again at 40, 50 and 60 % of the contrast:",
         "",
         again.to_markdown(index=False, floatfmt=".3f"),
+        "",
+        f"Median of the boundaries: {again['boundary/diameter'].median():.4f} diameters.",
         "",
     )
     (RESULTS / "repeatability.md").write_text("\n".join(lines))

@@ -41,8 +41,8 @@ class AssignmentPosterior(nn.Module):
       the fixed support: a softmax over K energies.
     - "exact": sums over all assignments; refuses frame pairs that are too ambiguous for it.
     - "auto": exact where that is possible, and near it elsewhere; says which in `LinkProbabilities.exact`.
-    - "bp": loopy belief propagation, on the scores' device, all frame pairs in one batch. Fast, but
-      overconfident where cells may have changed places. Its gradient is implicit.
+    - "bp": loopy belief propagation, on the scores' device, all frame pairs in one batch, nothing copied to the
+      CPU. Overconfident where cells may have changed places. Its gradient is implicit.
 
     Differentiable in all scores by every method. Combinatorics runs on the CPU, in threads, from one copy
     of the movie's scores.
