@@ -58,7 +58,7 @@ def odds_if_free(problem: AssignmentProblem, model: GapModel, gauge: Gauge, temp
     linked = solution.chosen >= 0
     own = np.zeros(problem.n_daughters)
     own[linked] = worth[links.mother[solution.chosen[linked]]]
-    with np.errstate(over="ignore", divide="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # inf or NaN at mothers that need a daughter: kept
         return (
             gauge.link * first_place_ratio(gauge)[links.mother] * np.exp(-own / temperature)[links.daughter]
         )
