@@ -65,6 +65,7 @@ class Certificate(NamedTuple):
         dropped_high: (S,) float64, upper bound of the probability of each dropped link.
         log_z_low: lower bound of log Z in the gauge.
         log_z_high: upper bound.
+        lost: bound on the mass of the assignments of kept links that elimination left out as negligible.
     """
 
     alone: Marginal
@@ -75,6 +76,7 @@ class Certificate(NamedTuple):
     dropped_high: FloatArray
     log_z_low: float
     log_z_high: float
+    lost: float
 
 
 def daughter_ratio(sums: Sums) -> FloatArray:
@@ -158,7 +160,15 @@ def certify(
         error[~(error < 1.0)] = np.inf
     log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
     return Certificate(
-        alone, error, daughter_component, mother_component, dropped, high, sums.log_z, log_z_high
+        alone,
+        error,
+        daughter_component,
+        mother_component,
+        dropped,
+        high,
+        sums.log_z,
+        log_z_high,
+        float(lost.sum()),
     )
 
 
