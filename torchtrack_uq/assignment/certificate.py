@@ -146,7 +146,7 @@ def certify(
         confirmed = (found < eta) | (eta >= 1.0)
         if confirmed.all():
             proved = True
-            eta = np.minimum(eta, found)
+            eta = np.fmin(eta, found)
             break
         # beyond LOOSEST the component's own links prove nothing: only null is left of D
         loosened = np.where(2.0 * found <= LOOSEST, 2.0 * found, 1.0)
@@ -155,7 +155,8 @@ def certify(
     error = np.full(n_components, np.inf)
     if proved:
         with np.errstate(divide="ignore", invalid="ignore"):
-            high = np.minimum(usual / lower_bound(eta), 1.0)
+            # 0 / 0 proves nothing, and a probability is at most 1
+            high = np.fmin(usual / lower_bound(eta), 1.0)
         error = per_component(high, high) + lost
         error[~(error < 1.0)] = np.inf
     log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
