@@ -1,3 +1,60 @@
-"""Uncertainty for cell tracking: calibrated link probabilities and assignment posteriors on any tracker's scores."""
+"""Uncertainty for cell tracking: calibrated link probabilities and assignment posteriors for any tracker."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torchtrack_uq.candidates import CandidateGraph
+    from torchtrack_uq.detections import Detections
+    from torchtrack_uq.errors import InputError
+    from torchtrack_uq.layers import ParentalSoftmax, TemperatureScaler
+    from torchtrack_uq.movie import Movie
+    from torchtrack_uq.probabilities import LinkProbabilities
+    from torchtrack_uq.result import TrackingResult
+    from torchtrack_uq.trackers import DistanceTracker, OverlapTracker, TrackastraTracker, Tracker
+    from torchtrack_uq.uncertain_tracker import UncertainTracker
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CandidateGraph",
+    "Detections",
+    "DistanceTracker",
+    "InputError",
+    "LinkProbabilities",
+    "Movie",
+    "OverlapTracker",
+    "ParentalSoftmax",
+    "TemperatureScaler",
+    "TrackastraTracker",
+    "Tracker",
+    "TrackingResult",
+    "UncertainTracker",
+]
+
+_HOME = {
+    "CandidateGraph": "candidates",
+    "Detections": "detections",
+    "DistanceTracker": "trackers",
+    "InputError": "errors",
+    "LinkProbabilities": "probabilities",
+    "Movie": "movie",
+    "OverlapTracker": "trackers",
+    "ParentalSoftmax": "layers",
+    "TemperatureScaler": "layers",
+    "Tracker": "trackers",
+    "TrackastraTracker": "trackers",
+    "TrackingResult": "result",
+    "UncertainTracker": "uncertain_tracker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used, so that `torchtrack_uq.assignment` needs no torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -137,7 +137,7 @@ class Detections:
             order = np.lexsort((np.asarray(label), frame))
             label = np.asarray(label, dtype=np.int64)[order]
         return cls(
-            frame=frame[order],
+            frame=np.asarray(frame[order], dtype=np.int64),
             label=np.asarray(label, dtype=np.int64),
             coords=np.asarray(coords, dtype=np.float32)[order],
             n_frames=int(frame.max(initial=-1)) + 1 if n_frames is None else n_frames,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,11 @@ class FolderFrames(FrameSource):
 
     def read(self, t: int) -> Frame:
         """Read frame `t` from its file."""
-        return _read_or_explain(self._files[t])
+        try:
+            with tifffile.TiffFile(self._files[t]) as tif:
+                return np.asarray(tif.series[0].asarray()).reshape(self.frame_shape)
+        except Exception as error:  # whatever tifffile and its codecs meet in a damaged file
+            raise InputError(f"{self._files[t]} cannot be read: {error}") from error
 
 
 class StackFrames(FrameSource):
@@ -122,7 +127,9 @@ class StackFrames(FrameSource):
         if len(shape) not in (3, 4):
             raise InputError(f"{file} has shape {shape}; expected a stack of shape (T, Y, X) or (T, Z, Y, X)")
         self.n_frames, self.frame_shape = shape[0], shape[1:]
-        self._zarr = zarr.open(tifffile.imread(file, aszarr=True), mode="r")
+        tif = tifffile.TiffFile(file)
+        weakref.finalize(self, tif.close)  # parsed once, read page by page, closed with this object
+        self._zarr: Any = zarr.open(tif.series[0].aszarr(), mode="r")
         if isinstance(self._zarr, zarr.Group):  # a pyramid: full resolution is the first level
             self._zarr = self._zarr["0"]
 
@@ -130,7 +137,7 @@ class StackFrames(FrameSource):
         """Read the pages of frame `t`."""
         try:
             return np.asarray(self._zarr[t]).reshape(self.frame_shape)
-        except Exception as error:
+        except Exception as error:  # whatever tifffile and its codecs meet in a damaged file
             raise InputError(f"{self.name} cannot be read at frame {t}: {error}") from error
 
 
@@ -155,7 +162,8 @@ def open_frames(source: FramesLike, name: str = "array") -> FrameSource:
         if not path.exists():
             raise InputError(f"{path} does not exist")
         if path.is_dir():
-            return FolderFrames(path)
+            # The ground truth folder of the Cell Tracking Challenge, NAME/01_GT, has its masks in TRA.
+            return FolderFrames(path / "TRA" if (path / "TRA").is_dir() else path)
         if path.suffix.lower() not in _TIFF_SUFFIXES:
             raise InputError(f"{path} is no TIFF; expected a .tif or .tiff file or a folder of them")
         return StackFrames(path)
@@ -176,30 +184,22 @@ def _natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def _tiff_header(file: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape without singleton channels, and dtype, of a TIFF's first series; refuses colour."""
+    """Shape without singleton channels, and dtype, of a TIFF's first series; refuses colour.
+
+    Larger channel axes are kept: many 3D movies are stored with their planes as "channels".
+    """
     try:
         with tifffile.TiffFile(file) as tif:
             series = tif.series[0]
             axes, shape, dtype = series.axes, series.shape, series.dtype
-    except Exception as error:
+    except Exception as error:  # whatever tifffile meets in a damaged file
         raise InputError(f"{file} cannot be read as a TIFF: {error}") from error
     if dtype is None:
         raise InputError(f"{file} has pixels of no single type; expected one integer or float type")
-    for axis, size in zip(axes, shape, strict=True):
-        if axis in "SC" and size > 1:
-            raise InputError(
-                f"{file} has {size} colour channels (axes {axes}, shape {shape}); "
-                "expected one: select the channel to track on"
-            )
+    if "S" in axes and shape[axes.index("S")] > 1:
+        raise InputError(
+            f"{file} has {shape[axes.index('S')]} colour channels (axes {axes}, shape {shape}); "
+            "expected one: select the channel to track on"
+        )
     kept = tuple(int(size) for axis, size in zip(axes, shape, strict=True) if axis not in "SC" or size > 1)
     return kept, np.dtype(dtype)
-
-
-def _read_or_explain(file: Path) -> Frame:
-    try:
-        with tifffile.TiffFile(file) as tif:
-            frame = tif.series[0].asarray()
-    except Exception as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    shape, _ = _tiff_header(file)
-    return np.asarray(frame).reshape(shape)

@@ -105,11 +105,10 @@ def _check_masks(masks: FrameSource) -> None:
 
 
 def _check_images(images: FrameSource, masks: FrameSource) -> None:
-    colour = images.frame_shape[:-1] == masks.frame_shape and images.frame_shape[-1] in (3, 4)
-    if colour:
+    if len(images.frame_shape) == len(masks.frame_shape) + 1:
         raise InputError(
-            f"{images.name} looks like colour images, frames of shape {images.frame_shape}; "
-            "expected a single channel: select the one to track on"
+            f"{images.name} looks like colour or multi-channel images, frames of shape {images.frame_shape} "
+            f"where {masks.name} has {masks.frame_shape}; expected a single channel: select the one to track on"
         )
     if images.n_frames != masks.n_frames:
         raise InputError(

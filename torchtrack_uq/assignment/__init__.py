@@ -1,1 +1,31 @@
 """CPU assignment solvers on numpy and numba; imports no torch."""
+
+from torchtrack_uq.assignment._types import (
+    EliminationTooLargeError,
+    InfeasibleProblemError,
+    NonConvexDivisionError,
+)
+from torchtrack_uq.assignment.map_solver import solve_map, solve_map_many
+from torchtrack_uq.assignment.marginals import marginals
+from torchtrack_uq.assignment.parallel import solve_each
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.ranking import KBest, k_best
+from torchtrack_uq.assignment.result import ComponentReport, Marginals
+from torchtrack_uq.assignment.solution import Assignment, log_weight_of
+
+__all__ = [
+    "Assignment",
+    "AssignmentProblem",
+    "ComponentReport",
+    "EliminationTooLargeError",
+    "InfeasibleProblemError",
+    "KBest",
+    "Marginals",
+    "NonConvexDivisionError",
+    "k_best",
+    "log_weight_of",
+    "marginals",
+    "solve_each",
+    "solve_map",
+    "solve_map_many",
+]

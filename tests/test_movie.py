@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from torchtrack_uq import Detections, InputError, Movie
+
+
+def masks_with(label: int, dtype: type, n_frames: int = 2) -> np.ndarray:
+    masks = np.zeros((n_frames, 16, 16), dtype)
+    masks[:, 4:8, 4:8] = label
+    return masks
+
+
+class TestRefusesBeforeAnyFrameIsRead:
+    def test_images_and_masks_of_different_length(self) -> None:
+        with pytest.raises(InputError, match="images has 3 frames but masks has 2"):
+            Movie.open(np.zeros((3, 16, 16)), masks_with(1, np.uint8))
+
+    def test_images_and_masks_of_different_shape(self) -> None:
+        with pytest.raises(InputError, match="same shape"):
+            Movie.open(np.zeros((2, 16, 17)), masks_with(1, np.uint8))
+
+    def test_a_float_mask(self) -> None:
+        with pytest.raises(InputError, match="expected integer labels"):
+            Movie.open(None, masks_with(1, np.float32))
+
+    def test_a_yes_no_mask(self) -> None:
+        with pytest.raises(InputError, match=r"scipy\.ndimage\.label"):
+            Movie.open(None, masks_with(1, np.bool_))
+
+    def test_an_empty_movie(self) -> None:
+        with pytest.raises(InputError, match="is empty"):
+            Movie.open(None, np.zeros((0, 16, 16), np.uint8))
+
+    def test_a_movie_of_one_frame(self) -> None:
+        with pytest.raises(InputError, match=r"has 1 frame\(s\); tracking needs at least two"):
+            Movie.open(None, masks_with(1, np.uint8, n_frames=1))
+
+    def test_a_stride_that_leaves_one_frame(self) -> None:
+        with pytest.raises(InputError, match="of which stride 5 keeps 1"):
+            Movie.open(None, masks_with(1, np.uint8), stride=5)
+
+    def test_a_stride_below_one(self) -> None:
+        with pytest.raises(InputError, match="stride must be at least 1"):
+            Movie.open(None, masks_with(1, np.uint8), stride=0)
+
+    @pytest.mark.parametrize("shape", [(2, 16, 16, 3), (2, 16, 16, 4), (2, 2, 16, 16)])
+    def test_colour_and_multi_channel_images(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(InputError, match="looks like colour or multi-channel images"):
+            Movie.open(np.zeros(shape, np.uint8), masks_with(1, np.uint8))
+
+    def test_complex_images(self) -> None:
+        with pytest.raises(InputError, match="expected integers or floats"):
+            Movie.open(np.zeros((2, 16, 16), np.complex64), masks_with(1, np.uint8))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_images_with_nan_or_infinity_are_refused(bad: float) -> None:
+    images = np.zeros((2, 16, 16), np.float32)
+    images[1, 3, 3] = bad
+    with pytest.raises(InputError, match=r"1 NaN or infinite pixel\(s\) in frame 1"):
+        Detections.from_movie(Movie.open(images, masks_with(1, np.uint8)), progress=False)
+
+
+def test_negative_labels_are_refused() -> None:
+    with pytest.raises(InputError, match="negative label -3 in frame 0"):
+        Detections.from_movie(Movie.open(None, masks_with(-3, np.int16)), progress=False)
+
+
+def test_masks_without_any_cell_are_refused() -> None:
+    with pytest.raises(InputError, match="holds no cell in any of its 2 frames"):
+        Detections.from_movie(Movie.open(None, masks_with(0, np.uint8)), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype"),
+    [
+        (65_535, np.uint16),
+        (65_536, np.uint32),
+        (70_000, np.int64),
+        (2**31 - 1, np.int32),
+        (2**32 - 1, np.uint32),
+        (2**40, np.uint64),
+    ],
+)
+def test_large_labels_keep_their_value(label: int, dtype: type) -> None:
+    cells = Detections.from_movie(Movie.open(None, masks_with(label, dtype)), progress=False)
+    assert cells.label.tolist() == [label, label]
+
+
+def test_frames_without_cells_are_counted() -> None:
+    masks = masks_with(1, np.uint8, n_frames=5)
+    masks[[0, 2, 4]] = 0
+    cells = Detections.from_movie(Movie.open(None, masks), progress=False)
+    assert cells.n_frames == 5
+    assert cells.frame.tolist() == [1, 3]
+    assert cells.offsets.tolist() == [0, 0, 1, 1, 2, 2]

@@ -1,0 +1,88 @@
+"""What a `CandidateGraph` must satisfy, checked once when it is made."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from torchtrack_uq.errors import InputError
+
+if TYPE_CHECKING:
+    from torchtrack_uq.candidates import CandidateGraph
+
+_SCORES = ("score", "appear", "disappear", "divide")
+_INDICES = ("mother", "daughter", "frame", "label")
+
+
+def check_shapes(graph: "CandidateGraph") -> None:
+    """Shapes, dtypes and devices fit each other."""
+    n_cells, n_links = len(graph.frame), len(graph.mother)
+    expected = {
+        "mother": (n_links,),
+        "daughter": (n_links,),
+        "score": (n_links,),
+        **dict.fromkeys(("appear", "disappear", "divide", "frame", "label"), (n_cells,)),
+    }
+    for name, shape in expected.items():
+        tensor = getattr(graph, name)
+        if tuple(tensor.shape) != shape:
+            raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}")
+        if name in _INDICES and tensor.dtype != torch.int64:
+            raise InputError(f"{name} has dtype {tensor.dtype}; expected torch.int64")
+        if name in _SCORES and tensor.dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                f"{name} has dtype {tensor.dtype}; expected float32 or float64: convert with .float()"
+            )
+        if name in _SCORES and tensor.dtype != graph.score.dtype:
+            raise InputError(f"{name} is {tensor.dtype} but score is {graph.score.dtype}; expected one dtype")
+        if tensor.device != graph.score.device:
+            raise InputError(
+                f"{name} is on {tensor.device} but score on {graph.score.device}; expected one device"
+            )
+    if graph.coords.ndim != 2 or len(graph.coords) != n_cells:
+        raise InputError(f"coords has shape {tuple(graph.coords.shape)}; expected ({n_cells}, D)")
+    if graph.coords.device != graph.score.device:
+        raise InputError(f"coords is on {graph.coords.device} but score on {graph.score.device}")
+
+
+def check_links(graph: "CandidateGraph") -> None:
+    """Links are sorted, unique, in range and between consecutive frames; cells are sorted by frame."""
+    frame, mother, daughter = graph.frame, graph.mother, graph.daughter
+    n_cells = len(frame)
+    if n_cells:
+        if bool((frame[1:] < frame[:-1]).any()):
+            raise InputError("cells must be sorted by frame")
+        if int(frame[0]) < 0 or int(frame[-1]) >= graph.n_frames:
+            raise InputError(
+                f"cells lie in frames {int(frame[0])} to {int(frame[-1])} but n_frames is {graph.n_frames}"
+            )
+    if not len(mother):
+        return
+    ends = torch.stack([mother.min(), mother.max(), daughter.min(), daughter.max()]).tolist()
+    if min(ends) < 0 or max(ends) >= n_cells:
+        raise InputError(f"links name cells {min(ends)} to {max(ends)}; expected 0 to {n_cells - 1}")
+    skips = frame[daughter] != frame[mother] + 1
+    if bool(skips.any()):
+        k = int(skips.nonzero()[0])
+        raise InputError(
+            f"the link from cell {int(mother[k])} to cell {int(daughter[k])} goes from frame "
+            f"{int(frame[mother[k]])} to frame {int(frame[daughter[k]])}; expected consecutive frames"
+        )
+    key = daughter * n_cells + mother
+    if bool((key[1:] < key[:-1]).any()):
+        raise InputError("links must be sorted by daughter, then mother: use CandidateGraph.from_links")
+    repeated = key[1:] == key[:-1]
+    if bool(repeated.any()):
+        k = int(repeated.nonzero()[0])
+        raise InputError(f"the link from cell {int(mother[k])} to cell {int(daughter[k])} is given twice")
+
+
+def check_scores(graph: "CandidateGraph") -> None:
+    """No NaN and no +inf among the scores; -inf forbids a link or an event."""
+    for name in _SCORES:
+        values = getattr(graph, name).detach()
+        bad = torch.isnan(values) | (values == torch.inf)
+        if bool(bad.any()):
+            k = int(bad.nonzero()[0])
+            raise InputError(
+                f"{name} holds {float(values[k])} at position {k}; expected finite scores, or -inf to forbid"
+            )

@@ -1,0 +1,178 @@
+"""Sums over all paths of frontier graphs: the partition function and the mass of every factor.
+
+Every layer is scaled to sum 1 and the logarithms of the scales are added up, so nothing over- or underflows.
+"""
+
+import numpy as np
+
+from torchtrack_uq.assignment._compile import kernel
+from torchtrack_uq.assignment._types import FloatArray, IntArray
+
+
+@kernel
+def path_sums(
+    arc_start: IntArray,
+    arc_to: IntArray,
+    arc_factor: IntArray,
+    layer_start: IntArray,
+    first_layer: IntArray,
+    weight: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Forward and backward sums (a chain's forward-backward algorithm, layer by layer).
+
+    Args:
+        arc_start: (V + 1,) arcs of each node; this and the next four are the fields of `FrontierGraph`.
+        arc_to: (A,) target of each arc.
+        arc_factor: (A,) factor of each arc.
+        layer_start: nodes of each layer.
+        first_layer: layers of each component.
+        weight: weight of every factor, at least 0.
+
+    Returns:
+        mass: like weight; the sum over all paths through a factor of the product of their *other* factors,
+        divided
+            by Z of the component. A factor's probability is mass * weight.
+        log_z: (C,) float64, log of the sum over all paths of each component.
+    """
+    n_nodes = arc_start.size - 1
+    n_components = first_layer.size - 1
+    mass = np.zeros(weight.size)
+    log_z = np.zeros(n_components)
+    ahead = np.zeros(n_nodes)
+    behind = np.zeros(n_nodes)
+    for c in range(n_components):
+        first = first_layer[c]
+        last = first_layer[c + 1] - 1
+        if layer_start[last + 1] == layer_start[first]:
+            continue
+        ahead[layer_start[first]] = 1.0
+        for layer in range(first, last):
+            total = 0.0
+            for v in range(layer_start[layer], layer_start[layer + 1]):
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    step = ahead[v] * weight[arc_factor[a]]
+                    ahead[arc_to[a]] += step
+                    total += step
+            log_z[c] += np.log(total)
+            for v in range(layer_start[layer + 1], layer_start[layer + 2]):
+                ahead[v] /= total
+        behind[layer_start[last]] = 1.0
+        for layer in range(last - 1, first - 1, -1):
+            through = 0.0
+            highest = 0.0
+            for v in range(layer_start[layer], layer_start[layer + 1]):
+                total = 0.0
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    total += weight[arc_factor[a]] * behind[arc_to[a]]
+                behind[v] = total
+                through += ahead[v] * total
+                highest = max(highest, total)
+            for v in range(layer_start[layer], layer_start[layer + 1]):
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    mass[arc_factor[a]] += ahead[v] * behind[arc_to[a]] / through
+                behind[v] /= highest
+    return mass, log_z
+
+
+@kernel
+def room_without(
+    arc_start: IntArray,
+    arc_to: IntArray,
+    arc_factor: IntArray,
+    layer_start: IntArray,
+    first_layer: IntArray,
+    weight: FloatArray,
+    step: IntArray,
+    step_start: IntArray,
+    null_factor: int,
+    load_factor: int,
+    component: IntArray,
+    daughter: IntArray,
+    mother: IntArray,
+) -> tuple[FloatArray, FloatArray]:
+    """R of mothers when one daughter of their component is taken out, for pairs (daughter, mother).
+
+    Args:
+        arc_start: this and the next four are the fields of `FrontierGraph`.
+        arc_to: (A,).
+        arc_factor: (A,).
+        layer_start: nodes of each layer.
+        first_layer: layers of each component.
+        weight: weight of every factor.
+        step: steps of the elimination plan.
+        step_start: steps of each component.
+        null_factor: factor of null of daughter 0.
+        load_factor: factor of mother 0 retiring with 0 daughters.
+        component: (P,) component of each pair.
+        daughter: (P,) daughters; pairs are sorted by component, then daughter.
+        mother: (P,) mothers of the same component.
+
+    Returns:
+        ratio: (P,) R of the mother without the daughter.
+        total: (P,) sum over all paths without the daughter.
+    """
+    ratio = np.zeros(daughter.size)
+    total = np.zeros(daughter.size)
+    ahead = np.zeros(arc_start.size)
+    behind = np.zeros(arc_start.size)
+    changed = np.zeros(arc_start.size)  # `ahead` after j's layer, `behind` before it, without j
+    room = np.zeros((weight.size - load_factor) // 3)
+    pair = 0
+    known = -1
+    while pair < daughter.size:
+        j = daughter[pair]
+        c = component[pair]
+        first, last = first_layer[c], first_layer[c + 1] - 1
+        if c != known:
+            known = c
+            ahead[layer_start[first] : layer_start[last + 1]] = 0.0
+            ahead[layer_start[first]] = 1.0
+            for v in range(layer_start[first], layer_start[last]):
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    ahead[arc_to[a]] += ahead[v] * weight[arc_factor[a]]
+            behind[layer_start[last]] = 1.0
+            for v in range(layer_start[last] - 1, layer_start[first] - 1, -1):
+                behind[v] = 0.0
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    behind[v] += weight[arc_factor[a]] * behind[arc_to[a]]
+        at = first
+        while step[step_start[c] + at - first] != j:
+            at += 1
+        # j's own layer: only null, of weight 1
+        changed[layer_start[at] : layer_start[last + 1]] = 0.0
+        z = 0.0
+        for v in range(layer_start[at], layer_start[at + 1]):
+            for a in range(arc_start[v], arc_start[v + 1]):
+                if arc_factor[a] == null_factor + j:
+                    z += ahead[v] * behind[arc_to[a]]
+                    changed[arc_to[a]] += ahead[v]
+                    changed[v] = behind[arc_to[a]]
+        for layer in range(at + 1, last):
+            s = step[step_start[c] + layer - first]
+            more = 0.0
+            for v in range(layer_start[layer], layer_start[layer + 1]):
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    factor = arc_factor[a]
+                    changed[arc_to[a]] += changed[v] * weight[factor]
+                    if s < 0 and (factor - load_factor) % 3 < 2:
+                        more += changed[v] * weight[factor + 1] * behind[arc_to[a]]
+            if s < 0:
+                room[-1 - s] = more / z
+        for layer in range(at - 1, first - 1, -1):
+            s = step[step_start[c] + layer - first]
+            more = 0.0
+            for v in range(layer_start[layer], layer_start[layer + 1]):
+                here = 0.0
+                for a in range(arc_start[v], arc_start[v + 1]):
+                    factor = arc_factor[a]
+                    here += weight[factor] * changed[arc_to[a]]
+                    if s < 0 and (factor - load_factor) % 3 < 2:
+                        more += ahead[v] * weight[factor + 1] * changed[arc_to[a]]
+                changed[v] = here
+            if s < 0:
+                room[-1 - s] = more / z
+        while pair < daughter.size and daughter[pair] == j:
+            ratio[pair] = room[mother[pair]]
+            total[pair] = z
+            pair += 1
+    return ratio, total

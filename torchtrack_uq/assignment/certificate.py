@@ -1,0 +1,201 @@
+"""A proved bound on what dropping links changes; the proof is in docs/assignment.md.
+
+Notation: C is a component of the kept links, w a link's weight, g(n) a mother's weight with n daughters, r
+= g(1) / g(0)
+its largest possible ratio, R_k(H) = Z(H with one more unit at mother k) / Z(H), D_j(H) = Z(H) / Z(H
+without j), all in the gauge of `pruned`. For mothers with g(0) g(2) <= g(1)^2:
+
+1. Removing daughters makes the loads of all mothers stochastically smaller: R_k and the other daughters' D
+rise.
+2. R_k(G without j) <= R1, what the kept links give without j when every dropped link (i, j') is moved into
+the null
+   weight of j' as w r_i. It also holds without further daughters outside k's component.
+3. P(link e = (k, j) is used) = w R_k(G without j) / D_j(G).
+4. D_j(G) >= D_j(C) (1 - eta_C); eta_C bounds the probability, without j, that a dropped link touching C is
+used.
+5. Given that no dropped link touching C is used, C is distributed as if it were alone. So every marginal
+of C differs
+   from that of C alone by at most eps_C, the sum of P(e) over the dropped links that touch C.
+
+States that the elimination leaves out as negligible add at most their weight `lost` (the MAP has weight 1)
+to eta and
+eps and, relative to it, to R1 and 1 / D. Step 4 refers to itself; a guess of eta that is confirmed with
+room to spare holds, by continuity in the dropped weights.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from torchtrack_uq.assignment._components import EliminationPlan
+from torchtrack_uq.assignment._sum_product import room_without
+from torchtrack_uq.assignment._types import FloatArray, IntArray
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.pruned import (
+    Gauge,
+    KeptGraph,
+    Sums,
+    first_place_ratio,
+    null_with_dropped,
+    sum_kept,
+)
+
+LOOSEST = 0.9  # eta of a component is guessed at most this large
+ROUNDS = 6
+
+
+class Marginal(NamedTuple):
+    """Marginals of all choices: links (F,), null (N,), mothers without daughter (M,), with two (M,)."""
+
+    link: FloatArray
+    null: FloatArray
+    disappear: FloatArray
+    divide: FloatArray
+
+
+class Certificate(NamedTuple):
+    """Bounds on the marginals of the whole problem from those of its kept links.
+
+    Attributes:
+        alone: marginals of the kept links alone; 0 on dropped links.
+        component_error: (K,) float64, bound eps_C on their error per component; inf if none could be proved.
+        daughter_component: (N,) int64, component of each daughter; daughters without kept links have their
+        own. mother_component: (M,) int64, likewise.
+        dropped: (S,) int64, places of the dropped links.
+        dropped_high: (S,) float64, upper bound of the probability of each dropped link.
+        log_z_low: lower bound of log Z in the gauge.
+        log_z_high: upper bound.
+    """
+
+    alone: Marginal
+    component_error: FloatArray
+    daughter_component: IntArray
+    mother_component: IntArray
+    dropped: IntArray
+    dropped_high: FloatArray
+    log_z_low: float
+    log_z_high: float
+
+
+def daughter_ratio(sums: Sums) -> FloatArray:
+    """(N,) D_j = Z / Z(without j) within j's component; inf where the rest has no assignment without j."""
+    with np.errstate(divide="ignore"):
+        return 1.0 / sums.null
+
+
+def marginals_alone(gauge: Gauge, kept: KeptGraph, sums: Sums) -> Marginal:
+    """Marginals of the kept links alone."""
+    link = np.where(kept.keep, gauge.link * sums.link, 0.0)
+    disappear, divide = (gauge.load[:, n] * sums.load[:, n] for n in (0, 2))
+    return Marginal(link, gauge.null * sums.null, disappear, divide)
+
+
+def certify(
+    problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sums, trivial: float = 0.0
+) -> Certificate:
+    """Bound the error of the kept links' marginals; every mother needs g(0) g(2) <= g(1)^2.
+
+    Links dropped inside a component with odds of at most `trivial` are bounded as if their mother were free.
+    """
+    links = problem.links
+    daughter_component, mother_component, n_components = all_components(kept.plan)
+    lost = np.zeros(n_components)
+    lost[: kept.graph.lost.size] = kept.graph.lost
+    dropped = np.flatnonzero(~kept.keep)
+    alone = marginals_alone(gauge, kept, sums)
+    mother, daughter = links.mother[dropped], links.daughter[dropped]
+    of_mother, of_daughter = mother_component[mother], daughter_component[daughter]
+    inside = of_mother == of_daughter
+    room = first_place_ratio(gauge)[mother]
+    if_free = gauge.link[dropped] * room
+    null = null_with_dropped(problem, gauge, ~kept.keep)
+    upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
+    ratio_mother = upper.ratio_mother[mother] + room * lost[of_mother]
+    ratio_mother[inside] = room[inside]
+    tight = np.flatnonzero(inside & (if_free * sums.null[daughter] > trivial))
+    tight = tight[np.lexsort((daughter[tight], of_daughter[tight]))]
+    ratio_mother[tight] = _room_inside(
+        problem, kept, np.concatenate([gauge.link, null, gauge.load.ravel()]), daughter[tight], mother[tight],
+        of_mother[tight], room[tight], lost,
+    )  # fmt: skip
+    usual = gauge.link[dropped] * ratio_mother
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # paths left out through null of j weigh at most lost; without the weight of null, lost / null
+        within = 1.0 / (sums.null + np.where(lost > 0.0, lost, 0.0)[daughter_component] / null)
+        within[np.isnan(within)] = (1.0 / sums.null)[np.isnan(within)]
+
+    def per_component(at_mother: FloatArray, at_daughter: FloatArray) -> FloatArray:
+        total = np.zeros(n_components)
+        total += np.bincount(of_mother, at_mother, minlength=n_components)
+        total += np.bincount(of_daughter[~inside], at_daughter[~inside], minlength=n_components)
+        return total
+
+    def lower_bound(eta: FloatArray) -> FloatArray:
+        sure = 1.0 - eta[daughter_component]
+        found = np.multiply(within, sure, where=sure > 0.0, out=gauge.null.copy())
+        return np.maximum(found, gauge.null)[daughter]
+
+    eta = np.full(n_components, 0.25)
+    proved = False
+    for _ in range(ROUNDS):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = lower_bound(eta)
+            found = per_component(if_free / ratio, usual / ratio) + lost
+        confirmed = (found < eta) | (eta >= 1.0)
+        if confirmed.all():
+            proved = True
+            eta = np.minimum(eta, found)
+            break
+        # beyond LOOSEST the component's own links prove nothing: only null is left of D
+        loosened = np.where(2.0 * found <= LOOSEST, 2.0 * found, 1.0)
+        eta = np.where(confirmed, eta, np.where(np.isnan(found), 1.0, loosened))
+    high = np.ones(dropped.size)
+    error = np.full(n_components, np.inf)
+    if proved:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            high = np.minimum(usual / lower_bound(eta), 1.0)
+        error = per_component(high, high) + lost
+        error[~(error < 1.0)] = np.inf
+    log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
+    return Certificate(
+        alone, error, daughter_component, mother_component, dropped, high, sums.log_z, log_z_high
+    )
+
+
+def _room_inside(
+    problem: AssignmentProblem,
+    kept: KeptGraph,
+    weight: FloatArray,
+    daughter: IntArray,
+    mother: IntArray,
+    component: IntArray,
+    room: FloatArray,
+    lost: FloatArray,
+) -> FloatArray:
+    """Bound on R of each mother without the daughter to which it lost a link inside a component."""
+    graph, plan = kept.graph, kept.plan
+    null_factor = problem.links.mother.size
+    ratio, total = room_without(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight,
+        plan.step,
+        plan.step_start, null_factor, null_factor + problem.n_daughters, component, daughter, mother,
+    )  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        missing = np.where(
+            lost[component] > 0.0, lost[component] / (weight[null_factor + daughter] * total), 0.0
+        )
+        bound = ratio + room * missing
+    return np.where(bound <= room, bound, room)
+
+
+def all_components(plan: EliminationPlan) -> tuple[IntArray, IntArray, int]:
+    """Component numbers in which cells without kept links have a component of their own."""
+    daughter = plan.daughter_component.copy()
+    mother = plan.mother_component.copy()
+    n = plan.width.size
+    for component in (daughter, mother):
+        alone = component < 0
+        n_alone = int(np.count_nonzero(alone))
+        component[alone] = n + np.arange(n_alone)
+        n += n_alone
+    return daughter, mother, n

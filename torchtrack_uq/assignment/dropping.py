@@ -1,0 +1,192 @@
+"""Which links to drop before elimination, what that leaves to sum, and which to take back."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from torchtrack_uq.assignment._min_marginals import distance_from_hub
+from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment.certificate import (
+    Certificate,
+    Marginal,
+    all_components,
+    certify,
+    marginals_alone,
+)
+from torchtrack_uq.assignment.gap_model import GapModel
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.pruned import (
+    Gauge,
+    KeptGraph,
+    Sums,
+    build_kept_graph,
+    first_place_ratio,
+    plan_of,
+    sum_kept,
+)
+
+BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
+NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of the elimination is left out
+WANTED = 10.0  # a link is dropped at first if it is wanted (`odds_if_free`) at most this many tolerances
+TRIVIAL = 5e-2  # odds, as a share of the tolerance, below which links inside components need no closer look
+INSIDE_SHARE = 0.3  # sum of these odds up to which links are dropped inside a component
+AIM = 0.7  # share of the tolerance that dropped links may take; putting them back roughly may take the rest
+REFINEMENTS = 4
+
+
+class Elimination(NamedTuple):
+    """A summed frame pair: kept links, their sums and what is proved about the rest."""
+
+    gauge: Gauge
+    kept: KeptGraph
+    sums: Sums
+    certificate: Certificate
+
+
+def odds_if_free(problem: AssignmentProblem, model: GapModel, gauge: Gauge, temperature: float) -> FloatArray:
+    """(F,) estimate of the odds with which each daughter would choose each mother if that were free.
+
+    Without the daughter the MAP improves by what its place is worth to others: the distance from the hub.
+    """
+    links, solution = problem.links, model.solution
+    worth = distance_from_hub(
+        links.start, links.mother, links.daughter, model.link, model.slot, links.mother_start,
+        links.by_mother, solution.price, solution.chosen, solution.load, solution.held, np.inf,
+    )  # fmt: skip
+    linked = solution.chosen >= 0
+    own = np.zeros(problem.n_daughters)
+    own[linked] = worth[links.mother[solution.chosen[linked]]]
+    with np.errstate(over="ignore", divide="ignore"):
+        return (
+            gauge.link * first_place_ratio(gauge)[links.mother] * np.exp(-own / temperature)[links.daughter]
+        )
+
+
+def drop_and_sum(
+    problem: AssignmentProblem,
+    gauge: Gauge,
+    chosen: IntArray,
+    wanted: FloatArray,
+    tolerance: float,
+    memory_limit: int,
+    trivial: float | None = None,
+) -> Elimination:
+    """Drop what is wanted least, sum the rest, and bound what that changed."""
+    keep = _choose_kept(problem, gauge, chosen, wanted, tolerance)
+    kept = build_kept_graph(problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
+    if not kept.graph.complete.all():
+        return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
+    sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
+    return Elimination(
+        gauge,
+        kept,
+        sums,
+        certify(problem, kept, gauge, sums, TRIVIAL * tolerance if trivial is None else trivial),
+    )
+
+
+def _choose_kept(
+    problem: AssignmentProblem, gauge: Gauge, chosen: IntArray, wanted: FloatArray, tolerance: float
+) -> BoolArray:
+    """Links to keep before anything is proved: the MAP's and those wanted much.
+
+    A dropped link is used only if its mother happens to be free, so it may be wanted a few times the
+    tolerance. Inside
+    a component the dropped ones together must stay well below 1 for the proof to get off the ground.
+    """
+    links = problem.links
+    keep = ~(wanted <= WANTED * tolerance)
+    keep[chosen[chosen >= 0]] = True
+    plan = plan_of(problem, keep)
+    component = plan.mother_component[links.mother]
+    inside = np.flatnonzero(~keep & (component >= 0) & (component == plan.daughter_component[links.daughter]))
+    order = inside[np.lexsort((wanted[inside], component[inside]))]
+    total = np.cumsum(wanted[order])
+    first = np.concatenate([[True], np.diff(component[order]) > 0]) if order.size else np.zeros(0, dtype=bool)
+    before = np.maximum.accumulate(np.where(first, total - wanted[order], 0.0))
+    keep[order[total - before > INSIDE_SHARE]] = True
+    return keep
+
+
+def take_back(
+    problem: AssignmentProblem, result: Elimination, tolerance: float, memory_limit: int
+) -> Elimination | None:
+    """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
+
+    Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change are
+    summed again, and their new bound is the sum over the links that still touch them.
+    """
+    gauge, kept, sums, certificate = result
+    links = problem.links
+    high = np.zeros(links.mother.size)
+    high[certificate.dropped] = certificate.dropped_high
+    keep = kept.keep.copy()
+    plan = kept.plan
+    for _ in range(REFINEMENTS):
+        daughter_component, mother_component, n_components = all_components(plan)
+        dropped = np.flatnonzero(~keep)
+        of_mother, of_daughter = (
+            mother_component[links.mother[dropped]],
+            daughter_component[links.daughter[dropped]],
+        )
+        across = of_daughter != of_mother
+        per_component = np.bincount(of_mother, high[dropped], minlength=n_components) + np.bincount(
+            of_daughter[across], high[dropped[across]], minlength=n_components
+        )
+        excess = per_component > AIM * tolerance
+        if not excess.any():
+            break
+        ends = np.concatenate([of_mother, of_daughter[across]])
+        link = np.concatenate([dropped, dropped[across]])
+        link, ends = link[excess[ends]], ends[excess[ends]]
+        order = np.lexsort((high[link], ends))
+        total = np.cumsum(high[link[order]])
+        first = np.concatenate([[True], np.diff(ends[order]) > 0])
+        before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
+        keep[link[order[total - before > 0.5 * AIM * tolerance]]] = True
+        plan = plan_of(problem, keep)
+    else:
+        return None
+    changed = np.zeros(n_components, dtype=bool)
+    added = np.flatnonzero(keep & ~kept.keep)
+    changed[mother_component[links.mother[added]]] = True
+    part = keep & changed[mother_component[links.mother]]
+    again = build_kept_graph(problem, part, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
+    if not again.graph.complete.all():
+        return Elimination(gauge, again, sums, certificate)
+    new = sum_kept(problem, again, gauge.link, gauge.null, gauge.load)
+    at_daughter, at_mother = changed[daughter_component], changed[mother_component]
+    fresh = marginals_alone(gauge, again, new)
+    alone = Marginal(
+        np.where(part, fresh.link, np.where(keep, certificate.alone.link, 0.0)),
+        np.where(at_daughter, fresh.null, certificate.alone.null),
+        np.where(at_mother, fresh.disappear, certificate.alone.disappear),
+        np.where(at_mother, fresh.divide, certificate.alone.divide),
+    )
+    lost = np.zeros(n_components)
+    for part_plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
+        member = part_plan.mother_component >= 0
+        np.maximum.at(lost, mother_component[member], graph.lost[part_plan.mother_component[member]])
+    merged = certificate._replace(
+        alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
+        mother_component=mother_component, dropped=dropped, dropped_high=high[dropped],
+    )  # fmt: skip
+    ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)
+    null = np.where(at_daughter, new.null, sums.null)
+    patched = sums._replace(ratio_mother=ratio_mother, null=null)
+    return Elimination(gauge, kept._replace(keep=keep, plan=plan), patched, merged)
+
+
+def put_back(
+    problem: AssignmentProblem, gauge: Gauge, sums: Sums, certificate: Certificate
+) -> tuple[Marginal, float]:
+    """Marginals in which dropped links have about the probability they deserve, and an estimate of log Z."""
+    dropped = certificate.dropped
+    mother, daughter = problem.links.mother[dropped], problem.links.daughter[dropped]
+    odds = gauge.link[dropped] * sums.ratio_mother[mother] * sums.null[daughter]
+    likely = np.minimum(odds, certificate.dropped_high)
+    share = 1.0 - np.bincount(daughter, likely, minlength=problem.n_daughters)
+    link = certificate.alone.link * share[problem.links.daughter]
+    link[dropped] = likely
+    estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share)
+    return estimate, min(certificate.log_z_low + float(np.log1p(odds).sum()), certificate.log_z_high)

@@ -1,0 +1,180 @@
+"""Marginals by elimination: exact on small components, with a proved bound where links had to be dropped."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray
+from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
+from torchtrack_uq.assignment.clusters import estimate_by_clusters
+from torchtrack_uq.assignment.dropping import (
+    BYTES_PER_ARC,
+    Elimination,
+    drop_and_sum,
+    odds_if_free,
+    put_back,
+    take_back,
+)
+from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.pruned import KeptGraph, build_kept_graph, gauge_of, sum_kept
+from torchtrack_uq.assignment.result import ComponentReport, Marginals
+
+SMALL = 2_000  # links up to which elimination without dropping is tried first
+SMALL_ARCS = 200_000
+QUICK_ARCS = 1_000_000  # what "auto" spends on one frame pair before it drops links without proof
+QUICK_ARCS_PER_DAUGHTER = 100
+ATTEMPTS = 4  # how often the dropped links are chosen anew before giving up
+
+
+def exact_marginals(
+    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
+) -> Marginals:
+    """Marginals with error_bound <= tolerance, or `EliminationTooLargeError`."""
+    unpruned = _without_dropping(problem, temperature, tolerance, memory_limit)
+    if unpruned is not None:
+        return unpruned
+    model = gap_model(problem)
+    gauge = gauge_of(problem, model, temperature)
+    wanted = odds_if_free(problem, model, gauge, temperature)
+    why = f"links may be dropped only up to tolerance={tolerance}"
+    share = 1.0
+    for _ in range(ATTEMPTS):
+        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance * share, memory_limit)
+        if not result.kept.graph.complete.all():
+            raise _too_large(result.kept, memory_limit, why)
+        refined = take_back(problem, result, tolerance, memory_limit)
+        if refined is not None:
+            if not refined.kept.graph.complete.all():
+                raise _too_large(refined.kept, memory_limit, why)
+            estimate, log_z = put_back(problem, gauge, refined.sums, refined.certificate)
+            found = finish(problem, refined, estimate, log_z, tolerance)
+            if found.exact:
+                return found
+        share /= 4.0
+    raise EliminationTooLargeError(
+        f"no choice of dropped links was proved to change the marginals by at most tolerance={tolerance}; "
+        f"use "
+        "method='auto' for an estimate, or tolerance=0 to drop none."
+    )
+
+
+def auto_marginals(
+    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
+) -> Marginals:
+    """Exact marginals where they fit; otherwise more links are dropped until the elimination does fit."""
+    affordable = BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * problem.n_daughters)
+    limit = min(memory_limit, affordable)
+    try:
+        return exact_marginals(problem, temperature, tolerance, limit)
+    except EliminationTooLargeError:
+        if not problem.is_convex:
+            raise
+    model = gap_model(problem)
+    gauge = gauge_of(problem, model, temperature)
+    wanted = odds_if_free(problem, model, gauge, temperature)
+    looser = max(tolerance, 1e-3)
+    while True:
+        looser *= 1.6
+        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, looser, limit, trivial=np.inf)
+        if result.kept.graph.complete.all():
+            estimate, log_z, settled = estimate_by_clusters(problem, *result)
+            return replace(finish(problem, result, estimate, log_z, tolerance), converged=settled)
+
+
+def _without_dropping(
+    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
+) -> Marginals | None:
+    """Marginals of the problem as it is, or None if that is better not tried."""
+    must = tolerance == 0.0 or not problem.is_convex
+    if not must and problem.links.mother.size > SMALL:
+        return None
+    model = gap_model(problem, allow_non_convex=True)
+    gauge = gauge_of(problem, model, temperature)
+    keep = np.ones(problem.links.mother.size, dtype=bool)
+    most = memory_limit // BYTES_PER_ARC
+    kept = build_kept_graph(problem, keep, gauge, most if must else min(SMALL_ARCS, most))
+    if not kept.graph.complete.all():
+        if must:
+            raise _too_large(
+                kept,
+                memory_limit,
+                "no link may be dropped (tolerance=0, or a second daughter is the cheaper one)",
+            )
+        return None
+    sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
+    n_components = kept.plan.width.size
+    report = _report(problem, kept, np.zeros(n_components), 0.0)
+    alone = marginals_alone(gauge, kept, sums)
+    return Marginals(
+        *to_problem_order(problem, alone), gauge.log_scale + sums.log_z, 1.0, 0.0, True, "exact", True, report
+    )
+
+
+def to_problem_order(
+    problem: AssignmentProblem, marginal: Marginal
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Marginals with links in the problem's order; forbidden links get 0, rounding is clipped to [0, 1]."""
+    link = np.zeros(problem.n_links)
+    link[problem.links.link] = marginal.link
+    parts = (link, marginal.null, marginal.disappear, marginal.divide)
+    clipped = tuple(np.clip(part, 0.0, 1.0) for part in parts)
+    return clipped[0], clipped[1], clipped[2], clipped[3]
+
+
+def finish(
+    problem: AssignmentProblem, result: Elimination, estimate: Marginal, log_z: float, tolerance: float
+) -> Marginals:
+    """Say what is proved about an estimate of the marginals."""
+    gauge, kept, _, certificate = result
+    alone = certificate.alone
+    links = problem.links
+    of_daughter, of_mother = certificate.daughter_component, certificate.mother_component
+    error = np.zeros(certificate.component_error.size)
+    link_shift = np.abs(estimate.link - alone.link)
+    link_shift[certificate.dropped] = 0.0
+    np.maximum.at(error, of_daughter[links.daughter], link_shift)
+    np.maximum.at(error, of_daughter, np.abs(estimate.null - alone.null))
+    for name in ("disappear", "divide"):
+        np.maximum.at(error, of_mother, np.abs(getattr(estimate, name) - getattr(alone, name)))
+    error += certificate.component_error
+    dropped_error = np.maximum(estimate.link[certificate.dropped], certificate.dropped_high)
+    if not np.isfinite(certificate.component_error).all():
+        dropped_error = np.full(dropped_error.size, np.inf)
+    bound = float(max(error.max(initial=0.0), dropped_error.max(initial=0.0)))
+    covered = max(
+        1.0 - float(certificate.dropped_high.sum()),
+        float(np.exp(certificate.log_z_low - certificate.log_z_high)),
+        0.0,
+    )
+    bound = bound if bound < 1.0 else float("inf")
+    exact = bound <= tolerance
+    report = _report(problem, kept, error[: kept.plan.width.size], tolerance)
+    return Marginals(
+        *to_problem_order(problem, estimate), gauge.log_scale + log_z, covered, bound, exact,
+        "exact" if exact else "cluster_bp", True, report,
+    )  # fmt: skip
+
+
+def _report(
+    problem: AssignmentProblem, kept: KeptGraph, error: FloatArray, tolerance: float
+) -> ComponentReport:
+    plan = kept.plan
+    n = plan.width.size
+    daughters = np.bincount(plan.daughter_component[plan.daughter_component >= 0], minlength=n)
+    mothers = np.bincount(plan.mother_component[plan.mother_component >= 0], minlength=n)
+    return ComponentReport(daughters, mothers, plan.width, error <= tolerance, error)
+
+
+def _too_large(kept: KeptGraph, memory_limit: int, why: str) -> EliminationTooLargeError:
+    plan = kept.plan
+    incomplete = np.flatnonzero(~kept.graph.complete)
+    c = int(incomplete[np.argmax(plan.width[incomplete])])
+    n_daughters = int(np.count_nonzero(plan.daughter_component == c))
+    n_mothers = int(np.count_nonzero(plan.mother_component == c))
+    return EliminationTooLargeError(
+        f"exact elimination of a component with {n_daughters} daughters and {n_mothers} mothers (frontier of "
+        f"{plan.width[c]} mothers) exceeds memory_limit={memory_limit} bytes, and {why}; raise the limit or "
+        f"the "
+        "tolerance, or use method='auto'."
+    )

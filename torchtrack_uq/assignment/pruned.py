@@ -1,0 +1,150 @@
+"""The posterior of a frame pair with some links dropped (what that changes is bounded in `certificate`).
+
+The *gauge* writes the posterior at temperature T in reduced costs: the weight of a link is exp(-reduced
+cost / T),
+likewise of null, and g(n) of a mother with n daughters. It changes no probability, and the MAP has weight 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from torchtrack_uq.assignment._components import EliminationPlan, plan_elimination
+from torchtrack_uq.assignment._frontier import FrontierGraph, build_frontier_graph
+from torchtrack_uq.assignment._sum_product import path_sums
+from torchtrack_uq.assignment._types import BoolArray, FloatArray
+from torchtrack_uq.assignment.gap_model import GapModel
+from torchtrack_uq.assignment.problem import AssignmentProblem
+
+SMALLEST = 1e-250  # positive weights are kept above it, so that their ratios stay finite
+
+
+class Gauge(NamedTuple):
+    """Weights of a frame pair's choices, scaled so that a reference assignment has weight 1.
+
+    Attributes:
+        link: (F,) float64, weight of each link.
+        null: (N,) float64, weight of each daughter having no mother.
+        load: (M, 3) float64, weight g(n) of each mother having n daughters.
+        log_scale: log-weight / T that was divided out: log Z = log_scale + log Z in this gauge.
+    """
+
+    link: FloatArray
+    null: FloatArray
+    load: FloatArray
+    log_scale: float
+
+
+class Sums(NamedTuple):
+    """What one summation over the kept links gives, per choice.
+
+    Attributes:
+        ratio_mother: (M,) float64, R = Z(with one more unit at the mother) / Z.
+        load: (M, 3) float64, sum of the assignments with n kept daughters at the mother, without g, over Z.
+        link: (F,) float64, sum of the assignments with the link, without its weight, over Z.
+        null: (N,) float64, the same for null.
+        log_z: log of the sum over all assignments of kept links.
+        component_log_z: (C,) float64, its part from each component.
+    """
+
+    ratio_mother: FloatArray
+    load: FloatArray
+    link: FloatArray
+    null: FloatArray
+    log_z: float
+    component_log_z: FloatArray
+
+
+class KeptGraph(NamedTuple):
+    """The frontier graphs of the kept links, ready to be summed with any weights."""
+
+    keep: BoolArray
+    plan: EliminationPlan
+    graph: FrontierGraph
+
+
+def gauge_of(problem: AssignmentProblem, model: GapModel, temperature: float) -> Gauge:
+    """Weights at a temperature, relative to the assignment that `model` was solved for."""
+
+    def weight(gap: FloatArray) -> FloatArray:
+        return np.where(gap < np.inf, np.maximum(np.exp(-gap / temperature), SMALLEST), 0.0)
+
+    return Gauge(weight(model.link), weight(model.null), weight(model.load), model.log_weight / temperature)
+
+
+def first_place_ratio(gauge: Gauge) -> FloatArray:
+    """(M,) r = g(1) / g(0), the largest possible R of each mother; inf if it must have a daughter."""
+    with np.errstate(divide="ignore"):
+        return gauge.load[:, 1] / gauge.load[:, 0]
+
+
+def null_with_dropped(problem: AssignmentProblem, gauge: Gauge, dropped: BoolArray) -> FloatArray:
+    """(N,) null weights to which the dropped links are added as if their mothers were free."""
+    place = np.flatnonzero(dropped)
+    if_free = gauge.link[place] * first_place_ratio(gauge)[problem.links.mother[place]]
+    return gauge.null + np.bincount(problem.links.daughter[place], if_free, minlength=problem.n_daughters)
+
+
+def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
+    """Components and elimination order of the kept links (F,) bool."""
+    links = problem.links
+    is_open = np.bincount(links.daughter[keep], minlength=problem.n_daughters) > 0
+    return EliminationPlan(
+        *plan_elimination(
+            links.start, links.mother, links.daughter, links.mother_start, links.by_mother, keep, is_open
+        )
+    )
+
+
+def build_kept_graph(
+    problem: AssignmentProblem, keep: BoolArray, gauge: Gauge, max_arcs: int, negligible: float = 0.0
+) -> KeptGraph:
+    """Frontier graphs of the kept links (F,) bool; components beyond `max_arcs` arcs are left incomplete.
+
+    States with paths of total weight at most `negligible` are left out; `graph.lost` bounds what that
+    loses, also when every dropped link is moved into the null weight of its daughter (see `certificate`).
+    """
+    links = problem.links
+    plan = plan_of(problem, keep)
+    impossible = np.zeros((problem.n_mothers, 3))
+    impossible[gauge.load[:, 2] == 0.0, 2] = np.inf
+    factor_cost = np.concatenate([np.zeros(links.mother.size + problem.n_daughters), impossible.ravel()])
+    null = null_with_dropped(problem, gauge, ~keep) if negligible > 0.0 else gauge.null
+    weight = np.concatenate([gauge.link, null, gauge.load.ravel()])
+    keep_null = np.ones(problem.n_daughters, dtype=bool)
+    base_load = np.zeros(problem.n_mothers, np.int64)
+    graph = FrontierGraph(
+        *build_frontier_graph(
+            links.start, links.mother, keep, keep_null, base_load, plan.step, plan.step_start, plan.position,
+            plan.width, factor_cost, np.inf, max_arcs, weight, negligible,
+        )
+    )  # fmt: skip
+    return KeptGraph(keep, plan, graph)
+
+
+def sum_kept(
+    problem: AssignmentProblem,
+    kept: KeptGraph,
+    link: FloatArray,
+    null: FloatArray,
+    load: FloatArray,
+) -> Sums:
+    """Sum over all assignments of the kept links with the given weights (F,), (N,), (M, 3)."""
+    graph, plan = kept.graph, kept.plan
+    n_links, n_daughters = link.size, null.size
+    mass, component_log_z = path_sums(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+        np.concatenate([link, null, load.ravel()]),
+    )  # fmt: skip
+    link_mass = mass[:n_links]
+    null_mass = mass[n_links : n_links + n_daughters]
+    load_mass = mass[n_links + n_daughters :].reshape(-1, 3)
+    alone = plan.daughter_component < 0
+    idle = plan.mother_component < 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        null_mass[alone] = 1.0 / null[alone]
+        load_mass[idle, 0] = 1.0 / load[idle, 0]
+        log_z = float(component_log_z.sum() + np.log(null[alone]).sum() + np.log(load[idle, 0]).sum())
+        shifted = load_mass[:, 0] * load[:, 1] + load_mass[:, 1] * load[:, 2]
+        ratio_mother = shifted / (load_mass * load).sum(axis=1)
+    return Sums(ratio_mother, load_mass, link_mass, null_mass, log_z, component_log_z)

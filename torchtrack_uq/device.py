@@ -1,0 +1,29 @@
+"""Which device to compute on."""
+
+import torch
+
+from torchtrack_uq.errors import InputError
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """Turn "auto" (or None), "cpu", "cuda" or "cuda:1" into a device that is there.
+
+    Raises:
+        InputError: The device is unknown, or CUDA is asked for where there is none.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"device {device!r} is unknown; expected auto, cpu or cuda") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device {device!r} was asked for, but torch {torch.__version__} sees no CUDA GPU here; use --device cpu"
+        )
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {device!r} was asked for, but there are {torch.cuda.device_count()} GPU(s)")
+    return chosen

@@ -1,0 +1,70 @@
+"""A learnable temperature that is positive by construction."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.errors import InputError
+
+
+class TemperatureScaler(nn.Module):
+    """Divides every score of a candidate graph, event scores included, by a temperature T.
+
+    T > 1 makes the probabilities less certain, T < 1 more. It changes neither the likeliest mother nor the
+    MAP assignment. Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Args:
+        temperature: Initial T, positive.
+
+    Attributes:
+        raw_temperature: The parameter, log T, so that T stays positive whatever an optimiser does.
+        fitted: Buffer, whether T was fitted on annotated data; survives `state_dict`.
+
+    Raises:
+        InputError: T is not a positive, finite number.
+
+    >>> scaler = TemperatureScaler(2.0)
+    >>> scaler(torch.tensor([3.0]))
+    tensor([1.5000], grad_fn=<DivBackward0>)
+    """
+
+    fitted: Tensor
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.raw_temperature = nn.Parameter(torch.tensor(_log_of(temperature), dtype=torch.float64))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @property
+    def temperature(self) -> Tensor:
+        """T, a scalar tensor with gradient."""
+        return self.raw_temperature.exp()
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        with torch.no_grad():
+            self.raw_temperature.fill_(_log_of(value))
+
+    def forward(self, scores: "CandidateGraph | Tensor") -> "CandidateGraph | Tensor":
+        """Scale a graph's scores (giving a graph) or a tensor of scores of any shape (giving a tensor)."""
+        if isinstance(scores, Tensor):
+            return scores / self.temperature.to(scores)
+        temperature = self.temperature.to(scores.score)
+        return scores.with_scores(
+            scores.score / temperature,
+            scores.appear / temperature,
+            scores.disappear / temperature,
+            scores.divide / temperature,
+        )
+
+    def extra_repr(self) -> str:
+        """T and whether it was fitted, for `print(module)`."""
+        return f"temperature={float(self.temperature.detach()):.4g}, fitted={bool(self.fitted)}"
+
+
+def _log_of(temperature: float) -> float:
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise InputError(f"temperature must be a positive number, got {temperature}")
+    return math.log(temperature)

@@ -1,0 +1,209 @@
+"""The result of tracking one movie, as tables, as a graph and as files."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.movie import Movie
+from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.tracks import Tracklets, tracklets
+
+DOUBTFUL_BELOW = 0.9
+"""A decision is doubtful if its probability is below this."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrackingResult:
+    """Tracks of a movie with a probability for every candidate link.
+
+    Attributes:
+        movie: Images and masks.
+        detections: The movie's N cells.
+        probabilities: Probabilities of its E candidate links and of the events, on the CPU.
+        selected: (E,) bool, the links of the MAP assignment.
+        tracker: Name of the tracker that scored the links.
+        temperature: Temperature of the probabilities.
+    """
+
+    movie: Movie
+    detections: Detections
+    probabilities: LinkProbabilities
+    selected: NDArray[np.bool_]
+    tracker: str
+    temperature: float = 1.0
+
+    @property
+    def candidates(self) -> CandidateGraph:
+        """All candidate links with the tracker's scores."""
+        return self.probabilities.graph
+
+    @cached_property
+    def mother(self) -> NDArray[np.int64]:
+        """(N,) index of the mother that each cell was linked to, or -1."""
+        mother = np.full(len(self.detections), -1, np.int64)
+        mother[self.candidates.daughter.numpy()[self.selected]] = self.candidates.mother.numpy()[
+            self.selected
+        ]
+        return mother
+
+    @cached_property
+    def tracklets(self) -> Tracklets:
+        """Tracks and divisions of the chosen links."""
+        return tracklets(self.detections.frame, self.mother)
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """One row per daughter and candidate mother, and one per daughter for "no mother" (`mother` 0).
+
+        Columns: `frame` (of the daughter), `mother` and `daughter` (labels in their masks), `score`,
+        `probability`, `selected`. The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
+        nobody's daughters and have no row.
+        """
+        graph, label = self.candidates, self.detections.label
+        mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
+        orphan = np.flatnonzero(self.detections.frame > 0)
+        cell = np.concatenate([daughter, orphan])
+        table = pd.DataFrame(
+            {
+                "frame": self.detections.frame[cell],
+                "mother": np.concatenate([label[mother], np.zeros(len(orphan), np.int64)]),
+                "daughter": label[cell],
+                "score": np.concatenate([graph.score.numpy(), graph.appear.numpy()[orphan]]),
+                "probability": np.concatenate(
+                    [self.probabilities.link.numpy(), self.probabilities.null.numpy()[orphan]]
+                ),
+                "selected": np.concatenate([self.selected, self.mother[orphan] < 0]),
+            }
+        )
+        return table.sort_values(["frame", "daughter", "mother"], ignore_index=True)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell.
+
+        Columns: `frame`, `label`, `track`, `confidence` (probability of the likeliest mother or of none),
+        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels.
+        What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
+        and p_disappear in the last.
+        """
+        frame, p = self.detections.frame, self.probabilities
+        first, last = frame == 0, frame == self.detections.n_frames - 1
+
+        def known(values: NDArray[np.floating], unknown: NDArray[np.bool_]) -> NDArray[np.floating]:
+            return np.where(unknown, np.nan, values).astype(values.dtype)
+
+        table = pd.DataFrame(
+            {
+                "frame": frame,
+                "label": self.detections.label,
+                "track": self.tracklets.track,
+                "confidence": known(p.confidence.numpy(), first),
+                "entropy": known(p.entropy.numpy(), first),
+                "p_appear": known(p.null.numpy(), first),
+                "p_divide": known(p.divide.numpy(), last),
+                "p_disappear": known(p.disappear.numpy(), last),
+            }
+        )
+        for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
+            table[axis] = values
+        return table
+
+    @cached_property
+    def decision_probability(self) -> NDArray[np.floating]:
+        """(N,) probability of what was decided for each cell: its link, or "no mother"; NaN in frame 0."""
+        probability = np.where(self.mother < 0, self.probabilities.null.numpy(), 0.0)
+        daughters = self.candidates.daughter.numpy()[self.selected]
+        probability[daughters] = self.probabilities.link.numpy()[self.selected]
+        return np.where(self.detections.frame == 0, np.nan, probability)
+
+    @cached_property
+    def graph(self) -> "nx.DiGraph[int]":
+        """The tracks as a directed graph, mother to daughter.
+
+        Nodes are cell indices with the columns of `cells`; edges have `score`, `probability` and `entropy`
+        (of the daughter's distribution over mothers).
+        """
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        cells = self.cells.to_dict("records")
+        graph.add_nodes_from(
+            (i, {str(name): value for name, value in cell.items()}) for i, cell in enumerate(cells)
+        )
+        candidates, entropy = self.candidates, self.probabilities.entropy.numpy()
+        columns = (candidates.mother, candidates.daughter, candidates.score, self.probabilities.link)
+        for i, j, score, p in zip(*(column.numpy()[self.selected] for column in columns), strict=True):
+            graph.add_edge(int(i), int(j), score=score, probability=p, entropy=entropy[j])
+        return graph
+
+    def review(self, n: int | None = None) -> pd.DataFrame:
+        """Cells in the order in which a person should look at them, the most uncertain first.
+
+        Args:
+            n: How many rows; all cells after the first frame by default.
+
+        Returns:
+            Columns `frame`, `label`, `track`, `entropy`, `mother` (label that was chosen, or 0), `probability`
+            (of that choice), then the centroid.
+        """
+        chosen = np.where(self.mother >= 0, self.detections.label[self.mother], 0)
+        table = self.cells.assign(mother=chosen, probability=self.decision_probability)
+        axes = list("zyx"[-self.detections.ndim :])
+        table = table[["frame", "label", "track", "entropy", "mother", "probability", *axes]]
+        ranked = table[table["frame"] > 0].sort_values("entropy", ascending=False, kind="stable")
+        return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = True) -> Path:
+        """Write all outputs to a folder, either all of them or none.
+
+        Writes `links.csv`, `cells.csv`, the Cell Tracking Challenge result (`res_track.txt`, `maskNNN.tif`),
+        `tracks.geff` and a picture, `doubts.png`.
+
+        Args:
+            folder: New or empty folder; with `overwrite`, also one that holds earlier results.
+            overwrite: Replace earlier results; other files in the folder stay.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: The folder holds files and `overwrite` is False.
+        """
+        from torchtrack_uq.export import save_result
+
+        return save_result(self, Path(folder), overwrite=overwrite, progress=progress)
+
+    def summary(self) -> str:
+        """A few lines: how much was tracked, how many decisions are doubtful, and where."""
+        n_divisions = (
+            int((np.bincount(self.mother[self.mother >= 0]) == 2).sum()) if (self.mother >= 0).any() else 0
+        )
+        daughters = self.detections.frame > 0
+        doubtful = daughters & (self.decision_probability < DOUBTFUL_BELOW)
+        n_links, n_decisions = int(self.selected.sum()), int(daughters.sum())
+        share = doubtful.sum() / max(n_decisions, 1)
+        lines = [
+            f"{len(self.detections)} cells in {self.detections.n_frames} frames: {n_links} links, "
+            f"{n_divisions} divisions, {len(self.tracklets.table)} tracks "
+            f"({self.tracker}, {self.probabilities.method}, T = {self.temperature:g})",
+            f"{int(doubtful.sum())} of {n_decisions} decisions are doubtful ({share:.1%} below "
+            f"probability {DOUBTFUL_BELOW:g})",
+        ]
+        if doubtful.any():
+            counts = pd.Series(self.detections.frame[doubtful]).value_counts()
+            frames = ", ".join(f"{t} ({n})" for t, n in counts.head(5).items())
+            lines.append(f"most of them in frames {frames}")
+            worst = self.review(3)
+            spots = "; ".join(
+                f"cell {row.label} in frame {row.frame} at y {row.y:.0f}, x {row.x:.0f}"
+                for row in worst.itertuples()
+            )
+            lines.append(f"look first at {spots}")
+        return "\n".join(lines)

@@ -1,0 +1,43 @@
+"""What a tracker has to offer."""
+
+from typing import Protocol, runtime_checkable
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.movie import Movie
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Anything that names candidate links between consecutive frames and scores them.
+
+    A score is a log-weight, higher is likelier; the tracker also says what it costs a cell to appear,
+    disappear and divide. That is all there is to plugging in another tracker:
+
+    >>> import numpy as np
+    >>> from torchtrack_uq.neighbours import neighbour_links
+    >>> class BrightnessTracker:
+    ...     name = "brightness"
+    ...
+    ...     def candidates(self, detections, movie=None, *, progress=True):
+    ...         mother, daughter, distance = neighbour_links(detections, radius=30)
+    ...         brightness = detections.features["intensity_mean"][:, 0]
+    ...         score = -abs(brightness[mother] - brightness[daughter]) - (distance / 10) ** 2
+    ...         return CandidateGraph.from_links(detections, mother, daughter, score, appear=-9.0)
+    >>> isinstance(BrightnessTracker(), Tracker)
+    True
+    """
+
+    name: str
+
+    def candidates(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> CandidateGraph:
+        """Score the candidate links of a movie.
+
+        Args:
+            detections: The movie's cells, with their features.
+            movie: Its images and masks, for trackers that look at pixels.
+            progress: Whether to show a progress bar.
+        """
+        ...

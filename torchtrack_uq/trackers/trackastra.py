@@ -1,0 +1,173 @@
+"""Trackastra's transformer (Gallusser and Weigert, ECCV 2024) as a tracker that keeps its logits."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.device import choose_device
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movie import Movie
+from torchtrack_uq.trackers.lift import as_model_sees_it
+from torchtrack_uq.trackers.load_trackastra import download_model, load_folder
+from torchtrack_uq.trackers.windows import TokenTensors, pair_logits
+
+# Trackastra adds this to the denominator of every normalisation (`trackastra.utils.blockwise_causal_norm`),
+# which is a null class in all but name for the modes that have no other.
+_NORMALISATION_EPS = 1e-6
+
+
+class TrackastraTracker:
+    """Scores candidate links with a Trackastra model.
+
+    The score of a link is the transformer's logit, averaged over all windows that hold both cells, without
+    Trackastra's threshold at 0.05 and without leaving the device. How the logits become log-weights depends
+    on the model's `causal_norm`:
+
+    - `quiet_softmax` (all published models): score = logit, appear = 0. The parental softmax of these is
+      Trackastra's own normalisation.
+    - `none` (independent sigmoids): the same, since a sigmoid is a softmax against a null class of logit 0;
+      conditioning on at most one mother leaves the odds as they are.
+    - `softmax`: score = logit, appear = largest logit + log 1e-6, the constant in Trackastra's denominator.
+    - `linear`: score = log sigmoid(logit), appear = log 1e-6.
+
+    Gradients flow from the scores into the model's weights unless the caller works under `torch.no_grad()`.
+
+    Args:
+        model: A `trackastra.model.Trackastra` or a bare `TrackingTransformer`.
+        device: "auto", "cpu", "cuda", ...; by default where the model is.
+        batch_size: Windows per forward pass; 1 on a CPU and 8 on a GPU by default.
+        max_candidates: Keep the mothers of highest score of each daughter, this many; None keeps all within
+            the model's `spatial_pos_cutoff`.
+        average: What to average over windows: "logits" or "probabilities".
+
+    Raises:
+        InputError: The model needs features that are not measured here, or an option is out of range.
+    """
+
+    name = "trackastra"
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        device: str | torch.device | None = None,
+        batch_size: int | None = None,
+        max_candidates: int | None = 16,
+        average: Literal["logits", "probabilities"] = "logits",
+    ) -> None:
+        transformer = getattr(model, "transformer", model)
+        if not isinstance(transformer, nn.Module) or not hasattr(transformer, "config"):
+            raise InputError(
+                f"model is a {type(model).__name__}; expected a trackastra.model.Trackastra or TrackingTransformer"
+            )
+        config = cast("dict[str, Any]", transformer.config)
+        kind = getattr(model, "train_args", {}).get("features", "wrfeat")
+        if "pretrained_feat_dim" in config or str(kind).startswith("pretrained"):
+            raise InputError(
+                "this model needs image embeddings (trackastra[etultra]), which are not supported; "
+                "use a model trained with features 'wrfeat', such as general_2d"
+            )
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        if max_candidates is not None and max_candidates < 1:
+            raise InputError(f"max_candidates must be at least 1, got {max_candidates}")
+        if average not in ("logits", "probabilities"):
+            raise InputError(f"average must be 'logits' or 'probabilities', got {average!r}")
+        self.device = next(transformer.parameters()).device if device is None else choose_device(device)
+        self.transformer = transformer.to(self.device).eval()
+        self.batch_size = batch_size or (1 if self.device.type == "cpu" else 8)
+        self.max_candidates, self.average = max_candidates, average
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        device: str | torch.device | None = None,
+        download_dir: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> "TrackastraTracker":
+        """Download (once) and load a published model: "general_2d" or "ctc".
+
+        Raises:
+            InputError: The name is unknown, or the model is not here yet and cannot be downloaded.
+        """
+        folder = download_model(name, None if download_dir is None else Path(download_dir))
+        return cls.from_folder(folder, device=device, **options)
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | os.PathLike[str], device: str | torch.device | None = None, **options: Any
+    ) -> "TrackastraTracker":
+        """Load a model folder (`config.yaml`, `train_config.yaml`, `model.pt`).
+
+        Raises:
+            InputError: A file is missing or cannot be read.
+        """
+        return cls(load_folder(Path(folder).expanduser()), device=choose_device(device), **options)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The transformer's configuration, as in `config.yaml`."""
+        return cast("dict[str, Any]", self.transformer.config)
+
+    @property
+    def causal_norm(self) -> str:
+        """How the model normalises its logits."""
+        return str(self.config["causal_norm"])
+
+    def candidates(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> CandidateGraph:
+        """Score the links of a movie; pixels are not looked at again."""
+        config = self.config
+        seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"])
+        tokens = TokenTensors.from_detections(seen, config["feat_dim"] > 0, self.device)
+        mothers, daughters, scores = [], [], []
+        pairs = pair_logits(self.transformer, tokens, config["window"], self.batch_size, progress=progress)
+        for t, logits in pairs:
+            first_mother, first_daughter, end = (int(tokens.offsets[k]) for k in (t - 1, t, t + 1))
+            far = (
+                torch.cdist(tokens.coords[first_mother:first_daughter], tokens.coords[first_daughter:end])
+                > config["spatial_pos_cutoff"]
+            )
+            score = self._average_windows(logits, far).masked_fill(far, -torch.inf)
+            kept = len(score) if self.max_candidates is None else min(self.max_candidates, len(score))
+            best, which = torch.topk(score, kept, dim=0)
+            mothers.append((which + first_mother).flatten())
+            daughters.append(torch.arange(first_daughter, end, device=self.device).expand(kept, -1).flatten())
+            scores.append(best.flatten())
+        return self._graph(detections, mothers, daughters, scores)
+
+    def _average_windows(self, logits: Tensor, far: Tensor) -> Tensor:
+        """(windows, mothers, daughters) logits to (mothers, daughters) scores."""
+        if self.causal_norm == "linear":
+            logits = nn.functional.logsigmoid(logits)
+        if self.average == "logits" or self.causal_norm != "quiet_softmax":
+            return logits.mean(dim=0)
+        null = logits.new_zeros(len(logits), 1, logits.shape[2])
+        log_p = torch.cat([null, logits.masked_fill(far, -torch.inf)], dim=1).log_softmax(dim=1)
+        mean = log_p.logsumexp(dim=0)
+        return mean[1:] - mean[:1]
+
+    def _graph(
+        self, detections: Detections, mothers: list[Tensor], daughters: list[Tensor], scores: list[Tensor]
+    ) -> CandidateGraph:
+        n = len(detections)
+        if not scores:
+            return CandidateGraph.from_links(detections, [], [], torch.zeros(0, device=self.device))
+        mother, daughter, score = torch.cat(mothers), torch.cat(daughters), torch.cat(scores).float()
+        near = score.detach() > -torch.inf
+        mother, daughter, score = mother[near], daughter[near], score[near]
+        appear = score.new_zeros(n)
+        if self.causal_norm == "softmax":
+            top = score.new_zeros(n).scatter_reduce(0, daughter, score, "amax", include_self=False)
+            appear = top + math.log(_NORMALISATION_EPS)
+        elif self.causal_norm == "linear":
+            appear = appear + math.log(_NORMALISATION_EPS)
+        return CandidateGraph.from_links(detections, mother, daughter, score, appear=appear)
