@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from torchtrack_uq.assignment import AssignmentProblem, solve_map
+from torchtrack_uq.assignment import AssignmentProblem, elimination, marginals, solve_map
 from torchtrack_uq.assignment.certificate import certify
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import build_kept_graph, gauge_of, sum_kept
@@ -80,3 +80,29 @@ def test_bounds_are_not_vacuous_on_weak_links(seed):
     dropped = (mother // 2 != daughter // 2)[problem.links.link]
     bound = check(problem, dropped)
     assert 0.0 < bound < 0.5
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    tiny_problems(),
+    st.sampled_from([0.5, 1.0]),
+    st.sampled_from([0.01, 0.1, 0.3]),
+    st.sampled_from([1.0, 3.0]),
+)
+def test_error_bound_holds_when_small_problems_are_pruned_too(problem, temperature, tolerance, spread):
+    problem = AssignmentProblem(
+        problem.mother, problem.daughter, problem.score * spread, problem.appear * spread,
+        problem.disappear * spread, problem.divide * spread,
+    )  # fmt: skip
+    if all_assignments(problem)[1].size == 0:
+        return
+    expected = posterior(problem, temperature)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(elimination, "SMALL", -1)
+        result = marginals(problem, temperature, "auto", tolerance=tolerance)
+    event("links were dropped" if result.covered_mass < 1.0 else "nothing dropped")
+    for name in ("link", "null", "disappear", "divide"):
+        error = np.abs(getattr(result, name) - expected[name]).max(initial=0.0)
+        assert error <= result.error_bound + 1e-9
+    assert result.exact == (result.error_bound <= tolerance)
+    assert result.covered_mass <= 1.0

@@ -68,8 +68,9 @@ def path_sums(
                 through += ahead[v] * total
                 highest = max(highest, total)
             for v in range(layer_start[layer], layer_start[layer + 1]):
+                share = ahead[v] / through
                 for a in range(arc_start[v], arc_start[v + 1]):
-                    mass[arc_factor[a]] += ahead[v] * behind[arc_to[a]] / through
+                    mass[arc_factor[a]] += share * behind[arc_to[a]]
                 behind[v] /= highest
     return mass, log_z
 

@@ -65,6 +65,7 @@ class Certificate(NamedTuple):
         dropped_high: (S,) float64, upper bound of the probability of each dropped link.
         log_z_low: lower bound of log Z in the gauge.
         log_z_high: upper bound.
+        lost: bound on the mass of the assignments of kept links that elimination left out as negligible.
     """
 
     alone: Marginal
@@ -75,6 +76,7 @@ class Certificate(NamedTuple):
     dropped_high: FloatArray
     log_z_low: float
     log_z_high: float
+    lost: float
 
 
 def daughter_ratio(sums: Sums) -> FloatArray:
@@ -144,7 +146,7 @@ def certify(
         confirmed = (found < eta) | (eta >= 1.0)
         if confirmed.all():
             proved = True
-            eta = np.minimum(eta, found)
+            eta = np.fmin(eta, found)
             break
         # beyond LOOSEST the component's own links prove nothing: only null is left of D
         loosened = np.where(2.0 * found <= LOOSEST, 2.0 * found, 1.0)
@@ -153,12 +155,21 @@ def certify(
     error = np.full(n_components, np.inf)
     if proved:
         with np.errstate(divide="ignore", invalid="ignore"):
-            high = np.minimum(usual / lower_bound(eta), 1.0)
+            # 0 / 0 proves nothing, and a probability is at most 1
+            high = np.fmin(usual / lower_bound(eta), 1.0)
         error = per_component(high, high) + lost
         error[~(error < 1.0)] = np.inf
     log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
     return Certificate(
-        alone, error, daughter_component, mother_component, dropped, high, sums.log_z, log_z_high
+        alone,
+        error,
+        daughter_component,
+        mother_component,
+        dropped,
+        high,
+        sums.log_z,
+        log_z_high,
+        float(lost.sum()),
     )
 
 

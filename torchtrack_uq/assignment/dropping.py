@@ -31,7 +31,9 @@ WANTED = 10.0  # a link is dropped at first if it is wanted (`odds_if_free`) at 
 TRIVIAL = 5e-2  # odds, as a share of the tolerance, below which links inside components need no closer look
 INSIDE_SHARE = 0.3  # sum of these odds up to which links are dropped inside a component
 AIM = 0.7  # share of the tolerance that dropped links may take; putting them back roughly may take the rest
-REFINEMENTS = 4
+TAKE = 0.8  # share of that which stays dropped at a component that gets links back
+INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
+REFINEMENTS = 6
 
 
 class Elimination(NamedTuple):
@@ -56,7 +58,7 @@ def odds_if_free(problem: AssignmentProblem, model: GapModel, gauge: Gauge, temp
     linked = solution.chosen >= 0
     own = np.zeros(problem.n_daughters)
     own[linked] = worth[links.mother[solution.chosen[linked]]]
-    with np.errstate(over="ignore", divide="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # inf or NaN at mothers that need a daughter: kept
         return (
             gauge.link * first_place_ratio(gauge)[links.mother] * np.exp(-own / temperature)[links.daughter]
         )
@@ -120,19 +122,22 @@ def take_back(
     links = problem.links
     high = np.zeros(links.mother.size)
     high[certificate.dropped] = certificate.dropped_high
+    # the least likely dropped links count at every component, which costs next to nothing
+    matters = high > INSIGNIFICANT * tolerance / max(certificate.dropped.size, 1)
+    rest = float(high[~matters].sum())
     keep = kept.keep.copy()
     plan = kept.plan
     for _ in range(REFINEMENTS):
         daughter_component, mother_component, n_components = all_components(plan)
-        dropped = np.flatnonzero(~keep)
+        dropped = np.flatnonzero(~keep & matters)
         of_mother, of_daughter = (
             mother_component[links.mother[dropped]],
             daughter_component[links.daughter[dropped]],
         )
         across = of_daughter != of_mother
-        per_component = np.bincount(of_mother, high[dropped], minlength=n_components) + np.bincount(
-            of_daughter[across], high[dropped[across]], minlength=n_components
-        )
+        per_component = np.full(n_components, rest)
+        per_component += np.bincount(of_mother, high[dropped], minlength=n_components)
+        per_component += np.bincount(of_daughter[across], high[dropped[across]], minlength=n_components)
         excess = per_component > AIM * tolerance
         if not excess.any():
             break
@@ -143,7 +148,7 @@ def take_back(
         total = np.cumsum(high[link[order]])
         first = np.concatenate([[True], np.diff(ends[order]) > 0])
         before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
-        keep[link[order[total - before > 0.5 * AIM * tolerance]]] = True
+        keep[link[order[total - before > TAKE * AIM * tolerance]]] = True
         plan = plan_of(problem, keep)
     else:
         return None
@@ -167,9 +172,10 @@ def take_back(
     for part_plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
         member = part_plan.mother_component >= 0
         np.maximum.at(lost, mother_component[member], graph.lost[part_plan.mother_component[member]])
+    still = np.flatnonzero(~keep)
     merged = certificate._replace(
         alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
-        mother_component=mother_component, dropped=dropped, dropped_high=high[dropped],
+        mother_component=mother_component, dropped=still, dropped_high=high[still], lost=float(lost.sum()),
     )  # fmt: skip
     ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)
     null = np.where(at_daughter, new.null, sums.null)

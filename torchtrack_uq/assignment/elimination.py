@@ -143,7 +143,7 @@ def finish(
         dropped_error = np.full(dropped_error.size, np.inf)
     bound = float(max(error.max(initial=0.0), dropped_error.max(initial=0.0)))
     covered = max(
-        1.0 - float(certificate.dropped_high.sum()),
+        1.0 - float(certificate.dropped_high.sum()) - certificate.lost,
         float(np.exp(certificate.log_z_low - certificate.log_z_high)),
         0.0,
     )

@@ -142,8 +142,9 @@ def sum_kept(
     alone = plan.daughter_component < 0
     idle = plan.mother_component < 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        null_mass[alone] = 1.0 / null[alone]
-        load_mass[idle, 0] = 1.0 / load[idle, 0]
+        # cells without kept links; those that cannot be so belong to components that are summed elsewhere
+        null_mass[alone] = np.where(null[alone] > 0.0, 1.0 / null[alone], 0.0)
+        load_mass[idle, 0] = np.where(load[idle, 0] > 0.0, 1.0 / load[idle, 0], 0.0)
         log_z = float(component_log_z.sum() + np.log(null[alone]).sum() + np.log(load[idle, 0]).sum())
         shifted = load_mass[:, 0] * load[:, 1] + load_mass[:, 1] * load[:, 2]
         ratio_mother = shifted / (load_mass * load).sum(axis=1)

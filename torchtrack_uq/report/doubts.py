@@ -158,8 +158,10 @@ def _draw_close_up(axes: Axes, result: TrackingResult, cell: int, number: int) -
         )
     axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach), aspect="auto")
     axes.set_box_aspect(1)
-    null = float(result.probabilities.null[cell])
-    axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\nno mother {null:.0%}", fontsize=10)
+    null = f"no mother {float(result.probabilities.null[cell]):.0%}"
+    if result.mother[cell] < 0:
+        null += " (chosen)"
+    axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{null}", fontsize=10)
 
 
 def _show_frame(axes: Axes, result: TrackingResult, t: int) -> None:
