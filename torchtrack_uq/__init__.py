@@ -7,45 +7,77 @@ if TYPE_CHECKING:
     from torchtrack_uq.candidates import CandidateGraph
     from torchtrack_uq.detections import Detections
     from torchtrack_uq.errors import InputError
-    from torchtrack_uq.layers import ParentalSoftmax, TemperatureScaler
+    from torchtrack_uq.layers import (
+        AssignmentPosterior,
+        FeaturePerturbation,
+        FrequencyPosterior,
+        ParentalSoftmax,
+        PerturbedScores,
+        TemperatureScaler,
+        UncertaintyLayer,
+    )
     from torchtrack_uq.movie import Movie
+    from torchtrack_uq.perturb import NoiseSizes
     from torchtrack_uq.probabilities import LinkProbabilities
     from torchtrack_uq.result import TrackingResult
-    from torchtrack_uq.trackers import DistanceTracker, OverlapTracker, TrackastraTracker, Tracker
+    from torchtrack_uq.trackers import (
+        ActivityTracker,
+        DistanceTracker,
+        OverlapTracker,
+        PerturbableTracker,
+        TrackastraTracker,
+        Tracker,
+    )
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivityTracker",
+    "AssignmentPosterior",
     "CandidateGraph",
     "Detections",
     "DistanceTracker",
+    "FeaturePerturbation",
+    "FrequencyPosterior",
     "InputError",
     "LinkProbabilities",
     "Movie",
+    "NoiseSizes",
     "OverlapTracker",
     "ParentalSoftmax",
+    "PerturbableTracker",
+    "PerturbedScores",
     "TemperatureScaler",
     "TrackastraTracker",
     "Tracker",
     "TrackingResult",
     "UncertainTracker",
+    "UncertaintyLayer",
 ]
 
 _HOME = {
+    "ActivityTracker": "trackers",
+    "AssignmentPosterior": "layers",
     "CandidateGraph": "candidates",
     "Detections": "detections",
     "DistanceTracker": "trackers",
+    "FeaturePerturbation": "layers",
+    "FrequencyPosterior": "layers",
     "InputError": "errors",
     "LinkProbabilities": "probabilities",
     "Movie": "movie",
+    "NoiseSizes": "perturb",
     "OverlapTracker": "trackers",
     "ParentalSoftmax": "layers",
+    "PerturbableTracker": "trackers",
+    "PerturbedScores": "layers",
     "TemperatureScaler": "layers",
     "Tracker": "trackers",
     "TrackastraTracker": "trackers",
     "TrackingResult": "result",
     "UncertainTracker": "uncertain_tracker",
+    "UncertaintyLayer": "layers",
 }
 
 

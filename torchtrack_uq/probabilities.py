@@ -1,11 +1,12 @@
 """What every method returns: probabilities of all candidate links and events of a movie."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 from torchtrack_uq.candidates import CandidateGraph
-from torchtrack_uq.functional import class_entropy, top_probability
+from torchtrack_uq.functional import class_entropy, segment_sum, top_probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,11 @@ class LinkProbabilities:
         disappear: (N,) probability that a cell has no daughter.
         divide: (N,) probability that a cell has two daughters.
         method: Which method they come from, such as "SM".
+        log_z: (P,) log of the sum over assignments of each of the P = n_frames - 1 frame pairs, or None.
+        covered_mass: (P,) float64, share of the posterior mass that was summed over (a lower bound where it is
+            not known), or None for methods that do not sum over assignments.
+        error_bound: (P,) float64, proved bound on the largest error of a marginal; inf where none is known.
+        exact: (P,) bool, whether that bound is within the method's tolerance.
     """
 
     graph: CandidateGraph
@@ -27,6 +33,10 @@ class LinkProbabilities:
     disappear: Tensor
     divide: Tensor
     method: str
+    log_z: Tensor | None = None
+    covered_mass: Tensor | None = None
+    error_bound: Tensor | None = None
+    exact: Tensor | None = None
 
     @property
     def link(self) -> Tensor:
@@ -37,6 +47,25 @@ class LinkProbabilities:
     def null(self) -> Tensor:
         """(N,) probability that a cell has no mother: it appeared."""
         return self.log_null.exp()
+
+    @property
+    def appear(self) -> Tensor:
+        """(N,) probability that a cell appeared: `null`, and 0 in frame 0, where nothing can be known."""
+        return self.null * self.graph.is_daughter
+
+    def to(self, device: torch.device | str) -> "LinkProbabilities":
+        """The same probabilities on another device."""
+        moved = {
+            item.name: value.to(device) if hasattr(value, "to") else value
+            for item in fields(self)
+            for value in [getattr(self, item.name)]
+        }
+        return LinkProbabilities(**moved)
+
+    @property
+    def expected_daughters(self) -> Tensor:
+        """(N,) expected number of daughters of each cell; at most 2 unless a method ignores capacity."""
+        return segment_sum(self.link, self.graph.mother, self.graph.n_cells)
 
     @property
     def entropy(self) -> Tensor:

@@ -1,25 +1,19 @@
 """The front door: images and masks in, tracks with probabilities out."""
 
-from dataclasses import replace
-
 import torch
+from torch import nn
 
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.checkpoints import load_model
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.frames import FramesLike
-from torchtrack_uq.layers import ParentalSoftmax, TemperatureScaler
+from torchtrack_uq.layers import TemperatureScaler, UncertaintyLayer
 from torchtrack_uq.movie import Movie
-from torchtrack_uq.probabilities import LinkProbabilities
 from torchtrack_uq.result import TrackingResult
-from torchtrack_uq.trackers import DistanceTracker, OverlapTracker, Tracker
+from torchtrack_uq.trackers import ActivityTracker, DistanceTracker, OverlapTracker, Tracker
 from torchtrack_uq.tracks import map_links
 
-METHODS = ("SM",)
-"""Names of the methods that turn scores into probabilities."""
-
-TRACKERS = ("trackastra", "distance", "overlap")
+TRACKERS = ("trackastra", "distance", "overlap", "activity")
 """Names of the trackers that come with the package."""
 
 
@@ -27,13 +21,15 @@ class UncertainTracker:
     """Tracks movies with any tracker and says how sure it is of every link.
 
     Args:
-        tracker: "trackastra" (with the bundled model), "distance", "overlap", or any `Tracker`.
-        method: "SM", the parental softmax.
-        temperature: Divides all scores; above 1 for a tracker that is too sure of itself. None means 1.
+        tracker: "trackastra" (with the bundled model), "distance", "overlap", "activity", or any `Tracker`.
+        method: "SM", "FP", "FP+A", "AS", "exact", "auto" or "bp" (see `UncertaintyLayer` and docs/methods.md), or an
+            `UncertaintyLayer`, or any module that makes `LinkProbabilities` from a `CandidateGraph`.
+        temperature: Divides all scores; above 1 for a tracker that is too sure of itself. A number or a fitted
+            `TemperatureScaler`; None means 1, or that of the layer.
         device: Where a tracker given by name computes: "auto", "cpu", "cuda".
 
     Raises:
-        InputError: An unknown name, or a temperature that is not positive.
+        InputError: An unknown name, a temperature that is not positive, or one beside a layer that has its own.
 
     >>> import numpy as np
     >>> masks = np.zeros((3, 32, 32), np.uint16)
@@ -49,21 +45,27 @@ class UncertainTracker:
     def __init__(
         self,
         tracker: str | Tracker = "trackastra",
-        method: str = "SM",
-        temperature: float | None = None,
+        method: str | nn.Module = "AS",
+        temperature: float | TemperatureScaler | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        if method not in METHODS:
-            raise InputError(f"method {method!r} is unknown; expected one of {', '.join(METHODS)}")
+        if isinstance(method, UncertaintyLayer):
+            if temperature is not None:
+                raise InputError("the layer has a temperature of its own; give the temperature to the layer")
+            self.layer = method
+        else:
+            self.layer = UncertaintyLayer(method, temperature)
         self.tracker = make_tracker(tracker, device) if isinstance(tracker, str) else tracker
         if not isinstance(self.tracker, Tracker):
             raise InputError(
                 f"tracker is a {type(tracker).__name__}; expected a name ({', '.join(TRACKERS)}) or an object with "
                 "`name` and `candidates(detections, movie)`"
             )
-        self.method = method
-        self.scaler = TemperatureScaler(1.0 if temperature is None else temperature)
-        self.posterior = ParentalSoftmax()
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.layer.method
 
     @torch.no_grad()
     def track(
@@ -82,17 +84,15 @@ class UncertainTracker:
         """
         movie = Movie.open(imgs, masks, stride)
         detections = Detections.from_movie(movie, progress=progress)
-        graph = self.tracker.candidates(detections, movie, progress=progress)
-        scaled = self.scaler(graph)
-        assert isinstance(scaled, CandidateGraph)
-        probabilities = replace(self.posterior(scaled), graph=graph)
+        scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
+        probabilities = self.layer(scores).to("cpu")
         return TrackingResult(
             movie=movie,
             detections=detections,
-            probabilities=_on_cpu(probabilities),
-            selected=map_links(graph),
+            probabilities=probabilities,
+            selected=map_links(probabilities.graph),
             tracker=self.tracker.name,
-            temperature=float(self.scaler.temperature),
+            temperature=float(self.layer.temperature),
         )
 
 
@@ -106,7 +106,7 @@ def make_tracker(
     """Make one of the trackers that come with the package.
 
     Args:
-        name: "trackastra", "distance" or "overlap".
+        name: "trackastra", "distance", "overlap" or "activity".
         device: Where the model of "trackastra" computes.
         model: For "trackastra": a model folder, "small_2d", or the name of a published model.
         search_range: For "distance": largest displacement in pixels.
@@ -118,12 +118,8 @@ def make_tracker(
         return DistanceTracker(search_range)
     if name == "overlap":
         return OverlapTracker()
+    if name == "activity":
+        return ActivityTracker()
     if name == "trackastra":
         return load_model(model, device)
     raise InputError(f"tracker {name!r} is unknown; expected one of {', '.join(TRACKERS)}")
-
-
-def _on_cpu(p: LinkProbabilities) -> LinkProbabilities:
-    return LinkProbabilities(
-        p.graph.to("cpu"), p.log_link.cpu(), p.log_null.cpu(), p.disappear.cpu(), p.divide.cpu(), p.method
-    )

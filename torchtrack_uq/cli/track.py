@@ -19,7 +19,7 @@ def add_commands(commands: Any) -> None:
     track.add_argument(
         "--tracker",
         default="trackastra",
-        choices=("trackastra", "distance", "overlap"),
+        choices=("trackastra", "distance", "overlap", "activity"),
         help="what scores the links (default: %(default)s)",
     )
     track.add_argument(
@@ -33,9 +33,9 @@ def add_commands(commands: Any) -> None:
     )
     track.add_argument(
         "--method",
-        default="SM",
-        choices=("SM",),
-        help="how scores become probabilities (default: %(default)s)",
+        default="AS",
+        choices=("SM", "FP", "FP+A", "AS", "exact", "auto", "bp"),
+        help="how scores become probabilities, see docs/methods.md (default: %(default)s)",
     )
     track.add_argument(
         "--temperature",
@@ -95,7 +95,7 @@ def _demo(options: argparse.Namespace) -> None:
     check_output_folder(options.output, options.overwrite)
     options.images, options.masks = hela_example()
     options.stride = 1
-    _run(UncertainTracker(load_model("small_2d", options.device), "SM"), options)
+    _run(UncertainTracker(load_model("small_2d", options.device)), options)
 
 
 def _run(uncertain_tracker: Any, options: argparse.Namespace) -> None:

@@ -63,6 +63,16 @@ def top_probability(log_link: Tensor, daughter: Tensor, log_null: Tensor) -> Ten
     return torch.maximum(segment_max(log_link, daughter, len(log_null)), log_null).exp()
 
 
+def safe_log(p: Tensor) -> Tensor:
+    """log(p) with -inf and gradient 0, not NaN, at p = 0; any shape.
+
+    >>> safe_log(torch.tensor([0.0, 1.0]))
+    tensor([-inf, 0.])
+    """
+    zero = p <= 0
+    return torch.log(p.masked_fill(zero, 1.0)).masked_fill(zero, -torch.inf)
+
+
 def _plogp(log_p: Tensor) -> Tensor:
     finite = log_p.masked_fill(log_p == -torch.inf, 0.0)
     return torch.where(log_p == -torch.inf, 0.0, finite.exp() * finite)

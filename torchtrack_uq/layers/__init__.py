@@ -1,6 +1,19 @@
 """Thin nn.Modules over `torchtrack_uq.functional` that take a `CandidateGraph` on any device."""
 
+from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
+from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
+from torchtrack_uq.layers.frequency_posterior import FrequencyPosterior
 from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
+from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 
-__all__ = ["ParentalSoftmax", "TemperatureScaler"]
+__all__ = [
+    "AssignmentPosterior",
+    "FeaturePerturbation",
+    "FrequencyPosterior",
+    "ParentalSoftmax",
+    "PerturbedScores",
+    "TemperatureScaler",
+    "UncertaintyLayer",
+]

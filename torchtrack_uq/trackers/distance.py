@@ -1,5 +1,7 @@
 """Linking by squared distance, as Crocker and Grier (1996) and trackpy do."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from torchtrack_uq.candidates import CandidateGraph
@@ -7,6 +9,7 @@ from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.neighbours import neighbour_links, typical_displacement
+from torchtrack_uq.progress import with_progress
 
 _RANGE_IN_SCALES = 5.0
 
@@ -57,8 +60,7 @@ class DistanceTracker:
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
         """Score all pairs within the search range; pixels are not looked at."""
-        no_pairs = not (np.diff(detections.offsets)[1:] * np.diff(detections.offsets)[:-1]).any()
-        if no_pairs:
+        if not _has_pairs(detections):
             return CandidateGraph.from_links(detections, [], [], [])
         scale = typical_displacement(detections) if self.scale is None else self.scale
         search_range = _RANGE_IN_SCALES * scale if self.search_range is None else self.search_range
@@ -72,3 +74,27 @@ class DistanceTracker:
             disappear=self.disappear,
             divide=self.divide,
         )
+
+    def candidates_of_copies(
+        self,
+        detections: Detections,
+        movie: Movie | None,
+        copies: Iterable[tuple[Detections, Movie | None]],
+        *,
+        progress: bool = True,
+    ) -> list[CandidateGraph]:
+        """Score perturbed copies of a movie, all with the scale that is estimated without noise."""
+        scale = self.scale
+        if scale is None and _has_pairs(detections):
+            scale = typical_displacement(detections)
+        fixed = DistanceTracker(
+            self.search_range, scale, self.appear, self.disappear, self.divide, self.max_candidates
+        )
+        bar = with_progress(copies, "Scoring perturbed copies", show=progress)
+        return [fixed.candidates(cells, noisy) for cells, noisy in bar]
+
+
+def _has_pairs(detections: Detections) -> bool:
+    """Whether any two consecutive frames hold cells."""
+    counts = np.diff(detections.offsets)
+    return bool((counts[1:] * counts[:-1]).any())

@@ -1,5 +1,6 @@
 """What a tracker has to offer."""
 
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from torchtrack_uq.candidates import CandidateGraph
@@ -39,5 +40,35 @@ class Tracker(Protocol):
             detections: The movie's cells, with their features.
             movie: Its images and masks, for trackers that look at pixels.
             progress: Whether to show a progress bar.
+        """
+        ...
+
+
+@runtime_checkable
+class PerturbableTracker(Tracker, Protocol):
+    """A tracker that knows better than to score perturbed copies of a movie one by one.
+
+    For one of two reasons: it scores them in one batch, or it estimates something from a movie that noise must
+    not change.
+    """
+
+    def candidates_of_copies(
+        self,
+        detections: Detections,
+        movie: Movie | None,
+        copies: Iterable[tuple[Detections, Movie | None]],
+        *,
+        progress: bool = True,
+    ) -> list[CandidateGraph]:
+        """Score the candidate links of perturbed copies of a movie.
+
+        Args:
+            detections: The movie's cells without noise.
+            movie: The movie without noise.
+            copies: Cells and movie under noise, the same cells in the same order.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            One graph a copy.
         """
         ...

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,11 +16,14 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.trackers.lift import as_model_sees_it
 from torchtrack_uq.trackers.load_trackastra import download_model, load_folder
-from torchtrack_uq.trackers.windows import TokenTensors, pair_logits
+from torchtrack_uq.trackers.windows import TokenTensors, copies_logits, pair_logits
 
 # Trackastra adds this to the denominator of every normalisation (`trackastra.utils.blockwise_causal_norm`),
 # which is a null class in all but name for the modes that have no other.
 _NORMALISATION_EPS = 1e-6
+
+_Links = tuple[Tensor, Tensor, Tensor]
+"""Mothers, daughters and scores of some links."""
 
 
 class TrackastraTracker:
@@ -42,7 +46,8 @@ class TrackastraTracker:
     Args:
         model: A `trackastra.model.Trackastra` or a bare `TrackingTransformer`.
         device: "auto", "cpu", "cuda", ...; by default where the model is.
-        batch_size: Windows per forward pass; 1 on a CPU and 8 on a GPU by default.
+        batch_size: Windows per forward pass; 1 on a CPU and 8 on a GPU by default, 4 and 32 for the copies
+            of a window in `candidates_of_copies`.
         max_candidates: Keep the mothers of highest score of each daughter, this many; None keeps all within
             the model's `spatial_pos_cutoff`.
         average: What to average over windows: "logits" or "probabilities". Measured, neither calibrates
@@ -84,6 +89,7 @@ class TrackastraTracker:
         self.device = next(transformer.parameters()).device if device is None else choose_device(device)
         self.transformer = transformer.to(self.device).eval()
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 8)
+        self.copies_per_batch = batch_size or (4 if self.device.type == "cpu" else 32)
         self.max_candidates, self.average = max_candidates, average
 
     @classmethod
@@ -130,23 +136,50 @@ class TrackastraTracker:
         config = self.config
         seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"])
         tokens = TokenTensors.from_detections(seen, config["feat_dim"] > 0, self.device)
-        mothers, daughters, scores = [], [], []
         pairs = pair_logits(self.transformer, tokens, config["window"], self.batch_size, progress=progress)
-        for t, logits in pairs:
-            first_mother, first_daughter, end = (int(tokens.offsets[k]) for k in (t - 1, t, t + 1))
-            distance = torch.cdist(  # exactly: the fast way is off by up to a tenth of a pixel
-                tokens.coords[first_mother:first_daughter],
-                tokens.coords[first_daughter:end],
-                compute_mode="donot_use_mm_for_euclid_dist",
+        return self._graph(detections, [self._links(tokens, t, logits) for t, logits in pairs])
+
+    def candidates_of_copies(
+        self,
+        detections: Detections,
+        movie: Movie | None,
+        copies: Iterable[tuple[Detections, Movie | None]],
+        *,
+        progress: bool = True,
+    ) -> list[CandidateGraph]:
+        """Score perturbed copies of a movie; the copies of a window are a batch of the transformer."""
+        config = self.config
+        cells = [cells for cells, _ in copies]
+        tokens = [
+            TokenTensors.from_detections(
+                as_model_sees_it(copy, config["coord_dim"], config["feat_dim"]),
+                config["feat_dim"] > 0,
+                self.device,
             )
-            far = distance > config["spatial_pos_cutoff"]
-            score = self._average_windows(logits, far).masked_fill(far, -torch.inf)
-            kept = len(score) if self.max_candidates is None else min(self.max_candidates, len(score))
-            best, which = torch.topk(score, kept, dim=0)
-            mothers.append((which + first_mother).flatten())
-            daughters.append(torch.arange(first_daughter, end, device=self.device).expand(kept, -1).flatten())
-            scores.append(best.flatten())
-        return self._graph(detections, mothers, daughters, scores)
+            for copy in cells
+        ]
+        links: list[list[_Links]] = [[] for _ in tokens]
+        for t, logits in copies_logits(
+            self.transformer, tokens, config["window"], self.copies_per_batch, progress=progress
+        ):
+            for r, copy in enumerate(tokens):
+                links[r].append(self._links(copy, t, logits[:, r]))
+        return [self._graph(copy, found) for copy, found in zip(cells, links, strict=True)]
+
+    def _links(self, tokens: TokenTensors, t: int, logits: Tensor) -> "_Links":
+        """The best mothers of every cell of frame `t` from (windows, mothers, daughters) logits."""
+        first_mother, first_daughter, end = (int(tokens.offsets[k]) for k in (t - 1, t, t + 1))
+        distance = torch.cdist(  # exactly: the fast way is off by up to a tenth of a pixel
+            tokens.coords[first_mother:first_daughter],
+            tokens.coords[first_daughter:end],
+            compute_mode="donot_use_mm_for_euclid_dist",
+        )
+        far = distance > self.config["spatial_pos_cutoff"]
+        score = self._average_windows(logits, far).masked_fill(far, -torch.inf)
+        kept = len(score) if self.max_candidates is None else min(self.max_candidates, len(score))
+        best, which = torch.topk(score, kept, dim=0)
+        daughter = torch.arange(first_daughter, end, device=self.device).expand(kept, -1)
+        return (which + first_mother).flatten(), daughter.flatten(), best.flatten()
 
     def _average_windows(self, logits: Tensor, far: Tensor) -> Tensor:
         """(windows, mothers, daughters) logits to (mothers, daughters) scores."""
@@ -159,13 +192,12 @@ class TrackastraTracker:
         mean = log_p.logsumexp(dim=0)
         return mean[1:] - mean[:1]
 
-    def _graph(
-        self, detections: Detections, mothers: list[Tensor], daughters: list[Tensor], scores: list[Tensor]
-    ) -> CandidateGraph:
+    def _graph(self, detections: Detections, links: "list[_Links]") -> CandidateGraph:
         n = len(detections)
-        if not scores:
+        if not links:
             return CandidateGraph.from_links(detections, [], [], torch.zeros(0, device=self.device))
-        mother, daughter, score = torch.cat(mothers), torch.cat(daughters), torch.cat(scores).float()
+        mother, daughter, score = (torch.cat(parts) for parts in zip(*links, strict=True))
+        score = score.float()
         near = score.detach() > -torch.inf
         mother, daughter, score = mother[near], daughter[near], score[near]
         appear = score.new_zeros(n)

@@ -102,3 +102,41 @@ def pair_logits(
             blocks = waiting.pop(t, [])
             if blocks:
                 yield t, torch.stack(blocks)
+
+
+def copies_logits(
+    transformer: nn.Module, copies: list[TokenTensors], window: int, batch_size: int, *, progress: bool
+) -> Iterator[tuple[int, Tensor]]:
+    """`pair_logits` of R copies of a movie that differ in coordinates and features only.
+
+    The copies of a window have the same cells, so they form a batch without padding.
+
+    Yields:
+        Frame t of the daughters and (n_windows, R, n_mothers, n_daughters) logits.
+    """
+    offsets = copies[0].offsets
+    n_frames = len(offsets) - 1
+    window = min(window, n_frames)
+    counts = np.diff(offsets)
+    waiting: dict[int, list[Tensor]] = {t: [] for t in range(1, n_frames)}
+    starts = list(range(n_frames - window + 1))
+    for start in with_progress(starts, "Scoring perturbed copies", show=progress):
+        base = int(offsets[start])
+        if offsets[start + window] > base:
+            pieces = []
+            for first in range(0, len(copies), batch_size):
+                batch = [copy.batch([start], window) for copy in copies[first : first + batch_size]]
+                points = torch.cat([part[0] for part in batch])
+                features = [part[1] for part in batch if part[1] is not None]
+                stacked = torch.cat(features) if features else None
+                pieces.append(transformer(points, features=stacked, padding_mask=None))
+            logits = torch.cat(pieces)
+            for t in range(start + 1, start + window):
+                if counts[t - 1] and counts[t]:
+                    a0, a1, b1 = (int(offsets[k]) - base for k in (t - 1, t, t + 1))
+                    waiting[t].append(logits[:, a0:a1, a1:b1])
+        last = start == starts[-1]
+        for t in range(1, n_frames) if last else range(1, start + 2):
+            blocks = waiting.pop(t, [])
+            if blocks:
+                yield t, torch.stack(blocks)

@@ -1,0 +1,78 @@
+"""From how often an event occurred to probabilities that are never 0."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.functional.capacity import cap_daughters
+from torchtrack_uq.functional.segments import segment_sum
+from torchtrack_uq.functional.softmax import parental_log_softmax, safe_log
+
+_ROUNDING = 1e-5  # keeps sums of probabilities that are rounded to float32 within the capacity
+
+
+class Tempered(NamedTuple):
+    """Log-probabilities (E,) of links and (N,) of no mother; probabilities (N,) of none and two daughters."""
+
+    log_link: Tensor
+    log_null: Tensor
+    disappear: Tensor
+    divide: Tensor
+
+
+def tempered_frequencies(
+    link: Tensor,
+    null: Tensor,
+    disappear: Tensor,
+    divide: Tensor,
+    mother: Tensor,
+    daughter: Tensor,
+    offered: Tensor,
+    can_divide: Tensor,
+    temperature: Tensor,
+    eps: float,
+) -> Tempered:
+    """Probabilities from frequencies f among R assignments: softmax of log(f + eps) / T.
+
+    Over the mothers of each daughter and null, and over none, one and two daughters of each mother. Mothers
+    that would then expect more daughters than they can have are scaled down (`cap_daughters`).
+
+    Args:
+        link: (E,) float, frequency of each link.
+        null: (N,) frequency of no mother.
+        disappear: (N,) frequency of no daughter.
+        divide: (N,) frequency of two daughters.
+        mother: (E,) int64.
+        daughter: (E,) int64.
+        offered: (E,) bool, links that can occur at all.
+        can_divide: (N,) bool, cells that may have two daughters.
+        temperature: Scalar T.
+        eps: Pseudo-count as a frequency; 1 / (2 R) keeps every probability above 0.
+
+    >>> one, two = torch.ones(1), torch.zeros(2)
+    >>> found = tempered_frequencies(one, two, two, two, torch.tensor([0]), torch.tensor([1]),
+    ...     torch.tensor([True]), torch.tensor([False, False]), torch.tensor(1.0), 0.025)
+    >>> found.log_link.exp()  # 1.025 / (1.025 + 0.025)
+    tensor([0.9762])
+    """
+    n = len(null)
+
+    def logit(frequency: Tensor) -> Tensor:
+        return safe_log(frequency + eps) / temperature
+
+    log_link, _ = parental_log_softmax(logit(link).masked_fill(~offered, -torch.inf), daughter, logit(null))
+    capacity = torch.where(can_divide, 2.0, 1.0).to(link) * (1 - _ROUNDING)
+    capped, left = cap_daughters(log_link.exp(), mother, daughter, capacity)
+    candidates = segment_sum(offered.to(link), mother, n)
+    one = (1 - disappear - divide).clamp(min=0.0)
+    classes = torch.stack(
+        [
+            logit(disappear),
+            logit(one).masked_fill(candidates < 1, -torch.inf),
+            logit(divide).masked_fill((candidates < 2) | ~can_divide, -torch.inf),
+        ]
+    )
+    impossible = (classes == -torch.inf).all(0)
+    load = torch.softmax(classes.masked_fill(impossible, 0.0), 0)
+    return Tempered(safe_log(capped), safe_log(left), load[0], load[2])

@@ -1,0 +1,108 @@
+"""FP+A: how often a link is in the MAP assignment of a perturbed frame pair."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from torchtrack_uq.assignment import solve_map
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional.frequencies import tempered_frequencies
+from torchtrack_uq.layers.choices import Choices
+from torchtrack_uq.layers.frame_choices import FrameChoices
+from torchtrack_uq.layers.movie_problems import Floats, MovieProblems, solve_pairs, to_host
+from torchtrack_uq.layers.perturbed_scores import PerturbedScores
+from torchtrack_uq.probabilities import LinkProbabilities
+
+
+class FrequencyPosterior(nn.Module):
+    """Solves the MAP of every draw and counts in how many an event occurs: the method FP+A (paper sec. 2).
+
+    P = softmax(log(f + eps) / T) over a daughter's candidate mothers and "no mother", with f the frequency
+    among R draws. Counting has no gradient, so only T gets one. Solves start from the MAP without noise.
+
+    Args:
+        eps: Added to every frequency; by default 1 / (2 R), so that no candidate link has probability 0.
+
+    Raises:
+        InputError: A negative eps.
+    """
+
+    def __init__(self, eps: float | None = None) -> None:
+        super().__init__()
+        if eps is not None and not eps >= 0:
+            raise InputError(f"eps must be at least 0, got {eps}")
+        self.eps = eps
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
+    def forward(self, scores: PerturbedScores, temperature: Tensor | float = 1.0) -> LinkProbabilities:
+        """Link probabilities of a whole movie.
+
+        Args:
+            scores: Scores under R draws of noise.
+            temperature: T, which acts on the counted frequencies; the MAPs do not depend on it.
+        """
+        return self.temper(scores, self.count(scores), temperature)
+
+    def count(self, scores: PerturbedScores) -> Tensor:
+        """Frequency of every choice (see `Choices`) among the MAP assignments.
+
+        Returns:
+            (C,) float64 in [0, 1], on the device of the scores.
+
+        Raises:
+            InputError: A frame pair without feasible assignment.
+        """
+        problems = MovieProblems.of(scores.graph)
+        own = to_host(Choices.of(scores.graph).score)
+        rows = [
+            to_host(scores.score),
+            *(to_host(getattr(scores, name)) for name in ("appear", "disappear", "divide")),
+        ]
+        copies = np.concatenate(rows, axis=1)
+        count = np.zeros(problems.n_choices)
+
+        def one(pair: int) -> None:
+            try:
+                _count_pair(problems, pair, own, copies, count)
+            except ValueError as error:
+                raise InputError(f"frames {pair} and {pair + 1} cannot be linked: {error}") from error
+
+        solve_pairs(one, range(problems.n_pairs))
+        return torch.from_numpy(count / scores.n_copies).to(scores.graph.device)
+
+    def temper(
+        self, scores: PerturbedScores, frequency: Tensor, temperature: Tensor | float = 1.0
+    ) -> LinkProbabilities:
+        """Probabilities from frequencies: cheap, differentiable in T, no solve."""
+        graph, choices = scores.graph, Choices.of(scores.graph)
+        link, appear, disappear, divide = choices.split(frequency)
+        found = tempered_frequencies(
+            link,
+            appear,
+            disappear,
+            divide,
+            graph.mother,
+            graph.daughter,
+            ((scores.score > -torch.inf).any(0)) | (graph.score > -torch.inf),
+            (scores.divide > -torch.inf).any(0),
+            torch.as_tensor(temperature, dtype=torch.float64, device=graph.device),
+            1 / (2 * scores.n_copies) if self.eps is None else self.eps,
+        )
+        dtype = graph.dtype
+        return LinkProbabilities(
+            graph,
+            found.log_link.to(dtype),
+            found.log_null.masked_fill(~choices.is_daughter, 0.0).to(dtype),
+            found.disappear.masked_fill(~choices.is_mother, 1.0).to(dtype),
+            found.divide.masked_fill(~choices.is_mother, 0.0).to(dtype),
+            "FP+A",
+        )
+
+
+def _count_pair(problems: MovieProblems, pair: int, own: Floats, copies: Floats, count: Floats) -> None:
+    """Add the choices of every draw's MAP; other pairs write to other places."""
+    start = solve_map(problems.build(pair, own))
+    for row in copies:
+        problem = problems.build(pair, row)
+        found = solve_map(problem, start)
+        count[FrameChoices.of(problems, pair, problem).of_parent(found.parent)] += 1

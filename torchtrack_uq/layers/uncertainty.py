@@ -1,0 +1,154 @@
+"""The front door of the layers: a method and a temperature."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS, AssignmentPosterior
+from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
+from torchtrack_uq.layers.frequency_posterior import FrequencyPosterior
+from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
+from torchtrack_uq.layers.perturbed_scores import PerturbedScores
+from torchtrack_uq.layers.support import Support
+from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.movie import Movie
+from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.trackers.protocol import Tracker
+
+METHODS = ("SM", "FP", "FP+A", *POSTERIOR_METHODS)
+"""Names of the methods that turn scores into probabilities."""
+
+Scores = CandidateGraph | PerturbedScores
+
+
+class UncertaintyLayer(nn.Module):
+    """Turns any tracker's scores into link probabilities: a method (paper sec. 2) and a temperature T.
+
+    The temperature divides all scores, those of events included, before SM, FP, AS, exact, auto and bp; FP+A's
+    frequencies are tempered afterwards. The probabilities come with the tracker's own scores, never instead.
+
+    Args:
+        method: "SM" parental softmax; "FP" the same of costs averaged under noise; "FP+A" frequency among MAP
+            assignments under noise; "AS" the K best assignments; "exact" and "auto" all assignments; "bp" belief
+            propagation. Or a module that makes `LinkProbabilities` from a `CandidateGraph`.
+        temperature: T, or a (fitted) `TemperatureScaler`; None means 1.
+        k: Number of assignments for "AS".
+        perturbation: Noise for "FP" and "FP+A"; the default one if None.
+
+    Raises:
+        InputError: An unknown method, or a temperature that is not positive.
+
+    >>> import numpy as np
+    >>> cells = Detections.from_points(np.array([0, 1, 1, 1]), np.zeros((4, 2)))
+    >>> graph = CandidateGraph.from_links(cells, [0, 0, 0], [1, 2, 3], [0.0, 0.0, 0.0])
+    >>> UncertaintyLayer("SM")(graph).expected_daughters[0], UncertaintyLayer("exact")(graph).expected_daughters[0]
+    (tensor(1.5000, grad_fn=<SelectBackward0>), tensor(1.2857, grad_fn=<SelectBackward0>))
+    """
+
+    def __init__(
+        self,
+        method: str | nn.Module = "AS",
+        temperature: float | TemperatureScaler | None = None,
+        *,
+        k: int = 100,
+        perturbation: FeaturePerturbation | None = None,
+    ) -> None:
+        super().__init__()
+        self.method = method if isinstance(method, str) else type(method).__name__
+        self.posterior = _make_posterior(method, k)
+        if isinstance(temperature, TemperatureScaler):
+            self.scaler = temperature
+        else:
+            self.scaler = TemperatureScaler(1.0 if temperature is None else temperature)
+        self.perturbation = (perturbation or FeaturePerturbation()) if self.method in ("FP", "FP+A") else None
+
+    @property
+    def temperature(self) -> Tensor:
+        """T, a scalar tensor with gradient."""
+        return self.scaler.temperature
+
+    def scores(
+        self, tracker: Tracker, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> Scores:
+        """What `forward` needs: a tracker's scores, under R draws of noise if the method asks for them."""
+        if self.perturbation is not None:
+            perturbed: PerturbedScores = self.perturbation(tracker, detections, movie, progress=progress)
+            return perturbed
+        return tracker.candidates(detections, movie, progress=progress)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
+    def forward(self, scores: Scores, support: Support | None = None) -> LinkProbabilities:
+        """Link probabilities of a whole movie.
+
+        Args:
+            scores: A tracker's candidate links; for "FP" and "FP+A" what `scores` or `FeaturePerturbation`
+                makes of them.
+            support: For "AS": the K best assignments from an earlier search, at any temperature.
+
+        Raises:
+            InputError: Plain scores for a method that needs perturbed ones.
+        """
+        if self.method == "FP+A":
+            return self.posterior(self._perturbed(scores), self.temperature)  # type: ignore[no-any-return]
+        if self.method == "FP":
+            perturbed = self._perturbed(scores)
+            averaged: LinkProbabilities = self.posterior(self.scaler(perturbed.mean_graph()))
+            return replace(averaged, graph=perturbed.graph, method="FP")
+        graph = scores.graph if isinstance(scores, PerturbedScores) else scores
+        scaled = self.scaler(graph)
+        p: LinkProbabilities = self.posterior(scaled) if support is None else self.posterior(scaled, support)
+        return replace(p, graph=graph)
+
+    def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:
+        """Joint log-likelihood L(A)/T - log Z of an assignment: `AssignmentPosterior.log_prob` at this T.
+
+        Raises:
+            InputError: The method does not sum over assignments.
+        """
+        if not isinstance(self.posterior, AssignmentPosterior):
+            raise InputError(
+                f"method {self.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
+            )
+        return self.posterior.log_prob(self.scaler(graph), mother, support)  # type: ignore[no-any-return]
+
+    def _perturbed(self, scores: Scores) -> PerturbedScores:
+        if not isinstance(scores, PerturbedScores):
+            raise InputError(
+                f"method {self.method} needs scores under noise; make them with `layer.scores(tracker, detections, "
+                "movie)`"
+            )
+        return scores
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The method, which the temperature was fitted for, goes into `state_dict`."""
+        return {"method": self.method}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Refuse the state of another method: its temperature means something else."""
+        if state["method"] != self.method:
+            raise InputError(
+                f"this state was saved by method {state['method']}, but the layer's method is {self.method}; "
+                "a temperature holds for the method that it was fitted for"
+            )
+
+    def extra_repr(self) -> str:
+        """Method, for `print(module)`."""
+        return f"method={self.method!r}"
+
+
+def _make_posterior(method: str | nn.Module, k: int) -> nn.Module:
+    if not isinstance(method, str):
+        return method
+    if method in ("SM", "FP"):
+        return ParentalSoftmax()
+    if method == "FP+A":
+        return FrequencyPosterior()
+    for name in POSTERIOR_METHODS:
+        if method == name:
+            return AssignmentPosterior(name, k)
+    raise InputError(f"method {method!r} is unknown; expected one of {', '.join(METHODS)}")
