@@ -5,6 +5,8 @@ from torch import Tensor
 
 from torchtrack_uq.functional.segments import segment_sum
 
+_ROUNDING = 1e-5  # keeps sums of capped probabilities within the capacity when they are rounded to float32
+
 
 def cap_daughters(link: Tensor, mother: Tensor, daughter: Tensor, capacity: Tensor) -> tuple[Tensor, Tensor]:
     """Scale down the links of mothers that expect more daughters than they can have.
@@ -26,7 +28,8 @@ def cap_daughters(link: Tensor, mother: Tensor, daughter: Tensor, capacity: Tens
     """
     n = len(capacity)
     expected = segment_sum(link, mother, n)
-    share = torch.where(expected > capacity, capacity / expected.clamp(min=1e-30), torch.ones_like(expected))
+    lowered = capacity * (1 - _ROUNDING) / expected.clamp(min=1e-30)
+    share = torch.where(expected > capacity * (1 + 1e-9), lowered, torch.ones_like(expected))
     capped = link * share[mother]
     return capped, (1 - segment_sum(capped, daughter, n)).clamp(min=0.0)
 

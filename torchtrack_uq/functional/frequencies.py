@@ -9,8 +9,6 @@ from torchtrack_uq.functional.capacity import cap_daughters
 from torchtrack_uq.functional.segments import segment_sum
 from torchtrack_uq.functional.softmax import parental_log_softmax, safe_log
 
-_ROUNDING = 1e-5  # keeps sums of probabilities that are rounded to float32 within the capacity
-
 
 class Tempered(NamedTuple):
     """Log-probabilities (E,) of links and (N,) of no mother; probabilities (N,) of none and two daughters."""
@@ -62,7 +60,7 @@ def tempered_frequencies(
         return safe_log(frequency + eps) / temperature
 
     log_link, _ = parental_log_softmax(logit(link).masked_fill(~offered, -torch.inf), daughter, logit(null))
-    capacity = torch.where(can_divide, 2.0, 1.0).to(link) * (1 - _ROUNDING)
+    capacity = torch.where(can_divide, 2.0, 1.0).to(link)
     capped, left = cap_daughters(log_link.exp(), mother, daughter, capacity)
     candidates = segment_sum(offered.to(link), mother, n)
     one = (1 - disappear - divide).clamp(min=0.0)
