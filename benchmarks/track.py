@@ -48,7 +48,7 @@ def compare_tracking(model_folder: Path, repeats: int) -> pd.DataFrame:
     from torchtrack_uq.trackers.load_trackastra import import_trackastra
 
     reference = import_trackastra().Trackastra.from_folder(model_folder, device="cpu")
-    tracker = UncertainTracker(TrackastraTracker.from_folder(model_folder, device="cpu"))
+    tracker = UncertainTracker(TrackastraTracker.from_folder(model_folder, device="cpu"), "SM")
     images_file, masks_file = hela_example()
     images, masks = tifffile.imread(images_file), tifffile.imread(masks_file)
     folder = Path(tempfile.mkdtemp())

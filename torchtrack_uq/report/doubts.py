@@ -17,6 +17,8 @@ _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
 _N_CLOSE_UPS = 4
 
+Window = tuple[int, int, int, int]
+
 
 def draw_doubts(result: TrackingResult, file: Path) -> None:
     """Draw the links of a whole movie over one of its images, and close-ups of its most doubtful cells.
@@ -71,7 +73,7 @@ def draw_doubts(result: TrackingResult, file: Path) -> None:
         ha="right",
         fontsize=10,
     )
-    figure.savefig(file, dpi=110, format="png")
+    figure.savefig(file, dpi=110, format="png", pil_kwargs={"compress_level": 3})
 
 
 def _spots(result: TrackingResult) -> NDArray[np.int64]:
@@ -139,7 +141,13 @@ def _draw_close_up(axes: Axes, result: TrackingResult, cell: int, number: int) -
     detections, graph = result.detections, result.candidates
     t = int(detections.frame[cell])
     centre, reach = detections.coords[cell, -2:], _reach(result)
-    _show_frame(axes, result, t)
+    around = (
+        int(centre[0] - reach),
+        int(centre[0] + reach) + 2,
+        int(centre[1] - reach),
+        int(centre[1] + reach) + 2,
+    )
+    _show_frame(axes, result, t, around)
     links = np.flatnonzero(graph.daughter.numpy() == cell)
     probability = result.probabilities.link.numpy()[links]
     y, x = centre
@@ -164,15 +172,21 @@ def _draw_close_up(axes: Axes, result: TrackingResult, cell: int, number: int) -
     axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{null}", fontsize=10)
 
 
-def _show_frame(axes: Axes, result: TrackingResult, t: int) -> None:
+def _show_frame(axes: Axes, result: TrackingResult, t: int, window: Window | None = None) -> None:
+    """Show a frame, or the part of it in a window (top, bottom, left, right in pixels)."""
     image = result.movie.read_image(t)
     pixels: NDArray[Any] = (result.movie.read_mask(t) > 0) * 0.2 if image is None else image
     if pixels.ndim == 3:
         pixels = pixels.max(axis=0)
+    low, high = (0.0, 1.0) if image is None else np.percentile(pixels[::4, ::4], (1, 99.8))
+    height, width = pixels.shape
+    top, bottom, left, right = (0, height, 0, width) if window is None else window
+    top, bottom, left, right = max(top, 0), min(bottom, height), max(left, 0), min(right, width)
+    pixels = pixels[top:bottom, left:right]
     if image is not None:  # square root: nuclei differ in brightness more than a screen can show
-        low, high = np.percentile(pixels, (1, 99.8))
         pixels = np.sqrt(np.clip((pixels - low) / max(high - low, 1e-9), 0, 1)) * 0.75
-    axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0)
+    extent = (left - 0.5, right - 0.5, bottom - 0.5, top - 0.5)
+    axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0, extent=extent)
     axes.set(xticks=[], yticks=[], facecolor="black")
     for spine in axes.spines.values():
         spine.set_visible(False)

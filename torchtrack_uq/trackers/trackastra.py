@@ -37,7 +37,8 @@ class TrackastraTracker:
       Trackastra's own normalisation.
     - `none` (independent sigmoids): the same, since a sigmoid is a softmax against a null class of logit 0;
       conditioning on at most one mother leaves the odds as they are.
-    - `softmax`: score = logit, appear = largest logit + log 1e-6, the constant in Trackastra's denominator.
+    - `softmax`: score = logit, appear = max(0, largest logit) + log 1e-6: Trackastra shifts the logits by that
+      maximum and adds 1e-6 to the denominator.
     - `linear`: score = log sigmoid(logit), appear = log 1e-6.
 
     Gradients flow from the scores into the model's weights unless the caller works under `torch.no_grad()`.
@@ -49,7 +50,8 @@ class TrackastraTracker:
             of a window in `candidates_of_copies`.
         max_candidates: Keep the mothers of highest score of each daughter, this many; None keeps all within
             the model's `spatial_pos_cutoff`.
-        average: What to average over windows: "logits" or "probabilities".
+        average: What to average over windows: "logits" or "probabilities". Measured, neither calibrates
+            better (`benchmarks/results/averaging.md`).
 
     Raises:
         InputError: The model needs features that are not measured here, or an option is out of range.
@@ -167,10 +169,12 @@ class TrackastraTracker:
     def _links(self, tokens: TokenTensors, t: int, logits: Tensor) -> "_Links":
         """The best mothers of every cell of frame `t` from (windows, mothers, daughters) logits."""
         first_mother, first_daughter, end = (int(tokens.offsets[k]) for k in (t - 1, t, t + 1))
-        far = (
-            torch.cdist(tokens.coords[first_mother:first_daughter], tokens.coords[first_daughter:end])
-            > self.config["spatial_pos_cutoff"]
+        distance = torch.cdist(  # exactly: the fast way is off by up to a tenth of a pixel
+            tokens.coords[first_mother:first_daughter],
+            tokens.coords[first_daughter:end],
+            compute_mode="donot_use_mm_for_euclid_dist",
         )
+        far = distance > self.config["spatial_pos_cutoff"]
         score = self._average_windows(logits, far).masked_fill(far, -torch.inf)
         kept = len(score) if self.max_candidates is None else min(self.max_candidates, len(score))
         best, which = torch.topk(score, kept, dim=0)
@@ -198,7 +202,7 @@ class TrackastraTracker:
         mother, daughter, score = mother[near], daughter[near], score[near]
         appear = score.new_zeros(n)
         if self.causal_norm == "softmax":
-            top = score.new_zeros(n).scatter_reduce(0, daughter, score, "amax", include_self=False)
+            top = appear.scatter_reduce(0, daughter, score, "amax")  # at least 0, as in Trackastra
             appear = top + math.log(_NORMALISATION_EPS)
         elif self.causal_norm == "linear":
             appear = appear + math.log(_NORMALISATION_EPS)
