@@ -27,7 +27,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._components import EliminationPlan
 from torchtrack_uq.assignment._sum_product import room_without
 from torchtrack_uq.assignment._types import FloatArray, IntArray
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -35,6 +34,7 @@ from torchtrack_uq.assignment.pruned import (
     Gauge,
     KeptGraph,
     Sums,
+    all_components,
     first_place_ratio,
     null_with_dropped,
     sum_kept,
@@ -100,7 +100,9 @@ def certify(
     Links dropped inside a component with odds of at most `trivial` are bounded as if their mother were free.
     """
     links = problem.links
-    daughter_component, mother_component, n_components = all_components(kept.plan)
+    daughter_component, mother_component, n_components = all_components(
+        kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
+    )
     lost = np.zeros(n_components)
     lost[: kept.graph.lost.size] = kept.graph.lost
     dropped = np.flatnonzero(~kept.keep)
@@ -188,8 +190,7 @@ def _room_inside(
     null_factor = problem.links.mother.size
     ratio, total = room_without(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight,
-        plan.step,
-        plan.step_start, null_factor, null_factor + problem.n_daughters, component, daughter, mother,
+        plan.step, plan.step_start, null_factor, null_factor + problem.n_daughters, component, daughter, mother,
     )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         missing = np.where(
@@ -197,16 +198,3 @@ def _room_inside(
         )
         bound = ratio + room * missing
     return np.where(bound <= room, bound, room)
-
-
-def all_components(plan: EliminationPlan) -> tuple[IntArray, IntArray, int]:
-    """Component numbers in which cells without kept links have a component of their own."""
-    daughter = plan.daughter_component.copy()
-    mother = plan.mother_component.copy()
-    n = plan.width.size
-    for component in (daughter, mother):
-        alone = component < 0
-        n_alone = int(np.count_nonzero(alone))
-        component[alone] = n + np.arange(n_alone)
-        n += n_alone
-    return daughter, mother, n

@@ -9,7 +9,6 @@ from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import (
     Certificate,
     Marginal,
-    all_components,
     certify,
     marginals_alone,
 )
@@ -19,9 +18,10 @@ from torchtrack_uq.assignment.pruned import (
     Gauge,
     KeptGraph,
     Sums,
+    all_components,
     build_kept_graph,
+    components_of,
     first_place_ratio,
-    plan_of,
     sum_kept,
 )
 
@@ -99,9 +99,9 @@ def _choose_kept(
     links = problem.links
     keep = ~(wanted <= WANTED * tolerance)
     keep[chosen[chosen >= 0]] = True
-    plan = plan_of(problem, keep)
-    component = plan.mother_component[links.mother]
-    inside = np.flatnonzero(~keep & (component >= 0) & (component == plan.daughter_component[links.daughter]))
+    of_daughter, of_mother, _ = components_of(problem, keep)
+    component = of_mother[links.mother]
+    inside = np.flatnonzero(~keep & (component >= 0) & (component == of_daughter[links.daughter]))
     order = inside[np.lexsort((wanted[inside], component[inside]))]
     total = np.cumsum(wanted[order])
     first = np.concatenate([[True], np.diff(component[order]) > 0]) if order.size else np.zeros(0, dtype=bool)
@@ -126,9 +126,9 @@ def take_back(
     matters = high > INSIGNIFICANT * tolerance / max(certificate.dropped.size, 1)
     rest = float(high[~matters].sum())
     keep = kept.keep.copy()
-    plan = kept.plan
+    labels = kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
     for _ in range(REFINEMENTS):
-        daughter_component, mother_component, n_components = all_components(plan)
+        daughter_component, mother_component, n_components = all_components(*labels)
         dropped = np.flatnonzero(~keep & matters)
         of_mother, of_daughter = (
             mother_component[links.mother[dropped]],
@@ -149,7 +149,7 @@ def take_back(
         first = np.concatenate([[True], np.diff(ends[order]) > 0])
         before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
         keep[link[order[total - before > TAKE * AIM * tolerance]]] = True
-        plan = plan_of(problem, keep)
+        labels = components_of(problem, keep)
     else:
         return None
     changed = np.zeros(n_components, dtype=bool)
@@ -169,9 +169,12 @@ def take_back(
         np.where(at_mother, fresh.divide, certificate.alone.divide),
     )
     lost = np.zeros(n_components)
-    for part_plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
-        member = part_plan.mother_component >= 0
-        np.maximum.at(lost, mother_component[member], graph.lost[part_plan.mother_component[member]])
+    width = np.zeros(n_components, np.int64)
+    for plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
+        member = np.flatnonzero(plan.mother_component >= 0)
+        at, of = mother_component[member], plan.mother_component[member]
+        np.maximum.at(lost, at, graph.lost[of])
+        width[at] = plan.width[of]  # where components changed, the second plan's
     still = np.flatnonzero(~keep)
     merged = certificate._replace(
         alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
@@ -180,6 +183,15 @@ def take_back(
     ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)
     null = np.where(at_daughter, new.null, sums.null)
     patched = sums._replace(ratio_mother=ratio_mother, null=null)
+    n_linked = labels[2]
+    none = np.zeros(0, np.int64)  # the steps of two plans: not needed any more
+    plan = kept.plan._replace(
+        step=none,
+        step_start=none,
+        width=width[:n_linked],
+        daughter_component=labels[0],
+        mother_component=labels[1],
+    )
     return Elimination(gauge, kept._replace(keep=keep, plan=plan), patched, merged)
 
 
