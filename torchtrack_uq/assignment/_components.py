@@ -2,8 +2,9 @@
 
 A *step* treats one daughter (all its options) or retires one mother (pays f of its number of daughters). A
 mother is *in the frontier* from the first of its daughters that is treated until it retires; the frontier's
-loads are all that the remaining steps need to know. The order is greedy: next comes the daughter after which
-the fewest states are possible. Several first daughters are tried, the more the longer the elimination takes.
+loads are all that the remaining steps need to know. The order is greedy: next comes the daughter after
+which the fewest states are possible. Several first daughters are tried, the more the longer the elimination
+takes.
 """
 
 from typing import NamedTuple
@@ -102,8 +103,8 @@ def order_greedily(
 ) -> float:
     """Order one component, beginning with daughter `seed`, into `steps`; returns the arcs expected at most.
 
-    `treated` (per mother) and `state` (per daughter: 0 far, 1 near the frontier, 2 treated) are all 0 before
-    and after.
+    `treated` (per mother) and `state` (per daughter: 0 far, 1 near the frontier, 2 treated) are all 0
+    before and after.
     """
     n_steps = 0
     n_near = 1

@@ -1,11 +1,9 @@
 """The frontier graph: every assignment of a component is one path through it.
 
-Its nodes are the states (loads of the mothers in the frontier) after each step of the elimination plan,
-its arcs the
-choices: a daughter's option, or what a retiring mother pays. Both the K best assignments (shortest paths)
-and the
-marginals (sums over paths) are read from it. Each arc carries a *factor*: e for the link at place e, F + j
-for null of daughter j, F + N + 3 i + n for mother i retiring with n daughters.
+Its nodes are the states (loads of the mothers in the frontier) after each step of the elimination plan, its
+arcs the choices: a daughter's option, or what a retiring mother pays. Both the K best assignments (shortest
+paths) and the marginals (sums over paths) are read from it. Each arc carries a *factor*: e for the link at
+place e, F + j for null of daughter j, F + N + 3 i + n for mother i retiring with n daughters.
 """
 
 from typing import NamedTuple
@@ -63,7 +61,8 @@ def find_or_add(
 ) -> int:
     """Index within the layer of the state `keys[count]` by hashing; `count` itself if it is new.
 
-    Only the first `mask` + 1 slots (a power of two) are used, so that small layers stay in the fastest cache.
+    Only the first `mask` + 1 slots (a power of two) are used, so that small layers stay in the fastest
+    cache.
     """
     h = np.int64(0)
     for w in range(n_words):
@@ -104,10 +103,9 @@ def build_frontier_graph(
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
-    States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite
-    cost (costs
-    are at least 0), and states through which paths of total `weight` at most `negligible` lead (0: none).
-    Components that would bring all graphs together beyond `max_arcs` arcs are given up.
+    States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite cost
+    (costs are at least 0), and states through which paths of total `weight` at most `negligible` lead (0:
+    none). Components that would bring all graphs together beyond `max_arcs` arcs are given up.
     """
     n_components = width.size
     n_links = mother.size

@@ -1,6 +1,7 @@
 """Sums over all paths of frontier graphs: the partition function and the mass of every factor.
 
-Every layer is scaled to sum 1 and the logarithms of the scales are added up, so nothing over- or underflows.
+Every layer is scaled to sum 1 and the logarithms of the scales are added up, so nothing over- or
+underflows.
 """
 
 import numpy as np

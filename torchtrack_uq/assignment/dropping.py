@@ -71,33 +71,34 @@ def drop_and_sum(
     wanted: FloatArray,
     tolerance: float,
     memory_limit: int,
-    trivial: float | None = None,
+    level: FloatArray | None = None,
 ) -> Elimination:
-    """Drop what is wanted least, sum the rest, and bound what that changed."""
-    keep = _choose_kept(problem, gauge, chosen, wanted, tolerance)
+    """Drop what is wanted least, sum the rest, and bound what that changed.
+
+    `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
+    above `tolerance`, bounds are made with less effort.
+    """
+    level = np.full(wanted.size, tolerance) if level is None else level
+    keep = _choose_kept(problem, chosen, wanted, level)
     kept = build_kept_graph(problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
     if not kept.graph.complete.all():
         return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
-    return Elimination(
-        gauge,
-        kept,
-        sums,
-        certify(problem, kept, gauge, sums, TRIVIAL * tolerance if trivial is None else trivial),
-    )
+    trivial = np.where(level > tolerance, np.inf, TRIVIAL * tolerance)
+    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial))
 
 
 def _choose_kept(
-    problem: AssignmentProblem, gauge: Gauge, chosen: IntArray, wanted: FloatArray, tolerance: float
+    problem: AssignmentProblem, chosen: IntArray, wanted: FloatArray, level: FloatArray
 ) -> BoolArray:
     """Links to keep before anything is proved: the MAP's and those wanted much.
 
     A dropped link is used only if its mother happens to be free, so it may be wanted a few times the
-    tolerance. Inside
-    a component the dropped ones together must stay well below 1 for the proof to get off the ground.
+    tolerance. Inside a component the dropped ones together must stay well below 1 for the proof to get off
+    the ground.
     """
     links = problem.links
-    keep = ~(wanted <= WANTED * tolerance)
+    keep = ~(wanted <= WANTED * level)
     keep[chosen[chosen >= 0]] = True
     of_daughter, of_mother, _ = components_of(problem, keep)
     component = of_mother[links.mother]
@@ -111,12 +112,17 @@ def _choose_kept(
 
 
 def take_back(
-    problem: AssignmentProblem, result: Elimination, tolerance: float, memory_limit: int
+    problem: AssignmentProblem,
+    result: Elimination,
+    tolerance: float,
+    memory_limit: int,
+    may_return: BoolArray | None = None,
 ) -> Elimination | None:
     """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
 
-    Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change are
-    summed again, and their new bound is the sum over the links that still touch them.
+    Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change
+    are summed again, and their new bound is the sum over the links that still touch them. With `may_return`
+    (F,) only those links are taken back, and components that would need others keep the bound they have.
     """
     gauge, kept, sums, certificate = result
     links = problem.links
@@ -143,7 +149,10 @@ def take_back(
             break
         ends = np.concatenate([of_mother, of_daughter[across]])
         link = np.concatenate([dropped, dropped[across]])
-        link, ends = link[excess[ends]], ends[excess[ends]]
+        wrong = excess[ends] if may_return is None else excess[ends] & may_return[link]
+        if may_return is not None and not wrong.any():
+            break
+        link, ends = link[wrong], ends[wrong]
         order = np.lexsort((high[link], ends))
         total = np.cumsum(high[link[order]])
         first = np.concatenate([[True], np.diff(ends[order]) > 0])

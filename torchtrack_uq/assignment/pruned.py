@@ -1,8 +1,8 @@
 """The posterior of a frame pair with some links dropped (what that changes is bounded in `certificate`).
 
 The *gauge* writes the posterior at temperature T in reduced costs: the weight of a link is exp(-reduced
-cost / T),
-likewise of null, and g(n) of a mother with n daughters. It changes no probability, and the MAP has weight 1.
+cost / T), likewise of null, and g(n) of a mother with n daughters. It changes no probability, and the MAP
+has weight 1.
 """
 
 from typing import NamedTuple
