@@ -14,7 +14,7 @@ import numpy as np
 from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._types import BoolArray, IntArray
 
-TRIAL_COST = 4.0  # time to order a daughter, in arcs of the elimination
+TRIAL_COST = 25.0  # time to order a daughter, in arcs of the elimination
 MOST_TRIALS = 24
 MOST_MEMBERS = 200  # daughters up to which several orders are tried; larger components take too long anyway
 
