@@ -103,6 +103,8 @@ def _choose_kept(
     of_daughter, of_mother, _ = components_of(problem, keep)
     component = of_mother[links.mother]
     inside = np.flatnonzero(~keep & (component >= 0) & (component == of_daughter[links.daughter]))
+    together = np.bincount(component[inside], wanted[inside])
+    inside = inside[together[component[inside]] > INSIDE_SHARE]  # few components: only they need sorting
     order = inside[np.lexsort((wanted[inside], component[inside]))]
     total = np.cumsum(wanted[order])
     first = np.concatenate([[True], np.diff(component[order]) > 0]) if order.size else np.zeros(0, dtype=bool)

@@ -110,7 +110,8 @@ def finish(
     error = np.zeros(certificate.component_error.size)
     link_shift = np.abs(estimate.link - alone.link)
     link_shift[certificate.dropped] = 0.0
-    np.maximum.at(error, of_daughter[links.daughter], link_shift)
+    shifted = np.flatnonzero(link_shift)
+    np.maximum.at(error, of_daughter[links.daughter[shifted]], link_shift[shifted])
     np.maximum.at(error, of_daughter, np.abs(estimate.null - alone.null))
     for name in ("disappear", "divide"):
         np.maximum.at(error, of_mother, np.abs(getattr(estimate, name) - getattr(alone, name)))
