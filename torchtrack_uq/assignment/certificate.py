@@ -1,8 +1,8 @@
 """A proved bound on what dropping links changes; the proof is in docs/assignment.md.
 
-Notation: C is a component of the kept links, w a link's weight, g(n) a mother's weight with n daughters, r
-= g(1) / g(0) its largest possible ratio, R_k(H) = Z(H with one more unit at mother k) / Z(H), and D_j(H) =
-Z(H) / Z(H without j), all in the gauge of `pruned`. For mothers with g(0) g(2) <= g(1)^2:
+Notation: C is a component of the kept links, w a link's weight, g(n) a mother's weight with n daughters,
+r = g(1) / g(0) its largest possible ratio, R_k(H) = Z(H with one more unit at mother k) / Z(H), and
+D_j(H) = Z(H) / Z(H without j), all in the gauge of `pruned`. For mothers with g(0) g(2) <= g(1)^2:
 
 1. Removing daughters makes the loads of all mothers stochastically smaller: R_k and the other daughters' D rise.
 2. R_k(G without j) <= R1, what the kept links give without j when every dropped link (i, j') is moved into the
@@ -14,8 +14,8 @@ Z(H) / Z(H without j), all in the gauge of `pruned`. For mothers with g(0) g(2) 
 
 States that the elimination leaves out as negligible add at most their weight `lost` (the MAP has weight 1)
 to eta and eps and, relative to it, to R1 and 1 / D. Step 4 refers to itself; a guess of eta that is
-confirmed with room to spare holds, by continuity in the dropped weights. Where no guess is confirmed, eta =
-1 claims nothing.
+confirmed with room to spare holds, by continuity in the dropped weights. Where no guess is confirmed,
+eta = 1 claims nothing.
 """
 
 from typing import NamedTuple
