@@ -134,6 +134,24 @@ def test_auto_says_that_it_is_not_exact_where_elimination_does_not_fit():
     assert result.components.n_daughters.sum() <= 315
 
 
+def test_auto_stays_exact_in_the_components_that_fit():
+    problem = standard_instance(1000, 0.2)
+    reference = marginals(problem, method="exact")
+    result = marginals(problem, memory_limit=2_000_000)
+    assert reference.exact
+    assert not result.exact
+    assert result.method == "cluster_bp"
+    report = result.components
+    assert set(report.method) == {"exact", "cluster_bp"}
+    assert report.exact[report.method == "exact"].all()
+    assert report.n_daughters[report.exact].sum() > problem.n_daughters / 10
+    # the cells of exact components are within both bounds, whichever they are
+    error = np.abs(result.null - reference.null)
+    np.maximum.at(error, problem.daughter, np.abs(result.link - reference.link))
+    within = np.count_nonzero(error <= 1e-3 + reference.error_bound)
+    assert within >= report.n_daughters[report.exact].sum()
+
+
 def test_marginals_do_not_depend_on_the_order_of_links_daughters_or_mothers():
     problem = standard_instance(300, 0.15)
     rng = np.random.default_rng(0)

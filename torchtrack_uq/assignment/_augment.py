@@ -1,7 +1,7 @@
 """Shortest augmenting paths on the sparse link graph with mothers of capacity two.
 
-Costs are negative scores. Mother i pays f(0) = -disappear, f(1) = 0, f(2) = -divide for 0, 1, 2 daughters, so
-its first place costs `slot[i, 0]` = f(1) - f(0) and its second `slot[i, 1]` = f(2) - f(1). With prices p
+Costs are negative scores. Mother i pays f(0) = -disappear, f(1) = 0, f(2) = -divide for 0, 1, 2 daughters,
+so its first place costs `slot[i, 0]` = f(1) - f(0) and its second `slot[i, 1]` = f(2) - f(1). With prices p
 on the mothers, reduced costs are
 
     link:  cost_ij + p_i - value_j >= 0      null:  null_cost_j - value_j >= 0,

@@ -1,11 +1,9 @@
 """The frontier graph: every assignment of a component is one path through it.
 
-Its nodes are the states (loads of the mothers in the frontier) after each step of the elimination plan,
-its arcs the
-choices: a daughter's option, or what a retiring mother pays. Both the K best assignments (shortest paths)
-and the
-marginals (sums over paths) are read from it. Each arc carries a *factor*: e for the link at place e, F + j
-for null of daughter j, F + N + 3 i + n for mother i retiring with n daughters.
+Its nodes are the states (loads of the mothers in the frontier) after each step of the elimination plan, its
+arcs the choices: a daughter's option, or what a retiring mother pays. Both the K best assignments (shortest
+paths) and the marginals (sums over paths) are read from it. Each arc carries a *factor*: e for the link at
+place e, F + j for null of daughter j, F + N + 3 i + n for mother i retiring with n daughters.
 """
 
 from typing import NamedTuple
@@ -52,14 +50,25 @@ def grown(array: IntArray, size: int) -> IntArray:
 
 @kernel
 def find_or_add(
-    table: IntArray, table_node: IntArray, stamp: int, keys: IntArray, n_words: int, layer: int, count: int
+    table: IntArray,
+    table_node: IntArray,
+    mask: int,
+    stamp: int,
+    keys: IntArray,
+    n_words: int,
+    layer: int,
+    count: int,
 ) -> int:
-    """Index within the layer of the state `keys[count]` by hashing; `count` itself if it is new."""
+    """Index within the layer of the state `keys[count]` by hashing; `count` itself if it is new.
+
+    Only the first `mask` + 1 slots (a power of two) are used, so that small layers stay in the fastest
+    cache.
+    """
     h = np.int64(0)
     for w in range(n_words):
         h = (h ^ keys[count, w]) * np.int64(-7046029254386353131)
         h ^= (h >> 29) & np.int64(0x7FFFFFFFF)
-    slot = h & (table.size - 1)
+    slot = h & mask
     while table[slot] == stamp:
         other = table_node[slot] - layer
         same = True
@@ -69,7 +78,7 @@ def find_or_add(
                 break
         if same:
             return int(other)
-        slot = (slot + 1) & (table.size - 1)
+        slot = (slot + 1) & mask
     table[slot] = stamp
     table_node[slot] = layer + count
     return count
@@ -94,17 +103,16 @@ def build_frontier_graph(
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
-    States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite
-    cost (costs
-    are at least 0), and states through which paths of total `weight` at most `negligible` lead (0: none).
-    Components that would bring all graphs together beyond `max_arcs` arcs are given up.
+    States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite cost
+    (costs are at least 0), and states through which paths of total `weight` at most `negligible` lead (0:
+    none). Components that would bring all graphs together beyond `max_arcs` arcs are given up.
     """
     n_components = width.size
     n_links = mother.size
-    lost = np.zeros(n_components)
-    ahead = np.ones(step.size + 1)  # bound on the weight that the remaining steps contribute
     n_daughters = start.size - 1
     n_steps = step.size
+    lost = np.zeros(n_components)
+    ahead = np.ones(n_steps + 1)  # bound on the weight that the remaining steps contribute
     arc_start = np.empty(1024, np.int64)
     arc_to = np.empty(1024, np.int64)
     arc_factor = np.empty(1024, np.int64)
@@ -114,20 +122,29 @@ def build_frontier_graph(
     table = np.zeros(1024, np.int64)
     table_node = np.empty(1024, np.int64)
     stamp = 0
-    choice_mother = np.empty(n_links + 1, np.int64)
+    # the choices of a step: factor, its cost and weight, place of the mother's load in the state (-1: null)
     choice_factor = np.empty(n_links + 1, np.int64)
+    choice_word = np.empty(n_links + 1, np.int64)
+    choice_shift = np.empty(n_links + 1, np.int64)
+    choice_most = np.empty(n_links + 1, np.int64)
     n_nodes = 0
     n_arcs = 0
     n_layers = 0
+    most_words = 1
+    for c in range(n_components):
+        most_words = max(most_words, 1 + (width[c] - 1) // LOADS_PER_WORD)
+    keys = np.zeros((64, most_words), np.int64)
+    next_keys = np.empty((64, most_words), np.int64)
+    cost = np.zeros(64)
+    next_cost = np.empty(64)
+    mass = np.ones(64)  # total weight of the paths to a state
+    next_mass = np.empty(64)
     for c in range(n_components):
         first_layer[c] = n_layers
         n_words = 1 + (width[c] - 1) // LOADS_PER_WORD
-        keys = np.zeros((64, n_words), np.int64)
-        next_keys = np.empty((64, n_words), np.int64)
-        cost = np.zeros(64)
-        next_cost = np.empty(64)
-        mass = np.ones(64)  # total weight of the paths to a state
-        next_mass = np.empty(64)
+        keys[0] = 0
+        cost[0] = 0.0
+        mass[0] = 1.0
         if negligible > 0.0:
             ahead[step_start[c + 1]] = 1.0
             for s in range(step_start[c + 1] - 1, step_start[c] - 1, -1):
@@ -153,25 +170,32 @@ def build_frontier_graph(
             if j >= 0:
                 for e in range(start[j], start[j + 1]):
                     if keep[e] and factor_cost[e] <= bound:
-                        choice_mother[n_choices] = mother[e]
+                        i = mother[e]
                         choice_factor[n_choices] = e
+                        choice_word[n_choices] = position[i] // LOADS_PER_WORD
+                        choice_shift[n_choices] = 2 * (position[i] % LOADS_PER_WORD)
+                        choice_most[n_choices] = 2 - base_load[i]
                         n_choices += 1
                 if keep_null[j] and factor_cost[n_links + j] <= bound:
-                    choice_mother[n_choices] = -1
                     choice_factor[n_choices] = n_links + j
+                    choice_word[n_choices] = -1
                     n_choices += 1
             else:
+                i = -1 - j
+                choice_factor[0] = n_links + n_daughters + 3 * i + base_load[i]
+                choice_word[0] = position[i] // LOADS_PER_WORD
+                choice_shift[0] = 2 * (position[i] % LOADS_PER_WORD)
                 n_choices = 1
             most = n_here * n_choices
             if n_arcs + most > max_arcs:
                 complete[c] = False
                 break
-            if 2 * most > table.size:
-                size = table.size
-                while 2 * most > size:
-                    size *= 2
-                table = np.zeros(size, np.int64)
-                table_node = np.empty(size, np.int64)
+            slots = 64
+            while slots < 2 * most:
+                slots *= 2
+            if slots > table.size:
+                table = np.zeros(slots, np.int64)
+                table_node = np.empty(slots, np.int64)
                 stamp = 0
             stamp += 1
             arc_start = grown(arc_start, n_nodes + n_here + 1)
@@ -179,7 +203,7 @@ def build_frontier_graph(
             arc_factor = grown(arc_factor, n_arcs + most)
             if most + 1 > next_cost.size:
                 size = max(most + 1, 2 * next_cost.size)
-                next_keys = np.empty((size, n_words), np.int64)
+                next_keys = np.empty((size, most_words), np.int64)
                 next_cost = np.empty(size)
                 next_mass = np.empty(size)
             layer = n_nodes + n_here
@@ -190,38 +214,31 @@ def build_frontier_graph(
                     lost[c] += mass[v] * ahead[s]
                     continue
                 for choice in range(n_choices):
+                    factor = choice_factor[choice]
+                    word = choice_word[choice]
                     for w in range(n_words):
                         next_keys[n_next, w] = keys[v, w]
-                    factor = 0
-                    if j < 0:
-                        i = -1 - j
-                        word = position[i] // LOADS_PER_WORD
-                        shift = 2 * (position[i] - word * LOADS_PER_WORD)
+                    if word >= 0:
+                        shift = choice_shift[choice]
                         n = (keys[v, word] >> shift) & 3
-                        factor = n_links + n_daughters + 3 * i + n + base_load[i]
-                        next_keys[n_next, word] = keys[v, word] - (n << shift)
-                    else:
-                        factor = choice_factor[choice]
-                        i = choice_mother[choice]
-                        if i >= 0:
-                            word = position[i] // LOADS_PER_WORD
-                            shift = 2 * (position[i] - word * LOADS_PER_WORD)
-                            n = (keys[v, word] >> shift) & 3
-                            if n + base_load[i] >= 2:
-                                continue
-                            next_keys[n_next, word] = keys[v, word] + (np.int64(1) << shift)
+                        if j < 0:
+                            factor += n
+                            next_keys[n_next, word] -= n << shift
+                        elif n < choice_most[choice]:
+                            next_keys[n_next, word] += np.int64(1) << shift
+                        else:
+                            continue
                     reach = cost[v] + factor_cost[factor]
                     if not reach <= bound or reach == np.inf:
                         continue
-                    to = find_or_add(table, table_node, stamp, next_keys, n_words, layer, n_next)
+                    to = find_or_add(table, table_node, slots - 1, stamp, next_keys, n_words, layer, n_next)
                     if to == n_next:
-                        next_mass[to] = 0.0
-                    next_mass[to] += mass[v] * weight[factor]
-                    if to == n_next:
-                        next_cost[n_next] = reach
-                        n_next += 1
-                    elif reach < next_cost[to]:
                         next_cost[to] = reach
+                        next_mass[to] = mass[v] * weight[factor]
+                        n_next += 1
+                    else:
+                        next_mass[to] += mass[v] * weight[factor]
+                        next_cost[to] = min(next_cost[to], reach)
                     arc_to[n_arcs] = layer + to
                     arc_factor[n_arcs] = factor
                     n_arcs += 1
@@ -246,9 +263,9 @@ def build_frontier_graph(
     arc_start = grown(arc_start, n_nodes + 1)
     arc_start[n_nodes] = n_arcs
     return (
-        arc_start[: n_nodes + 1].copy(),
-        arc_to[:n_arcs].copy(),
-        arc_factor[:n_arcs].copy(),
+        arc_start[: n_nodes + 1],
+        arc_to[:n_arcs],
+        arc_factor[:n_arcs],
         layer_start,
         first_layer,
         complete,

@@ -17,8 +17,9 @@ class GroupedLinks(NamedTuple):
         daughter: (F,) int64, daughter of each place.
         score: (F,) float64.
         link: (F,) int64, row of the link in the problem as it was given.
-        mother_start: (M + 1,) int64, links of mother i are `by_mother[mother_start[i] : mother_start[i +
-        1]]`. by_mother: (F,) int64, places sorted by mother, then daughter.
+        mother_start: (M + 1,) int64, links of mother i are
+            `by_mother[mother_start[i] : mother_start[i + 1]]`.
+        by_mother: (F,) int64, places sorted by mother, then daughter.
     """
 
     start: IntArray

@@ -1,15 +1,11 @@
 """What each option would cost: the gap between the MAP and the best assignment that uses the option.
 
-The residual graph of the MAP assignment has the mothers and one hub (the null class and all free places)
-as nodes.
-A daughter j held by mother k is an arc from k to each of its other candidate mothers, with the reduced
-cost of that
-link; from k to the hub, with that of null. The hub leads to mothers that can give a daughter up and to the
-mothers of
-daughters that have none. All arcs cost at least 0, and the gap of an option (j, i) is its reduced cost
-plus the
-shortest path from i back to where j is now (Ahuja, Magnanti & Orlin, Network Flows, 1993, sec. 9). Only
-gaps up to a bound matter, which keeps every search local.
+The residual graph of the MAP assignment has the mothers and one hub (the null class and all free places) as
+nodes. A daughter j held by mother k is an arc from k to each of its other candidate mothers, with the
+reduced cost of that link; from k to the hub, with that of null. The hub leads to mothers that can give a
+daughter up and to the mothers of daughters that have none. All arcs cost at least 0, and the gap of an
+option (j, i) is its reduced cost plus the shortest path from i back to where j is now (Ahuja, Magnanti &
+Orlin, Network Flows, 1993, sec. 9). Only gaps up to a bound matter, which keeps every search local.
 """
 
 import numpy as np

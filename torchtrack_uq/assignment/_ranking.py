@@ -1,10 +1,9 @@
 """Rank the paths of frontier graphs, and the combinations of paths of all components, by their total gap.
 
 Within a component, each node lists its completions in order, lazily: the next one follows the arc of the
-last one to
-the next completion of that arc's target (recursive enumeration, Jimenez & Marzal, WAE 1999). Across
-components the K
-smallest sums of one entry per list come from a heap in which every combination has one predecessor.
+last one to the next completion of that arc's target (recursive enumeration, Jimenez & Marzal, WAE 1999).
+Across components the K smallest sums of one entry per list come from a heap in which every combination has
+one predecessor.
 """
 
 import numpy as np

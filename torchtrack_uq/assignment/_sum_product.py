@@ -1,6 +1,7 @@
 """Sums over all paths of frontier graphs: the partition function and the mass of every factor.
 
-Every layer is scaled to sum 1 and the logarithms of the scales are added up, so nothing over- or underflows.
+Every layer is scaled to sum 1 and the logarithms of the scales are added up, so nothing over- or
+underflows.
 """
 
 import numpy as np
@@ -30,8 +31,7 @@ def path_sums(
 
     Returns:
         mass: like weight; the sum over all paths through a factor of the product of their *other* factors,
-        divided
-            by Z of the component. A factor's probability is mass * weight.
+            divided by Z of the component. A factor's probability is mass * weight.
         log_z: (C,) float64, log of the sum over all paths of each component.
     """
     n_nodes = arc_start.size - 1
@@ -118,6 +118,8 @@ def room_without(
     behind = np.zeros(arc_start.size)
     changed = np.zeros(arc_start.size)  # `ahead` after j's layer, `behind` before it, without j
     room = np.zeros((weight.size - load_factor) // 3)
+    layer_of_daughter = np.zeros(load_factor - null_factor, np.int64)
+    layer_of_mother = np.zeros(room.size, np.int64)
     pair = 0
     known = -1
     while pair < daughter.size:
@@ -126,6 +128,12 @@ def room_without(
         first, last = first_layer[c], first_layer[c + 1] - 1
         if c != known:
             known = c
+            for layer in range(first, last):
+                s = step[step_start[c] + layer - first]
+                if s < 0:
+                    layer_of_mother[-1 - s] = layer
+                else:
+                    layer_of_daughter[s] = layer
             ahead[layer_start[first] : layer_start[last + 1]] = 0.0
             ahead[layer_start[first]] = 1.0
             for v in range(layer_start[first], layer_start[last]):
@@ -136,11 +144,16 @@ def room_without(
                 behind[v] = 0.0
                 for a in range(arc_start[v], arc_start[v + 1]):
                     behind[v] += weight[arc_factor[a]] * behind[arc_to[a]]
-        at = first
-        while step[step_start[c] + at - first] != j:
-            at += 1
+        at = layer_of_daughter[j]
+        # the layers within which the mothers of this daughter's pairs retire
+        lowest, highest = at, at
+        end = pair
+        while end < daughter.size and daughter[end] == j:
+            lowest = min(lowest, layer_of_mother[mother[end]])
+            highest = max(highest, layer_of_mother[mother[end]])
+            end += 1
         # j's own layer: only null, of weight 1
-        changed[layer_start[at] : layer_start[last + 1]] = 0.0
+        changed[layer_start[at] : layer_start[min(highest, last - 1) + 2]] = 0.0
         z = 0.0
         for v in range(layer_start[at], layer_start[at + 1]):
             for a in range(arc_start[v], arc_start[v + 1]):
@@ -148,7 +161,7 @@ def room_without(
                     z += ahead[v] * behind[arc_to[a]]
                     changed[arc_to[a]] += ahead[v]
                     changed[v] = behind[arc_to[a]]
-        for layer in range(at + 1, last):
+        for layer in range(at + 1, highest + 1):
             s = step[step_start[c] + layer - first]
             more = 0.0
             for v in range(layer_start[layer], layer_start[layer + 1]):
@@ -159,7 +172,7 @@ def room_without(
                         more += changed[v] * weight[factor + 1] * behind[arc_to[a]]
             if s < 0:
                 room[-1 - s] = more / z
-        for layer in range(at - 1, first - 1, -1):
+        for layer in range(at - 1, lowest - 1, -1):
             s = step[step_start[c] + layer - first]
             more = 0.0
             for v in range(layer_start[layer], layer_start[layer + 1]):
@@ -172,7 +185,7 @@ def room_without(
                 changed[v] = here
             if s < 0:
                 room[-1 - s] = more / z
-        while pair < daughter.size and daughter[pair] == j:
+        while pair < end:
             ratio[pair] = room[mother[pair]]
             total[pair] = z
             pair += 1

@@ -1,10 +1,9 @@
 """Warm starts: repair a solved frame after its costs have changed.
 
 Prices and every link that is still its daughter's cheapest option are kept. Daughters that are released
-find a new place
-by shortest augmenting paths; mothers that lost one and are now priced above their open place are filled
-again, or lower
-their price, by the same search run backwards. Both keep all reduced costs at least 0 (see `_augment`).
+find a new place by shortest augmenting paths; mothers that lost one and are now priced above their open
+place are filled again, or lower their price, by the same search run backwards. Both keep all reduced costs
+at least 0 (see `_augment`).
 """
 
 import numpy as np
@@ -231,8 +230,8 @@ def solve_perturbed(
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Solve each row of link scores (R, E) from the same warm start.
 
-    Returns parents (R, N), prices (R, M) and log-weights (R,).
-    The state that is passed in is left as it is. Problems that are feasible stay so when finite costs change.
+    Returns parents (R, N), prices (R, M) and log-weights (R,). The state that is passed in is left as it
+    is. Problems that are feasible stay so when finite costs change.
     """
     parents = np.empty((scores.shape[0], chosen.size), np.int64)
     prices = np.empty((scores.shape[0], price.size))

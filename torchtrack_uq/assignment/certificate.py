@@ -1,33 +1,28 @@
 """A proved bound on what dropping links changes; the proof is in docs/assignment.md.
 
-Notation: C is a component of the kept links, w a link's weight, g(n) a mother's weight with n daughters, r
-= g(1) / g(0)
-its largest possible ratio, R_k(H) = Z(H with one more unit at mother k) / Z(H), D_j(H) = Z(H) / Z(H
-without j), all in the gauge of `pruned`. For mothers with g(0) g(2) <= g(1)^2:
+Notation: C is a component of the kept links, w a link's weight, g(n) a mother's weight with n daughters,
+r = g(1) / g(0) its largest possible ratio, R_k(H) = Z(H with one more unit at mother k) / Z(H), and
+D_j(H) = Z(H) / Z(H without j), all in the gauge of `pruned`. For mothers with g(0) g(2) <= g(1)^2:
 
-1. Removing daughters makes the loads of all mothers stochastically smaller: R_k and the other daughters' D
-rise.
-2. R_k(G without j) <= R1, what the kept links give without j when every dropped link (i, j') is moved into
-the null
-   weight of j' as w r_i. It also holds without further daughters outside k's component.
+1. Removing daughters makes the loads of all mothers stochastically smaller: R_k and the other daughters' D rise.
+2. R_k(G without j) <= R1, what the kept links give without j when every dropped link (i, j') is moved into the
+   null weight of j' as w r_i. It also holds without further daughters outside k's component.
 3. P(link e = (k, j) is used) = w R_k(G without j) / D_j(G).
-4. D_j(G) >= D_j(C) (1 - eta_C); eta_C bounds the probability, without j, that a dropped link touching C is
-used.
-5. Given that no dropped link touching C is used, C is distributed as if it were alone. So every marginal
-of C differs
-   from that of C alone by at most eps_C, the sum of P(e) over the dropped links that touch C.
+4. D_j(G) >= D_j(C) (1 - eta_C); eta_C bounds the probability, without j, that a dropped link touching C is used.
+5. Given that no dropped link touching C is used, C is distributed as if it were alone. So every marginal of C
+   differs from that of C alone by at most eps_C, the sum of P(e) over the dropped links that touch C.
 
 States that the elimination leaves out as negligible add at most their weight `lost` (the MAP has weight 1)
-to eta and
-eps and, relative to it, to R1 and 1 / D. Step 4 refers to itself; a guess of eta that is confirmed with
-room to spare holds, by continuity in the dropped weights.
+to eta and eps and, relative to it, to R1 and 1 / D. Step 4 refers to itself; a guess of eta that is
+confirmed with room to spare holds, by continuity in the dropped weights. Where no guess is confirmed,
+eta = 1 claims nothing.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._components import EliminationPlan
+from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._sum_product import room_without
 from torchtrack_uq.assignment._types import FloatArray, IntArray
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -35,13 +30,15 @@ from torchtrack_uq.assignment.pruned import (
     Gauge,
     KeptGraph,
     Sums,
+    all_components,
     first_place_ratio,
     null_with_dropped,
     sum_kept,
 )
 
 LOOSEST = 0.9  # eta of a component is guessed at most this large
-ROUNDS = 6
+ROUNDS = 6  # after which components whose guess is not confirmed are given up, so that the others can be
+MOST_ROUNDS = 30
 
 
 class Marginal(NamedTuple):
@@ -58,9 +55,11 @@ class Certificate(NamedTuple):
 
     Attributes:
         alone: marginals of the kept links alone; 0 on dropped links.
-        component_error: (K,) float64, bound eps_C on their error per component; inf if none could be proved.
+        component_error: (K,) float64, bound eps_C on their error per component; inf if none could be
+            proved.
         daughter_component: (N,) int64, component of each daughter; daughters without kept links have their
-        own. mother_component: (M,) int64, likewise.
+            own.
+        mother_component: (M,) int64, likewise.
         dropped: (S,) int64, places of the dropped links.
         dropped_high: (S,) float64, upper bound of the probability of each dropped link.
         log_z_low: lower bound of log Z in the gauge.
@@ -79,6 +78,25 @@ class Certificate(NamedTuple):
     lost: float
 
 
+@kernel
+def sum_touching(
+    of_mother: IntArray,
+    of_daughter: IntArray,
+    at_mother: FloatArray,
+    at_daughter: FloatArray,
+    daughter: IntArray,
+    ratio: FloatArray,
+    n_components: int,
+) -> FloatArray:
+    """Sums per component over the dropped links that touch it, at either end, each over `ratio[daughter]`."""
+    total = np.zeros(n_components)
+    for s in range(daughter.size):
+        total[of_mother[s]] += at_mother[s] / ratio[daughter[s]]
+        if of_daughter[s] != of_mother[s]:
+            total[of_daughter[s]] += at_daughter[s] / ratio[daughter[s]]
+    return total
+
+
 def daughter_ratio(sums: Sums) -> FloatArray:
     """(N,) D_j = Z / Z(without j) within j's component; inf where the rest has no assignment without j."""
     with np.errstate(divide="ignore"):
@@ -93,14 +111,17 @@ def marginals_alone(gauge: Gauge, kept: KeptGraph, sums: Sums) -> Marginal:
 
 
 def certify(
-    problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sums, trivial: float = 0.0
+    problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sums, trivial: FloatArray | None = None
 ) -> Certificate:
     """Bound the error of the kept links' marginals; every mother needs g(0) g(2) <= g(1)^2.
 
-    Links dropped inside a component with odds of at most `trivial` are bounded as if their mother were free.
+    Links dropped inside a component with odds of at most `trivial` (F,) are bounded as if their mother were
+    free; by default none are.
     """
     links = problem.links
-    daughter_component, mother_component, n_components = all_components(kept.plan)
+    daughter_component, mother_component, n_components = all_components(
+        kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
+    )
     lost = np.zeros(n_components)
     lost[: kept.graph.lost.size] = kept.graph.lost
     dropped = np.flatnonzero(~kept.keep)
@@ -114,7 +135,9 @@ def certify(
     upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
     ratio_mother = upper.ratio_mother[mother] + room * lost[of_mother]
     ratio_mother[inside] = room[inside]
-    tight = np.flatnonzero(inside & (if_free * sums.null[daughter] > trivial))
+    tight = np.flatnonzero(
+        inside & (if_free * sums.null[daughter] > (0.0 if trivial is None else trivial[dropped]))
+    )
     tight = tight[np.lexsort((daughter[tight], of_daughter[tight]))]
     ratio_mother[tight] = _room_inside(
         problem, kept, np.concatenate([gauge.link, null, gauge.load.ravel()]), daughter[tight], mother[tight],
@@ -126,38 +149,32 @@ def certify(
         within = 1.0 / (sums.null + np.where(lost > 0.0, lost, 0.0)[daughter_component] / null)
         within[np.isnan(within)] = (1.0 / sums.null)[np.isnan(within)]
 
-    def per_component(at_mother: FloatArray, at_daughter: FloatArray) -> FloatArray:
-        total = np.zeros(n_components)
-        total += np.bincount(of_mother, at_mother, minlength=n_components)
-        total += np.bincount(of_daughter[~inside], at_daughter[~inside], minlength=n_components)
-        return total
-
     def lower_bound(eta: FloatArray) -> FloatArray:
         sure = 1.0 - eta[daughter_component]
         found = np.multiply(within, sure, where=sure > 0.0, out=gauge.null.copy())
-        return np.maximum(found, gauge.null)[daughter]
+        return np.maximum(found, gauge.null)
 
     eta = np.full(n_components, 0.25)
     proved = False
-    for _ in range(ROUNDS):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = lower_bound(eta)
-            found = per_component(if_free / ratio, usual / ratio) + lost
+    for round_ in range(MOST_ROUNDS):
+        ratio = lower_bound(eta)
+        found = sum_touching(of_mother, of_daughter, if_free, usual, daughter, ratio, n_components) + lost
         confirmed = (found < eta) | (eta >= 1.0)
         if confirmed.all():
             proved = True
             eta = np.fmin(eta, found)
             break
         # beyond LOOSEST the component's own links prove nothing: only null is left of D
-        loosened = np.where(2.0 * found <= LOOSEST, 2.0 * found, 1.0)
+        loosened = np.where((2.0 * found <= LOOSEST) & (round_ < ROUNDS), 2.0 * found, 1.0)
         eta = np.where(confirmed, eta, np.where(np.isnan(found), 1.0, loosened))
     high = np.ones(dropped.size)
     error = np.full(n_components, np.inf)
     if proved:
         with np.errstate(divide="ignore", invalid="ignore"):
             # 0 / 0 proves nothing, and a probability is at most 1
-            high = np.fmin(usual / lower_bound(eta), 1.0)
-        error = per_component(high, high) + lost
+            high = np.fmin(usual / lower_bound(eta)[daughter], 1.0)
+        one = np.ones(problem.n_daughters)
+        error = sum_touching(of_mother, of_daughter, high, high, daughter, one, n_components) + lost
         error[~(error < 1.0)] = np.inf
     log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
     return Certificate(
@@ -188,8 +205,7 @@ def _room_inside(
     null_factor = problem.links.mother.size
     ratio, total = room_without(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight,
-        plan.step,
-        plan.step_start, null_factor, null_factor + problem.n_daughters, component, daughter, mother,
+        plan.step, plan.step_start, null_factor, null_factor + problem.n_daughters, component, daughter, mother,
     )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         missing = np.where(
@@ -197,16 +213,3 @@ def _room_inside(
         )
         bound = ratio + room * missing
     return np.where(bound <= room, bound, room)
-
-
-def all_components(plan: EliminationPlan) -> tuple[IntArray, IntArray, int]:
-    """Component numbers in which cells without kept links have a component of their own."""
-    daughter = plan.daughter_component.copy()
-    mother = plan.mother_component.copy()
-    n = plan.width.size
-    for component in (daughter, mother):
-        alone = component < 0
-        n_alone = int(np.count_nonzero(alone))
-        component[alone] = n + np.arange(n_alone)
-        n += n_alone
-    return daughter, mother, n

@@ -1,9 +1,8 @@
 """An estimate for frames whose components are too large: belief propagation between exactly summed clusters.
 
-Dropped links carry messages as in belief propagation, kept ones are summed exactly. With every link
-dropped this is
-`belief`; with none it is exact elimination. (A form of generalised belief propagation: Yedidia, Freeman &
-Weiss, NeurIPS 2000.) What it returns is an estimate without proof.
+Dropped links carry messages as in belief propagation, kept ones are summed exactly. With every link dropped
+this is `belief`; with none it is exact elimination. (A form of generalised belief propagation: Yedidia,
+Freeman & Weiss, NeurIPS 2000.) What it returns is an estimate without proof.
 """
 
 import numpy as np

@@ -9,7 +9,6 @@ from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import (
     Certificate,
     Marginal,
-    all_components,
     certify,
     marginals_alone,
 )
@@ -19,9 +18,10 @@ from torchtrack_uq.assignment.pruned import (
     Gauge,
     KeptGraph,
     Sums,
+    all_components,
     build_kept_graph,
+    components_of,
     first_place_ratio,
-    plan_of,
     sum_kept,
 )
 
@@ -71,37 +71,40 @@ def drop_and_sum(
     wanted: FloatArray,
     tolerance: float,
     memory_limit: int,
-    trivial: float | None = None,
+    level: FloatArray | None = None,
 ) -> Elimination:
-    """Drop what is wanted least, sum the rest, and bound what that changed."""
-    keep = _choose_kept(problem, gauge, chosen, wanted, tolerance)
+    """Drop what is wanted least, sum the rest, and bound what that changed.
+
+    `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
+    above `tolerance`, bounds are made with less effort.
+    """
+    level = np.full(wanted.size, tolerance) if level is None else level
+    keep = _choose_kept(problem, chosen, wanted, level)
     kept = build_kept_graph(problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
     if not kept.graph.complete.all():
         return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
-    return Elimination(
-        gauge,
-        kept,
-        sums,
-        certify(problem, kept, gauge, sums, TRIVIAL * tolerance if trivial is None else trivial),
-    )
+    trivial = np.where(level > tolerance, np.inf, TRIVIAL * tolerance)
+    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial))
 
 
 def _choose_kept(
-    problem: AssignmentProblem, gauge: Gauge, chosen: IntArray, wanted: FloatArray, tolerance: float
+    problem: AssignmentProblem, chosen: IntArray, wanted: FloatArray, level: FloatArray
 ) -> BoolArray:
     """Links to keep before anything is proved: the MAP's and those wanted much.
 
     A dropped link is used only if its mother happens to be free, so it may be wanted a few times the
-    tolerance. Inside
-    a component the dropped ones together must stay well below 1 for the proof to get off the ground.
+    tolerance. Inside a component the dropped ones together must stay well below 1 for the proof to get off
+    the ground.
     """
     links = problem.links
-    keep = ~(wanted <= WANTED * tolerance)
+    keep = ~(wanted <= WANTED * level)
     keep[chosen[chosen >= 0]] = True
-    plan = plan_of(problem, keep)
-    component = plan.mother_component[links.mother]
-    inside = np.flatnonzero(~keep & (component >= 0) & (component == plan.daughter_component[links.daughter]))
+    of_daughter, of_mother, _ = components_of(problem, keep)
+    component = of_mother[links.mother]
+    inside = np.flatnonzero(~keep & (component >= 0) & (component == of_daughter[links.daughter]))
+    together = np.bincount(component[inside], wanted[inside])
+    inside = inside[together[component[inside]] > INSIDE_SHARE]  # few components: only they need sorting
     order = inside[np.lexsort((wanted[inside], component[inside]))]
     total = np.cumsum(wanted[order])
     first = np.concatenate([[True], np.diff(component[order]) > 0]) if order.size else np.zeros(0, dtype=bool)
@@ -111,12 +114,17 @@ def _choose_kept(
 
 
 def take_back(
-    problem: AssignmentProblem, result: Elimination, tolerance: float, memory_limit: int
+    problem: AssignmentProblem,
+    result: Elimination,
+    tolerance: float,
+    memory_limit: int,
+    may_return: BoolArray | None = None,
 ) -> Elimination | None:
     """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
 
-    Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change are
-    summed again, and their new bound is the sum over the links that still touch them.
+    Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change
+    are summed again, and their new bound is the sum over the links that still touch them. With `may_return`
+    (F,) only those links are taken back, and components that would need others keep the bound they have.
     """
     gauge, kept, sums, certificate = result
     links = problem.links
@@ -126,9 +134,9 @@ def take_back(
     matters = high > INSIGNIFICANT * tolerance / max(certificate.dropped.size, 1)
     rest = float(high[~matters].sum())
     keep = kept.keep.copy()
-    plan = kept.plan
+    labels = kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
     for _ in range(REFINEMENTS):
-        daughter_component, mother_component, n_components = all_components(plan)
+        daughter_component, mother_component, n_components = all_components(*labels)
         dropped = np.flatnonzero(~keep & matters)
         of_mother, of_daughter = (
             mother_component[links.mother[dropped]],
@@ -143,13 +151,16 @@ def take_back(
             break
         ends = np.concatenate([of_mother, of_daughter[across]])
         link = np.concatenate([dropped, dropped[across]])
-        link, ends = link[excess[ends]], ends[excess[ends]]
+        wrong = excess[ends] if may_return is None else excess[ends] & may_return[link]
+        if may_return is not None and not wrong.any():
+            break
+        link, ends = link[wrong], ends[wrong]
         order = np.lexsort((high[link], ends))
         total = np.cumsum(high[link[order]])
         first = np.concatenate([[True], np.diff(ends[order]) > 0])
         before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
         keep[link[order[total - before > TAKE * AIM * tolerance]]] = True
-        plan = plan_of(problem, keep)
+        labels = components_of(problem, keep)
     else:
         return None
     changed = np.zeros(n_components, dtype=bool)
@@ -169,9 +180,12 @@ def take_back(
         np.where(at_mother, fresh.divide, certificate.alone.divide),
     )
     lost = np.zeros(n_components)
-    for part_plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
-        member = part_plan.mother_component >= 0
-        np.maximum.at(lost, mother_component[member], graph.lost[part_plan.mother_component[member]])
+    width = np.zeros(n_components, np.int64)
+    for plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
+        member = np.flatnonzero(plan.mother_component >= 0)
+        at, of = mother_component[member], plan.mother_component[member]
+        np.maximum.at(lost, at, graph.lost[of])
+        width[at] = plan.width[of]  # where components changed, the second plan's
     still = np.flatnonzero(~keep)
     merged = certificate._replace(
         alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
@@ -180,6 +194,15 @@ def take_back(
     ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)
     null = np.where(at_daughter, new.null, sums.null)
     patched = sums._replace(ratio_mother=ratio_mother, null=null)
+    n_linked = labels[2]
+    none = np.zeros(0, np.int64)  # the steps of two plans: not needed any more
+    plan = kept.plan._replace(
+        step=none,
+        step_start=none,
+        width=width[:n_linked],
+        daughter_component=labels[0],
+        mother_component=labels[1],
+    )
     return Elimination(gauge, kept._replace(keep=keep, plan=plan), patched, merged)
 
 

@@ -1,12 +1,9 @@
 """Marginals by elimination: exact on small components, with a proved bound where links had to be dropped."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray
+from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError, FloatArray
 from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
-from torchtrack_uq.assignment.clusters import estimate_by_clusters
 from torchtrack_uq.assignment.dropping import (
     BYTES_PER_ARC,
     Elimination,
@@ -22,8 +19,6 @@ from torchtrack_uq.assignment.result import ComponentReport, Marginals
 
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
-QUICK_ARCS = 1_000_000  # what "auto" spends on one frame pair before it drops links without proof
-QUICK_ARCS_PER_DAUGHTER = 100
 ATTEMPTS = 4  # how often the dropped links are chosen anew before giving up
 
 
@@ -42,11 +37,11 @@ def exact_marginals(
     for _ in range(ATTEMPTS):
         result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance * share, memory_limit)
         if not result.kept.graph.complete.all():
-            raise _too_large(result.kept, memory_limit, why)
+            raise too_large_error(result.kept, memory_limit, why)
         refined = take_back(problem, result, tolerance, memory_limit)
         if refined is not None:
             if not refined.kept.graph.complete.all():
-                raise _too_large(refined.kept, memory_limit, why)
+                raise too_large_error(refined.kept, memory_limit, why)
             estimate, log_z = put_back(problem, gauge, refined.sums, refined.certificate)
             found = finish(problem, refined, estimate, log_z, tolerance)
             if found.exact:
@@ -57,29 +52,6 @@ def exact_marginals(
         f"use "
         "method='auto' for an estimate, or tolerance=0 to drop none."
     )
-
-
-def auto_marginals(
-    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
-) -> Marginals:
-    """Exact marginals where they fit; otherwise more links are dropped until the elimination does fit."""
-    affordable = BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * problem.n_daughters)
-    limit = min(memory_limit, affordable)
-    try:
-        return exact_marginals(problem, temperature, tolerance, limit)
-    except EliminationTooLargeError:
-        if not problem.is_convex:
-            raise
-    model = gap_model(problem)
-    gauge = gauge_of(problem, model, temperature)
-    wanted = odds_if_free(problem, model, gauge, temperature)
-    looser = max(tolerance, 1e-3)
-    while True:
-        looser *= 1.6
-        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, looser, limit, trivial=np.inf)
-        if result.kept.graph.complete.all():
-            estimate, log_z, settled = estimate_by_clusters(problem, *result)
-            return replace(finish(problem, result, estimate, log_z, tolerance), converged=settled)
 
 
 def _without_dropping(
@@ -96,7 +68,7 @@ def _without_dropping(
     kept = build_kept_graph(problem, keep, gauge, most if must else min(SMALL_ARCS, most))
     if not kept.graph.complete.all():
         if must:
-            raise _too_large(
+            raise too_large_error(
                 kept,
                 memory_limit,
                 "no link may be dropped (tolerance=0, or a second daughter is the cheaper one)",
@@ -123,9 +95,14 @@ def to_problem_order(
 
 
 def finish(
-    problem: AssignmentProblem, result: Elimination, estimate: Marginal, log_z: float, tolerance: float
+    problem: AssignmentProblem,
+    result: Elimination,
+    estimate: Marginal,
+    log_z: float,
+    tolerance: float,
+    clustered: BoolArray | None = None,
 ) -> Marginals:
-    """Say what is proved about an estimate of the marginals."""
+    """Say what is proved about an estimate of the marginals; some components may be `clustered` (K,)."""
     gauge, kept, _, certificate = result
     alone = certificate.alone
     links = problem.links
@@ -133,7 +110,8 @@ def finish(
     error = np.zeros(certificate.component_error.size)
     link_shift = np.abs(estimate.link - alone.link)
     link_shift[certificate.dropped] = 0.0
-    np.maximum.at(error, of_daughter[links.daughter], link_shift)
+    shifted = np.flatnonzero(link_shift)
+    np.maximum.at(error, of_daughter[links.daughter[shifted]], link_shift[shifted])
     np.maximum.at(error, of_daughter, np.abs(estimate.null - alone.null))
     for name in ("disappear", "divide"):
         np.maximum.at(error, of_mother, np.abs(getattr(estimate, name) - getattr(alone, name)))
@@ -149,7 +127,7 @@ def finish(
     )
     bound = bound if bound < 1.0 else float("inf")
     exact = bound <= tolerance
-    report = _report(problem, kept, error[: kept.plan.width.size], tolerance)
+    report = _report(problem, kept, error[: kept.plan.width.size], tolerance, clustered)
     return Marginals(
         *to_problem_order(problem, estimate), gauge.log_scale + log_z, covered, bound, exact,
         "exact" if exact else "cluster_bp", True, report,
@@ -157,16 +135,22 @@ def finish(
 
 
 def _report(
-    problem: AssignmentProblem, kept: KeptGraph, error: FloatArray, tolerance: float
+    problem: AssignmentProblem,
+    kept: KeptGraph,
+    error: FloatArray,
+    tolerance: float,
+    clustered: BoolArray | None = None,
 ) -> ComponentReport:
     plan = kept.plan
     n = plan.width.size
     daughters = np.bincount(plan.daughter_component[plan.daughter_component >= 0], minlength=n)
     mothers = np.bincount(plan.mother_component[plan.mother_component >= 0], minlength=n)
-    return ComponentReport(daughters, mothers, plan.width, error <= tolerance, error)
+    method = np.full(n, "exact") if clustered is None else np.where(clustered[:n], "cluster_bp", "exact")
+    return ComponentReport(daughters, mothers, plan.width, error <= tolerance, error, method)
 
 
-def _too_large(kept: KeptGraph, memory_limit: int, why: str) -> EliminationTooLargeError:
+def too_large_error(kept: KeptGraph, memory_limit: int, why: str) -> EliminationTooLargeError:
+    """The error that names the widest component that did not fit."""
     plan = kept.plan
     incomplete = np.flatnonzero(~kept.graph.complete)
     c = int(incomplete[np.argmax(plan.width[incomplete])])

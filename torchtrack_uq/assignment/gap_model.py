@@ -40,8 +40,8 @@ class GapModel(NamedTuple):
 def gap_model(problem: AssignmentProblem, allow_non_convex: bool = False) -> GapModel:
     """Solve the MAP and express every choice by its reduced cost.
 
-    With `allow_non_convex`, the reference is the MAP of the problem with division scores lowered until
-    they are convex, and the gap of two daughters may be negative there.
+    With `allow_non_convex`, the reference is the MAP of the problem with division scores lowered until they
+    are convex, and the gap of two daughters may be negative there.
     """
     solvable = problem
     if allow_non_convex and not problem.is_convex:

@@ -95,8 +95,8 @@ def k_best_marginals(
 ) -> Marginals:
     """Marginals of the k best assignments of the whole frame (AS, eq. 3 and 4 of the paper).
 
-    What the k leave (at most the share of one further assignment) is given to the daughter-wise softmax,
-    so that no candidate link gets probability 0 by omission.
+    What the k leave (at most the share of one further assignment) is given to the daughter-wise softmax, so
+    that no candidate link gets probability 0 by omission.
     """
     best = k_best(problem, k, memory_limit)
     scaled = (best.log_weight - best.log_weight[0]) / temperature
@@ -194,6 +194,7 @@ def component_k_best_marginals(
         plan.width,
         np.full(n_components, bound <= tolerance),
         np.full(n_components, bound),
+        np.full(n_components, "component_k_best"),
     )
     return Marginals(
         *to_problem_order(problem, marginal), gauge.log_scale + log_listed, covered, bound, bound <=

@@ -147,17 +147,15 @@ def solve_map(problem: AssignmentProblem, warm_start: Assignment | None = None) 
     """The assignment of largest log-weight (MAP), argmax of L(A).
 
     Sparse successive shortest augmenting paths with two places per mother (f(0), f(1), f(2) convex) and a
-    null option
-    per daughter; no dense matrix is made. Each search stays in the neighbourhood of its daughter, so the
-    work grows
-    linearly with the frame. Ties between assignments of equal log-weight are resolved the same way on
-    every run.
+    null option per daughter; no dense matrix is made. Each search stays in the neighbourhood of its
+    daughter, so the work grows linearly with the frame. Ties between assignments of equal log-weight are
+    resolved the same way on every run.
 
     Args:
         problem: the frame pair; every mother needs disappear + divide <= 0.
-        warm_start: the `Assignment` of a frame pair with the same daughters and mothers and similar
-        scores; only what
-            is no longer optimal is solved again. The log-weight found is the same with or without.
+        warm_start: the `Assignment` of a frame pair with the same daughters and mothers and similar scores;
+            only what is no longer optimal is solved again. The log-weight found is the same with or
+            without.
 
     Returns:
         Assignment with `.parent` (N,) int64 and `.log_weight`.
@@ -201,7 +199,7 @@ def solve_map_many(
 
     Raises:
         ValueError: if `scores` is not (R, E), holds NaN or +inf, or forbids other links than the problem
-        does.
+            does.
 
     Example:
         >>> problem = AssignmentProblem.build([0, 1], [0, 0], [-1.0, -1.2], 2, 1, appear=-9.0)

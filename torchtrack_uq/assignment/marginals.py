@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from torchtrack_uq.assignment.automatic import auto_marginals
 from torchtrack_uq.assignment.belief import propagate
 from torchtrack_uq.assignment.certificate import Marginal
-from torchtrack_uq.assignment.elimination import auto_marginals, exact_marginals, to_problem_order
+from torchtrack_uq.assignment.elimination import exact_marginals, to_problem_order
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.listing import component_k_best_marginals, k_best_marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -34,15 +35,13 @@ def marginals(
     Args:
         problem: the frame pair.
         temperature: T > 0; divides all scores, those of events included.
-        method: "exact" sums each component of the candidate graph by elimination, after dropping links whose
-            total effect on any probability is proved to be at most `tolerance` (0: nothing is dropped); it
-            raises if that does not fit into memory. "auto" is exact where that is quick; otherwise it
-            drops more
-            links until it is, with belief propagation over these ("cluster_bp": an estimate, no proved
-            bound).
-            "k_best" lists the k best assignments of the whole frame (the paper's AS), "component_k_best" "
-            "those
-            of each component. "bp" is loopy belief propagation.
+        method: "exact" sums each component of the candidate graph by elimination, after dropping links
+            whose total effect on any probability is proved to be at most `tolerance` (0: nothing is
+            dropped); it raises if that does not fit into memory. "auto" is exact wherever
+            "exact" is; in the components that do not fit it drops more links, with belief propagation over
+            these ("cluster_bp": an estimate, no proved bound). "k_best" lists the k best assignments of the
+            whole frame (the paper's AS), "component_k_best" those of each component. "bp" is loopy belief
+            propagation.
         k: length of the lists of "k_best" and "component_k_best"; default 100.
         tolerance: largest error that counts as exact, and that dropping links may cause.
         memory_limit: bytes that frontier graphs may take.
@@ -55,8 +54,7 @@ def marginals(
         ValueError: temperature <= 0, k < 1, a negative tolerance, or an unknown method.
         EliminationTooLargeError: "exact" beyond the memory limit; names the component's size and frontier.
         NonConvexDivisionError: every method but "exact" and "bp" if a mother's second daughter is cheaper
-        than its
-            first.
+            than its first.
         InfeasibleProblemError: -inf event scores leave no feasible assignment.
 
     Example:

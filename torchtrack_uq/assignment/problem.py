@@ -22,8 +22,8 @@ class AssignmentProblem:
         L(A) = sum of score over the links in A + sum of appear over daughters without mother
              + sum of disappear over mothers without daughter + sum of divide over mothers with two daughters.
 
-    All scores are log-weights (natural logarithm, no unit): higher is likelier, -inf forbids. A link that is
-    not listed is forbidden too. The arrays are copied and made read-only.
+    All scores are log-weights (natural logarithm, no unit): higher is likelier, -inf forbids. A link that
+    is not listed is forbidden too. The arrays are copied and made read-only.
 
     Args:
         mother: (E,) int64, mother of each candidate link, 0 <= mother < M.

@@ -1,18 +1,18 @@
 """The posterior of a frame pair with some links dropped (what that changes is bounded in `certificate`).
 
 The *gauge* writes the posterior at temperature T in reduced costs: the weight of a link is exp(-reduced
-cost / T),
-likewise of null, and g(n) of a mother with n daughters. It changes no probability, and the MAP has weight 1.
+cost / T), likewise of null, and g(n) of a mother with n daughters. It changes no probability, and the MAP
+has weight 1.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._components import EliminationPlan, plan_elimination
+from torchtrack_uq.assignment._components import EliminationPlan, label_components, plan_elimination
 from torchtrack_uq.assignment._frontier import FrontierGraph, build_frontier_graph
 from torchtrack_uq.assignment._sum_product import path_sums
-from torchtrack_uq.assignment._types import BoolArray, FloatArray
+from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.assignment.gap_model import GapModel
 from torchtrack_uq.assignment.problem import AssignmentProblem
 
@@ -88,12 +88,38 @@ def null_with_dropped(problem: AssignmentProblem, gauge: Gauge, dropped: BoolArr
 def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
     """Components and elimination order of the kept links (F,) bool."""
     links = problem.links
-    is_open = np.bincount(links.daughter[keep], minlength=problem.n_daughters) > 0
     return EliminationPlan(
-        *plan_elimination(
-            links.start, links.mother, links.daughter, links.mother_start, links.by_mother, keep, is_open
-        )
+        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, _is_linked(problem, keep))
     )
+
+
+def components_of(problem: AssignmentProblem, keep: BoolArray) -> tuple[IntArray, IntArray, int]:
+    """Components of the kept links by daughter (N,) and by mother (M,), -1 for cells without, and their number.
+
+    They are numbered as in `plan_of`.
+    """
+    links = problem.links
+    return label_components(links.start, links.mother, keep, _is_linked(problem, keep), problem.n_mothers)
+
+
+def all_components(
+    daughter_component: IntArray, mother_component: IntArray, n_components: int
+) -> tuple[IntArray, IntArray, int]:
+    """Component numbers in which cells without kept links have a component of their own."""
+    daughter, mother, n = daughter_component.copy(), mother_component.copy(), n_components
+    for component in (daughter, mother):
+        alone = component < 0
+        n_alone = int(np.count_nonzero(alone))
+        component[alone] = n + np.arange(n_alone)
+        n += n_alone
+    return daughter, mother, n
+
+
+def _is_linked(problem: AssignmentProblem, keep: BoolArray) -> BoolArray:
+    """(N,) bool, daughters with a kept link."""
+    linked = np.zeros(problem.n_daughters, dtype=bool)
+    linked[problem.links.daughter[keep]] = True
+    return linked
 
 
 def build_kept_graph(

@@ -23,16 +23,16 @@ BYTES_PER_ARC = 48  # arcs, nodes and list entries of the frontier graph, measur
 class KBest:
     """The K' <= k best assignments, all distinct, best first.
 
-    Kept as differences to the MAP assignment, which is what most of them are alike in; `parent` writes
-    them out.
+    Kept as differences to the MAP assignment, which is what most of them are alike in; `parent` writes them
+    out.
 
     Attributes:
         map: the best assignment.
         log_weight: (K',) float64, L(A) of each assignment, descending, in nats.
         n_assignments: K', smaller than k only if there are no more feasible assignments.
         is_complete: whether these are all feasible assignments.
-        change_start: (K' + 1,) int64, changes of assignment r are rows change_start[r] .. change_start[r +
-        1] - 1. changed_daughter: (D,) int64, daughter whose mother may differ from the MAP's.
+        change_start: (K' + 1,) int64, changes of assignment r are rows change_start[r] .. change_start[r + 1] - 1.
+        changed_daughter: (D,) int64, daughter whose mother may differ from the MAP's.
         changed_parent: (D,) int64, its mother there, or -1.
 
     Example:
@@ -67,14 +67,11 @@ def k_best(problem: AssignmentProblem, k: int, memory_limit: int = MEMORY_LIMIT)
     """The k best distinct assignments of the whole frame pair, in descending order of log-weight.
 
     Assignments are ranked as parent functions, so none is listed twice (copied mothers list an assignment
-    with c dividing mothers 2^c times). Options whose best assignment (min-marginal) lies below a bound on the
-    k-th gap are
-    dropped; the components that remain are turned into frontier graphs, whose paths are listed lazily in
-    order, and
-    the lists are merged. The bound grows until the k-th assignment lies within it, so the result is exact.
-    Ranking
-    assignments goes back to Murty, Operations Research 16 (1968); inherited duals to Miller, Stone & Cox,
-    IEEE Trans. AES 33 (1997).
+    with c dividing mothers 2^c times). Options whose best assignment (min-marginal) lies below a bound on
+    the k-th gap are dropped; the components that remain are turned into frontier graphs, whose paths are
+    listed lazily in order, and the lists are merged. The bound grows until the k-th assignment lies within
+    it, so the result is exact. Ranking assignments goes back to Murty, Operations Research 16 (1968);
+    inherited duals to Miller, Stone & Cox, IEEE Trans. AES 33 (1997).
 
     Args:
         problem: the frame pair; every mother needs disappear + divide <= 0.
@@ -159,11 +156,7 @@ def _plan(
     keep = link_gap < np.inf
     options = np.bincount(links.daughter[keep], minlength=problem.n_daughters) + (null_gap < np.inf)
     is_open = options > 1
-    plan = EliminationPlan(
-        *plan_elimination(
-            links.start, links.mother, links.daughter, links.mother_start, links.by_mother, keep, is_open
-        )
-    )
+    plan = EliminationPlan(*plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open))
     fixed = model.solution.chosen[~is_open]
     base_load = np.bincount(links.mother[fixed[fixed >= 0]], minlength=problem.n_mothers)
     return plan, base_load

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
 
 
@@ -13,9 +16,12 @@ class ComponentReport(NamedTuple):
         n_daughters: (C,) int64, daughters in the component.
         n_mothers: (C,) int64, mothers in the component.
         frontier: (C,) int64, largest number of mothers that elimination holds at once; 0 where it was not
-        used. exact: (C,) bool, whether `error_bound` is within the tolerance.
+            used.
+        exact: (C,) bool, whether `error_bound` is within the tolerance.
         error_bound: (C,) float64, proved bound on the error of the component's marginals; inf if none is
-        known.
+            known.
+        method: (C,) str, what computed the component's marginals: "exact", "cluster_bp" or
+            "component_k_best".
     """
 
     n_daughters: IntArray
@@ -23,6 +29,7 @@ class ComponentReport(NamedTuple):
     frontier: IntArray
     exact: BoolArray
     error_bound: FloatArray
+    method: NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +42,17 @@ class Marginals:
         disappear: (M,) float64, probability that a mother has no daughter.
         divide: (M,) float64, probability that a mother has two daughters.
         log_z: log of the partition function Z (an estimate unless `error_bound` is 0).
-        covered_mass: proved lower bound on the posterior mass of the assignments that were summed or listed.
-        error_bound: proved bound on the largest error of all of the above probabilities; 0.0 if nothing
-        was left
-            out, inf if none is known.
+        covered_mass: proved lower bound on the posterior mass of the assignments that were summed or
+            listed.
+        error_bound: proved bound on the largest error of all of the above probabilities; 0.0 if nothing was
+            left out, inf if none is known.
         exact: whether `error_bound` is within the tolerance that was asked for.
-        method: what computed them: "exact", "cluster_bp" (exact elimination of clusters with belief
-        propagation
-            on the links between them), "k_best", "component_k_best" or "bp".
+        method: what computed them: "exact", "k_best", "component_k_best", "bp", or "cluster_bp" (exact
+            elimination of clusters with belief propagation on the links between them) if any component
+            needed that; `components.method` then says which did.
         converged: False if belief propagation stopped before its messages settled; True for the other
-        methods. components: how each component was treated.
+            methods.
+        components: how each component was treated; None where components were not told apart.
     """
 
     link: FloatArray

@@ -16,8 +16,8 @@ class Assignment:
         parent: (N,) int64, mother of each daughter, or -1 where it has none.
         log_weight: L(A) of the assignment, in nats at temperature 1.
         mother_price: (M,) float64, optimal price of a place at each mother (the dual variables of the
-        assignment
-            problem): what one more daughter there would cost, in nats. They make the next solve a warm start.
+            assignment problem): what one more daughter there would cost, in nats. They make the next solve
+            a warm start.
 
     Example:
         >>> from torchtrack_uq.assignment import AssignmentProblem, solve_map

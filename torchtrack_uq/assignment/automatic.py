@@ -1,0 +1,90 @@
+"""`method="auto"`: exact marginals, and an estimate only for the components where these do not fit."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError
+from torchtrack_uq.assignment.certificate import Marginal
+from torchtrack_uq.assignment.clusters import estimate_by_clusters
+from torchtrack_uq.assignment.dropping import (
+    BYTES_PER_ARC,
+    Elimination,
+    drop_and_sum,
+    odds_if_free,
+    put_back,
+    take_back,
+)
+from torchtrack_uq.assignment.elimination import exact_marginals, finish, too_large_error
+from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.pruned import gauge_of
+from torchtrack_uq.assignment.result import Marginals
+
+QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
+QUICK_ARCS_PER_DAUGHTER = 100
+LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
+HOPELESS = 1e9  # level beyond which nothing is left to drop
+LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
+
+
+def auto_marginals(
+    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
+) -> Marginals:
+    """Exact marginals where they fit; components that do not fit lose links until their clusters do."""
+    try:
+        return exact_marginals(problem, temperature, tolerance, memory_limit)
+    except EliminationTooLargeError:
+        if not problem.is_convex:
+            raise
+    limit = min(memory_limit, BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * problem.n_daughters))
+    links = problem.links
+    model = gap_model(problem)
+    gauge = gauge_of(problem, model, temperature)
+    wanted = odds_if_free(problem, model, gauge, temperature)
+    level = np.full(wanted.size, tolerance)
+    apart = np.ones(wanted.size, dtype=bool)  # links with no end in a component that did not fit
+    most = limit / BYTES_PER_ARC / 4
+    while True:
+        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance, limit, level)
+        plan, complete = result.kept.plan, result.kept.graph.complete
+        if complete.all():
+            break
+        if level.max() > HOPELESS:
+            raise too_large_error(result.kept, memory_limit, "even its likeliest links alone do not fit")
+        graph = result.kept.graph
+        arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
+        # components share the limit: those that take much of it must shrink too
+        too_large = np.append(~complete | (arcs > most), False)  # the last for cells outside all, marked -1
+        most *= LESS
+        touched = too_large[plan.mother_component[links.mother]]
+        touched |= too_large[plan.daughter_component[links.daughter]]
+        apart &= ~touched
+        level[touched] = LOOSER * np.maximum(level[touched], 1e-3)
+    estimate, log_z, settled = estimate_by_clusters(problem, *result)
+    refined = take_back(problem, result, tolerance, limit, may_return=apart)
+    if refined is None or not refined.kept.graph.complete.all():
+        refined = result
+    clustered = ~(refined.certificate.component_error <= tolerance)
+    summed, _ = put_back(problem, gauge, refined.sums, refined.certificate)
+    mixed = _mix(problem, refined, clustered, estimate, summed)
+    return replace(finish(problem, refined, mixed, log_z, tolerance, clustered), converged=settled)
+
+
+def _mix(
+    problem: AssignmentProblem,
+    result: Elimination,
+    clustered: BoolArray,
+    estimate: Marginal,
+    summed: Marginal,
+) -> Marginal:
+    """Marginals of clustered components from `estimate`, of the others from `summed`."""
+    at_daughter = clustered[result.certificate.daughter_component]
+    at_mother = clustered[result.certificate.mother_component]
+
+    return Marginal(
+        np.where(at_daughter[problem.links.daughter], estimate.link, summed.link),
+        np.where(at_daughter, estimate.null, summed.null),
+        np.where(at_mother, estimate.disappear, summed.disappear),
+        np.where(at_mother, estimate.divide, summed.divide),
+    )
