@@ -19,6 +19,7 @@ from torchtrack_uq.assignment.result import ComponentReport, Marginals
 
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
+FEW = 5_000  # links up to which the most cautious attempt comes first
 ATTEMPTS = 4  # how often the dropped links are chosen anew before giving up
 
 
@@ -33,25 +34,39 @@ def exact_marginals(
     gauge = gauge_of(problem, model, temperature)
     wanted = odds_if_free(problem, model, gauge, temperature)
     why = f"links may be dropped only up to tolerance={tolerance}"
-    share = 1.0
-    for _ in range(ATTEMPTS):
-        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance * share, memory_limit)
+    for share, limit, decisive in _attempts(problem, memory_limit):
+        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance * share, limit)
         if not result.kept.graph.complete.all():
-            raise too_large_error(result.kept, memory_limit, why)
-        refined = take_back(problem, result, tolerance, memory_limit)
+            if decisive:
+                raise too_large_error(result.kept, limit, why)
+            continue
+        refined = take_back(problem, result, tolerance, limit)
         if refined is not None:
             if not refined.kept.graph.complete.all():
-                raise too_large_error(refined.kept, memory_limit, why)
+                if decisive:
+                    raise too_large_error(refined.kept, limit, why)
+                continue
             estimate, log_z = put_back(problem, gauge, refined.sums, refined.certificate)
             found = finish(problem, refined, estimate, log_z, tolerance)
             if found.exact:
                 return found
-        share /= 4.0
     raise EliminationTooLargeError(
         f"no choice of dropped links was proved to change the marginals by at most tolerance={tolerance}; "
         f"use "
         "method='auto' for an estimate, or tolerance=0 to drop none."
     )
+
+
+def _attempts(problem: AssignmentProblem, memory_limit: int) -> list[tuple[float, int, bool]]:
+    """Share of the tolerance to drop links for, memory limit, and whether exceeding it is final.
+
+    Each attempt drops fewer links. In a frame with few links the calls around the kernels cost more than
+    the kernels, so there a cautious first attempt, which mostly is the last, saves time.
+    """
+    usual = [(4.0**-k, memory_limit, True) for k in range(ATTEMPTS)]
+    if problem.links.mother.size > FEW:
+        return usual
+    return [(4.0 ** (1 - ATTEMPTS), min(memory_limit, SMALL_ARCS * BYTES_PER_ARC), False), *usual]
 
 
 def _without_dropping(
