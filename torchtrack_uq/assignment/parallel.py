@@ -39,5 +39,7 @@ def solve_each(
         n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
+    if n_threads == 1:
+        return [function(problem) for problem in problems]
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, problems))
