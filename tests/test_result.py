@@ -247,7 +247,8 @@ class TestNothingIsLost:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_run_that_is_interrupted_leaves_no_half_written_file(self, tmp_path: Path, number: int) -> None:
         code = (
-            "import sys, time\n"
+            "import signal, sys, time\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # jobs in the background ignore it
             "import torchtrack_uq.export.save as save\n"
             "def wait(*_):\n"
             "    print('writing', flush=True)\n"
@@ -270,7 +271,10 @@ class TestNothingIsLost:
         assert any(tmp_path.iterdir())  # the staging folder
         time.sleep(0.1)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=50)
+        finally:
+            process.kill()
         assert process.returncode == 130
         assert "interrupted; nothing was written" in errors
         assert list(tmp_path.iterdir()) == []
