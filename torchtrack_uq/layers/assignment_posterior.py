@@ -18,6 +18,7 @@ from torchtrack_uq.functional import (
     safe_log,
     segment_sum,
 )
+from torchtrack_uq.functional.assignments import ListedMarginals
 from torchtrack_uq.layers.choices import Choices
 from torchtrack_uq.layers.exact_marginals import MarginalsFunction, SumOptions
 from torchtrack_uq.layers.host import HostCopy
@@ -179,16 +180,7 @@ class AssignmentPosterior(nn.Module):
         return _Summed(choice, log_z, covered, error, exact > 0)
 
     def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> "_Summed":
-        base_weight = log_weight(choices.score, support.base, choices.pair, choices.n_pairs)
-        listed = listed_marginals(
-            choices.score,
-            support.base,
-            support.row,
-            support.changed,
-            support.sign,
-            support.pair_of_row,
-            base_weight,
-        )
+        listed = _weigh_listed(choices, support)
         left = Leftover.of(graph, choices, support, listed)
         choice = give_leftover(graph, choices, listed.choice, left.share) if self.leftover else listed.choice
         share = left.share.detach() if self.leftover else torch.zeros_like(left.covered_mass)
@@ -265,18 +257,22 @@ def _choices_made(graph: CandidateGraph, choices: Choices, mother: Tensor) -> tu
     return made, ~bad
 
 
-def _with_assignment(choices: Choices, support: Support, made: Tensor, weight: Tensor) -> Tensor:
-    """Log Z of the listed assignments and, where it is not among them, of the given one."""
-    base_weight = log_weight(choices.score, support.base, choices.pair, choices.n_pairs)
-    listed = listed_marginals(
+def _weigh_listed(choices: Choices, support: Support) -> ListedMarginals:
+    """Marginals and log Z of the listed assignments under the present scores."""
+    return listed_marginals(
         choices.score,
         support.base,
         support.row,
         support.changed,
         support.sign,
         support.pair_of_row,
-        base_weight,
+        log_weight(choices.score, support.base, choices.pair, choices.n_pairs),
     )
+
+
+def _with_assignment(choices: Choices, support: Support, made: Tensor, weight: Tensor) -> Tensor:
+    """Log Z of the listed assignments and, where it is not among them, of the given one."""
+    listed = _weigh_listed(choices, support)
     inside = _is_listed(choices, support, made)
     return torch.where(inside, listed.log_total, torch.logaddexp(listed.log_total, weight))
 
