@@ -9,7 +9,7 @@ import torch
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.datasets import AnnotatedMovie, CtcSequence, read_ctc_sequence, read_points_movie
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.layers import PerturbedScores, UncertaintyLayer
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.targets import LinkTargets
 from torchtrack_uq.trackers import Tracker
@@ -52,7 +52,8 @@ def score_movie(
         scores = layer.scores(tracker, annotated.detections, movie, progress=progress)
     except InputError as error:
         raise InputError(f"{annotated.name}: {error}") from error
-    return ScoredMovie(annotated.name, scores, LinkTargets.of(annotated).to(_device(scores))).solve(layer)
+    graph = scores.graph if isinstance(scores, PerturbedScores) else scores
+    return ScoredMovie(annotated.name, scores, LinkTargets.of(annotated).to(graph.device)).solve(layer)
 
 
 def score_folders(
@@ -83,9 +84,3 @@ def score_folders(
     for path in paths:
         annotated, movie = read_annotated(path, stride, progress=progress)
         yield score_movie(annotated, movie, tracker, layer, progress=progress)
-
-
-def _device(scores: object) -> torch.device:
-    graph = getattr(scores, "graph", scores)
-    device: torch.device = graph.device
-    return device
