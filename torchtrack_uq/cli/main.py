@@ -12,7 +12,7 @@ from torchtrack_uq.errors import InputError
 
 def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands, as far as these arguments need it."""
-    from torchtrack_uq.cli import track, train
+    from torchtrack_uq.cli import calibrate, track, train
 
     parser = argparse.ArgumentParser(
         prog="torchtrack-uq",
@@ -21,6 +21,7 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     track.add_commands(commands)
+    calibrate.add_commands(commands)
     train.add_commands(commands, with_arguments="train" in arguments)
     return parser
 
