@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from torchtrack_uq.calibration.movies import score_movie
+from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.datasets.sources import movies_from, sequence_key
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers.uncertainty import Scores, UncertaintyLayer
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.trackers.protocol import Tracker
 
 SPLITS = ("train", "validation", "test")
@@ -22,24 +24,8 @@ Paths = Sequence[str | os.PathLike[str]]
 Item = TypeVar("Item")
 
 
-class ScoredMovie(NamedTuple):
-    """One item of a `MovieDataModule`: a movie's scores and its true mothers.
-
-    Attributes:
-        scores: Candidate links with their scores, under noise if the layer's method asks for it.
-        targets: The true mothers.
-    """
-
-    scores: Scores
-    targets: LinkTargets
-
-    def to(self, device: torch.device | str, **kwargs: Any) -> "ScoredMovie":
-        """The same movie on another device; Lightning calls this."""
-        return ScoredMovie(self.scores.to(device), self.targets.to(device))
-
-
 class MovieDataModule(pl.LightningDataModule):
-    """Annotated movies as (scores, targets), one movie an item, scored once and kept in memory.
+    """Annotated movies as `ScoredMovie` (scores and targets), one an item, scored once and kept in memory.
 
     Links of one movie resemble each other (the same cells, the same imaging), so a held-out link of a movie that
     was fitted on says little about the next movie: splits are by sequence, and a sequence in two splits is refused.
@@ -76,7 +62,6 @@ class MovieDataModule(pl.LightningDataModule):
         self.use_images, self.progress = use_images, progress
         self.paths = dict(zip(SPLITS, (list(train), list(validation), list(test)), strict=True))
         self.movies: dict[str, list[ScoredMovie]] = {}
-        self.names: dict[str, list[str]] = {}
         _refuse_shared_sequences(self.paths)
 
     def setup(self, stage: str | None = None) -> None:
@@ -87,7 +72,7 @@ class MovieDataModule(pl.LightningDataModule):
         """
         for split in SPLITS if stage is None else _STAGES.get(str(getattr(stage, "value", stage)), ()):
             if split not in self.movies:
-                self.movies[split], self.names[split] = self._score(self.paths[split])
+                self.movies[split] = self._score(self.paths[split])
 
     def train_dataloader(self) -> DataLoader[ScoredMovie]:
         """Movies to fit on."""
@@ -107,22 +92,27 @@ class MovieDataModule(pl.LightningDataModule):
         movies: Any = self.movies[split]  # a list is a dataset
         return DataLoader(movies, batch_size=None, collate_fn=_as_it_is)
 
-    @torch.no_grad()
-    def _score(self, paths: list[str | os.PathLike[str]]) -> tuple[list[ScoredMovie], list[str]]:
+    def transfer_batch_to_device(
+        self, batch: ScoredMovie, device: torch.device, dataloader_idx: int
+    ) -> ScoredMovie:
+        """A movie on the trainer's device; what was solved is found again there if it is another."""
+        if batch.graph.device == device:
+            return batch
+        moved = ScoredMovie(batch.name, batch.scores.to(device), batch.targets.to(device))
+        return moved if batch.solved is None else moved.solve(self.layer)
+
+    def _score(self, paths: list[str | os.PathLike[str]]) -> list[ScoredMovie]:
         scored: list[ScoredMovie] = []
-        names: list[str] = []
-        for stride in self.strides if paths else ():
+        for stride in self.strides:
             for path in paths:
                 (source,) = movies_from([path], stride, use_images=self.use_images, progress=self.progress)
-                targets = LinkTargets.of(source.annotated)
                 name = source.annotated.name + (f" stride {stride}" if stride > 1 else "")
-                if not targets.n_judged:
+                annotated = replace(source.annotated, name=name)
+                movie = score_movie(annotated, source.movie, self.tracker, self.layer, progress=self.progress)
+                if not movie.targets.n_judged:
                     raise InputError(f"{name} has no cell whose mother is known; expected annotated movies")
-                cells = source.annotated.detections
-                scores = self.layer.scores(self.tracker, cells, source.movie, progress=self.progress)
-                scored.append(ScoredMovie(scores, targets))
-                names.append(name)
-        return scored, names
+                scored.append(movie)
+        return scored
 
 
 def _as_it_is(item: Item) -> Item:
