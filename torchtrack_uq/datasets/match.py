@@ -197,10 +197,10 @@ def match_movie(
         tracks.append(match.track)
         rows.append(match.counts)
     track = np.concatenate(tracks)
+    counts = MatchCounts(*np.array(rows, dtype=np.int64).T)
     if not track.any():
         raise InputError(
-            f"none of the {len(track)} cells of {movie.masks.name} covers more than half of an annotated cell of "
-            f"{annotation.name}; expected a segmentation of the same movie"
+            f"none of the {len(track)} cells of {movie.masks.name} covers more than half of one annotated cell of "
+            f"{annotation.name} ({int(counts.n_merges.sum())} cover several); expected a segmentation of the same movie"
         )
-    counts = MatchCounts(*np.array(rows, dtype=np.int64).T)
     return MatchedMovie(name, cells, lineage, track=track, complete=complete, counts=counts)
