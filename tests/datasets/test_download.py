@@ -243,6 +243,33 @@ def test_an_interruption_keeps_the_part(
     assert "terms: free for all" in out
 
 
+def test_an_interruption_while_hashing_loses_nothing(
+    server: RangeServer, published: PublishedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pooch.core.hash_matches", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(published, tmp_path)
+    assert (tmp_path / "Set.zip.part").read_bytes() == ARCHIVE
+    fetch(published, tmp_path)
+    assert server.answers.requests[-1][1] == f"bytes={len(ARCHIVE)}-"
+    assert_complete(tmp_path)
+
+
+def test_file_systems_without_links_do_as_well(
+    published: PublishedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("torchtrack_uq.datasets.resume.os.link", refused)
+    fetch(published, tmp_path)
+    assert_complete(tmp_path)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_disk_that_fills_up_while_writing(published: PublishedDataset, tmp_path: Path) -> None:
     (tmp_path / "Set.zip.part").symlink_to("/dev/full")

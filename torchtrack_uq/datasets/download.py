@@ -116,9 +116,11 @@ def _fetch(
     pooch.get_logger().setLevel(logging.WARNING)  # it reports every download, and advises on hashes
     try:
         pooch.retrieve(str(dataset.url), known_hash, archive.name, archive.parent, downloader=downloader)
+        downloader.forget()
     except InputError:
         raise
     except ValueError as error:  # pooch's only way to say that a hash is wrong
+        downloader.forget()
         raise InputError(
             f"the archive of {dataset.name} is not the one that is known: {str(error).split('. ')[0]}; it was removed. "
             "Run the same command again; if the same hash comes up, the publisher has replaced the archive, and "

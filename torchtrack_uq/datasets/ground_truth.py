@@ -34,6 +34,12 @@ class AnnotatedMovie:
 
     Raises:
         InputError: A cell's track is not listed, stands twice in a frame, or does not exist in that frame.
+
+    >>> cells = Detections.from_points(np.array([0, 1, 1, 1]), np.zeros((4, 2)))
+    >>> lineage = Lineage.from_rows([(1, 0, 0, 0), (2, 1, 1, 1), (3, 1, 1, 1)])
+    >>> movie = AnnotatedMovie("a division and a false positive", cells, lineage, track=np.array([1, 2, 0, 3]))
+    >>> movie.mother, movie.has_target
+    (array([-1,  0, -1,  0]), array([False,  True, False,  True]))
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Downloads over HTTP that go on where they stopped."""
 
 import errno
+import os
 import shutil
 import time
 from pathlib import Path
@@ -82,9 +83,17 @@ class ResumingDownloader:
                     f"same command again; {kept}{self.advice}"
                 ) from reason
             time.sleep(self.pause * 2 ** (failures - 1))
-        self.part.replace(output_file)
-        self.mark.unlink(missing_ok=True)
+        Path(output_file).unlink(missing_ok=True)
+        try:
+            os.link(self.part, output_file)  # the part stays: hashing takes a while, and may be interrupted
+        except OSError:  # a file system without links
+            self.part.replace(output_file)
         return None
+
+    def forget(self) -> None:
+        """Remove what was kept, once the file is in place or known to be wrong."""
+        self.part.unlink(missing_ok=True)
+        self.mark.unlink(missing_ok=True)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
