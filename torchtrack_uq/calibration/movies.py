@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from torchtrack_uq.calibration.scored import ScoredMovie
-from torchtrack_uq.datasets import AnnotatedMovie, CtcSequence, read_ctc_sequence, read_points_movie
+from torchtrack_uq.datasets import AnnotatedMovie, movies_from
+from torchtrack_uq.datasets.sources import sequence_key
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers import PerturbedScores, UncertaintyLayer
 from torchtrack_uq.movie import Movie
@@ -18,7 +19,7 @@ from torchtrack_uq.trackers import Tracker
 def read_annotated(
     folder: str | os.PathLike[str], stride: int = 1, *, progress: bool = True
 ) -> tuple[AnnotatedMovie, Movie | None]:
-    """Read a Cell Tracking Challenge sequence (`NAME/01`), or a folder with `points.csv.gz`.
+    """Read one of the formats of `torchtrack_uq.datasets.movies_from`.
 
     Returns:
         Cells with their true mothers, and images and masks (None for points).
@@ -26,12 +27,8 @@ def read_annotated(
     Raises:
         InputError: Something is missing, contradictory or too short for the stride.
     """
-    path = Path(folder)
-    if any((path / name).is_file() for name in ("points.csv", "points.csv.gz")):
-        points = read_points_movie(path)
-        return (points if stride == 1 else points.strided(stride)), None
-    movie = CtcSequence.find(path).open_movie(stride)
-    return read_ctc_sequence(path, stride, progress=progress), movie
+    (source,) = movies_from([folder], stride, progress=progress)
+    return source.annotated, source.movie
 
 
 @torch.no_grad()
@@ -74,13 +71,10 @@ def score_folders(
         raise InputError(
             "there is no annotated movie: name at least one folder such as data/Fluo-N2DL-HeLa/01"
         )
-    resolved = [path.resolve() for path in paths]
-    for path in resolved:
-        if resolved.count(path) > 1:
+    keys = [sequence_key(path) for path in paths]
+    for path, key in zip(paths, keys, strict=True):
+        if keys.count(key) > 1:
             raise InputError(f"{path} is listed twice; each movie counts once")
-    for path in paths:
-        if not any((path / name).is_file() for name in ("points.csv", "points.csv.gz")):
-            CtcSequence.find(path)
     for path in paths:
         annotated, movie = read_annotated(path, stride, progress=progress)
         yield score_movie(annotated, movie, tracker, layer, progress=progress)
