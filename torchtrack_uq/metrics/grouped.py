@@ -126,7 +126,7 @@ class GroupedDaughters:
         found = {name: (times @ total) / (times @ n) for name, (total, n) in self.means.items()}
         for name, bins in self.bins.items():
             found[name] = binned_error(CalibrationBins(*(times @ values for values in bins)), self.norm)
-        each = count[..., self.group]
+        each = count.index_select(-1, self.group)
         judged = self.judged
         found["ece_adaptive"] = adaptive_calibration_error(
             judged.confidence, judged.correct, self.n_bins, self.norm, each
