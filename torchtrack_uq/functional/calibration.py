@@ -150,7 +150,7 @@ def adaptive_calibration_error(
     mass = running_total(count, blocks).double()
     excess = running_total(count * (correct.double() - p), blocks)
     n = mass[..., -1:]
-    edges = n * (torch.arange(n_bins + 1, device=p.device) / n_bins)
+    edges = n * (torch.arange(n_bins + 1, dtype=p.dtype, device=p.device) / n_bins)
     at = torch.searchsorted(mass.contiguous(), edges.contiguous()).clamp(max=mass.shape[-1] - 1)
     start, excess_start = before(mass).gather(-1, at), before(excess).gather(-1, at)
     width = (mass.gather(-1, at) - start).clamp(min=1)

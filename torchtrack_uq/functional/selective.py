@@ -74,7 +74,7 @@ def selective_areas(uncertainty: Tensor, correct: Tensor, count: Tensor | None =
     kept_before, wrong_before = before(kept), before(wrong)
     steps_to = harmonic.index_select(0, kept.flatten()).view(kept.shape)
     wrong_here = wrong - wrong_before
-    rate = wrong_here / (kept - kept_before).clamp(min=1)
+    rate = wrong_here.double() / (kept - kept_before).clamp(min=1)
     risks = wrong_here + (wrong_before - kept_before * rate) * (steps_to - before(steps_to))
     area = risks.sum(-1)
     n_right = n - n_wrong

@@ -80,9 +80,10 @@ def summarise_with_intervals(
 
     The interval is the basic one, 2 value - q for the quantiles q of the resamples (Davison and Hinkley, Bootstrap
     Methods and their Application, 1997, sec. 5.2), widened to hold the value and cut at the metric's bounds. The
-    quantiles themselves would be wrong for calibration errors: every resample adds noise, noise only adds to a
-    calibration error, and so they lie above it (measured on a calibrated scorer: of 95 % intervals none held the
-    truth). An ECE near 0 is mostly such noise still: read its interval as an upper bound.
+    quantiles themselves would be wrong for calibration errors: every resample adds noise, and noise only adds to a
+    calibration error. Measured on 60 simulated movies each (1,000 to 8,000 daughters): where the true ECE is 0.05
+    or 0.1, 88 to 95 % of 95 % intervals hold it; where it is 0, the upper end is safe but the lower one is above 0
+    in 40 % of cases (quantiles: always). Read the interval of an ECE near 0 as an upper bound.
 
     Args:
         judged: Daughters of a movie, or of several.

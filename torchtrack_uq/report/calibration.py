@@ -198,5 +198,5 @@ def _plain(axes: Axes) -> None:
     axes.grid(color=_PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=10, colors=_INK)
-    axes.xaxis.label.set_size(11)
-    axes.yaxis.label.set_size(11)
+    axes.xaxis.label.set_fontsize(11)
+    axes.yaxis.label.set_fontsize(11)
