@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.classification import BinaryCalibrationError
 
@@ -15,6 +15,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.calibration import (
     adaptive_calibration_error,
     calibration_bins,
+    calibration_bins_of_groups,
     calibration_error,
     negative_log_likelihood,
 )
@@ -26,6 +27,7 @@ decisions = st.lists(
     min_size=1,
     max_size=40,
 )
+few = settings(max_examples=25)
 norms = pytest.mark.parametrize("norm", ["l1", "l2", "max"])
 
 
@@ -65,7 +67,17 @@ class TestCalibrationError:
             expected = netcal.MCE(n_bins).measure(p.numpy(), correct.numpy().astype(int))
             assert float(calibration_error(p, correct, n_bins, "max")) == pytest.approx(expected, abs=1e-12)
 
+    def test_groups_add_up(self):
+        p, correct = random_decisions(2)
+        group = torch.randint(4, (len(p),), generator=torch.Generator().manual_seed(0))
+        parts = calibration_bins_of_groups(p, correct, group, 5, 10)
+        for total, part in zip(calibration_bins(p, correct, 10), parts, strict=True):
+            torch.testing.assert_close(part.sum(0), total)
+            assert not part[4].any()
+        assert calibration_bins_of_groups(p[:0], correct[:0], group[:0], 2, 3).n.tolist() == [[0.0] * 3] * 2
+
     @norms
+    @few
     @given(decisions, st.integers(1, 20), st.randoms())
     def test_order_does_not_matter(self, norm, drawn, n_bins, random):
         shuffled = random.sample(drawn, len(drawn))
@@ -74,6 +86,7 @@ class TestCalibrationError:
             assert float(one) == pytest.approx(float(other), abs=1e-9)
             assert -1e-12 <= float(one) <= 1 + 1e-12
 
+    @few
     @given(decisions, st.integers(1, 20))
     def test_norms_are_ordered(self, drawn, n_bins):
         for error in (calibration_error, adaptive_calibration_error):
@@ -140,6 +153,7 @@ def risks_in_order(correct):
 
 
 class TestSelective:
+    @few
     @given(decisions.filter(lambda drawn: len(drawn) <= 6))
     def test_expected_values_over_all_orders_of_ties(self, drawn):
         p, correct = tensors(drawn)
@@ -153,6 +167,7 @@ class TestSelective:
         np.testing.assert_allclose(curve.accuracy.numpy(), 1 - risks[::-1], atol=1e-12)
         assert float(selective_areas(1 - p, correct).aurc) == pytest.approx(risks.mean(), abs=1e-12)
 
+    @few
     @given(decisions)
     def test_areas_are_those_under_the_curves(self, drawn):
         p, correct = tensors(drawn)
@@ -171,6 +186,7 @@ class TestSelective:
         ours = float(selective_areas(1 - p, correct).aurc)
         assert (n * ours - (risks[0] + risks[-1]) / 2) / (n - 1) == pytest.approx(trapezoid, abs=1e-12)
 
+    @few
     @given(decisions)
     def test_oracle_is_zero_and_nothing_is_below(self, drawn):
         p, correct = tensors(drawn)
@@ -199,6 +215,7 @@ class TestSelective:
 class TestCounts:
     """What counts twice is as good as there twice: what the bootstrap relies on."""
 
+    @few
     @given(decisions, st.data())
     def test_counted_as_repeated(self, drawn, data):
         p, correct = tensors(drawn)
