@@ -174,6 +174,16 @@ class TestAsMetrics:
         together.update(JudgedDaughters.concatenate([movie.judged, other.judged]))
         assert float(here.compute()) == pytest.approx(float(together.compute()), abs=1e-12)
 
+    def test_curve(self, movie):
+        metric = AURC()
+        with pytest.raises(InputError, match="before the first update"):
+            metric.curve()
+        metric.update(movie.judged)
+        metric.update(ragged_movie(5).judged)
+        curve = metric.curve()
+        assert len(curve.removed) == 2 * len(movie.judged)
+        assert float((1 - curve.accuracy).mean()) == pytest.approx(float(metric.compute()), abs=1e-12)
+
     def test_gradients_are_not_kept(self, movie):
         judged = movie.judged
         with_grad = JudgedDaughters(**{**vars(judged), "brier": judged.brier.clone().requires_grad_()})
