@@ -58,11 +58,48 @@ def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> C
     tensor([1., 2.], dtype=torch.float64)
     """
     check_bins(n_bins)
-    p = check_probabilities(confidence, correct)
-    edges = torch.linspace(0, 1, n_bins + 1, dtype=p.dtype, device=p.device)
-    edges[-1] = torch.inf
-    # the helper returns one bin more than there are: what lies beyond the last edge
-    accuracy, mean, share = (values[:-1] for values in _binning_bucketize(p, correct, edges))
+    return _bins(check_probabilities(confidence, correct), correct, n_bins)
+
+
+def calibration_bins_of_groups(
+    confidence: Tensor, correct: Tensor, group: Tensor, n_groups: int, n_bins: int = 15
+) -> CalibrationBins:
+    """`calibration_bins` of each group of decisions, such as those of one frame.
+
+    Args:
+        confidence: (N,) float, probabilities; N may be 0.
+        correct: (N,) bool.
+        group: (N,) int64, group of each decision, in any order.
+        n_groups: Number of groups G.
+        n_bins: Number of bins.
+
+    Returns:
+        Sums of shape (G, n_bins).
+
+    Raises:
+        InputError: As `calibration_bins`.
+
+    >>> p, correct = torch.tensor([0.2, 0.9, 1.0]), torch.tensor([False, True, True])
+    >>> calibration_bins_of_groups(p, correct, torch.tensor([1, 0, 1]), 2, n_bins=2).n
+    tensor([[0., 1.],
+            [1., 1.]], dtype=torch.float64)
+    """
+    check_bins(n_bins)
+    p = check_probabilities(confidence, correct) if len(confidence) else confidence.double()
+    order = torch.argsort(group, stable=True)
+    sizes = torch.bincount(group, minlength=n_groups).tolist()
+    parts = zip(torch.split(p[order], sizes), torch.split(correct[order], sizes), strict=True)
+    return CalibrationBins(
+        *(torch.stack(sums) for sums in zip(*(_bins(*part, n_bins) for part in parts), strict=True))
+    )
+
+
+def _bins(p: Tensor, correct: Tensor, n_bins: int) -> CalibrationBins:
+    # without the edge 1 the helper's last bin is open above, and takes p = 1
+    edges = torch.linspace(0, 1, n_bins + 1, dtype=p.dtype, device=p.device)[:-1]
+    if not len(p):
+        return CalibrationBins(*(torch.zeros_like(edges) for _ in range(3)))
+    accuracy, mean, share = _binning_bucketize(p, correct, edges)
     n = (share * len(p)).round()
     return CalibrationBins(n, mean * n, accuracy * n)
 
@@ -150,7 +187,7 @@ def adaptive_calibration_error(
     mass = running_total(count, blocks).double()
     excess = running_total(count * (correct.double() - p), blocks)
     n = mass[..., -1:]
-    edges = n * (torch.arange(n_bins + 1, device=p.device) / n_bins)
+    edges = n * (torch.arange(n_bins + 1, dtype=p.dtype, device=p.device) / n_bins)
     at = torch.searchsorted(mass.contiguous(), edges.contiguous()).clamp(max=mass.shape[-1] - 1)
     start, excess_start = before(mass).gather(-1, at), before(excess).gather(-1, at)
     width = (mass.gather(-1, at) - start).clamp(min=1)

@@ -72,9 +72,10 @@ def selective_areas(uncertainty: Tensor, correct: Tensor, count: Tensor | None =
     steps = torch.arange(1, int(n.max()) + 1, dtype=torch.float64, device=count.device)
     harmonic = torch.cat([steps.new_zeros(1), (1 / steps).cumsum(0)])
     kept_before, wrong_before = before(kept), before(wrong)
+    steps_to = harmonic.index_select(0, kept.flatten()).view(kept.shape)
     wrong_here = wrong - wrong_before
-    rate = wrong_here / (kept - kept_before).clamp(min=1)
-    risks = wrong_here + (wrong_before - kept_before * rate) * (harmonic[kept] - harmonic[kept_before])
+    rate = wrong_here.double() / (kept - kept_before).clamp(min=1)
+    risks = wrong_here + (wrong_before - kept_before * rate) * (steps_to - before(steps_to))
     area = risks.sum(-1)
     n_right = n - n_wrong
     oracle = n_wrong - n_right * (harmonic[n] - harmonic[n_right])

@@ -46,7 +46,8 @@ def running_total(values: Tensor, blocks: TieBlocks) -> Tensor:
     >>> running_total(torch.tensor([1, 10, 100]), tie_blocks(torch.tensor([0.5, 0.1, 0.5])))
     tensor([ 10, 111])
     """
-    return values[..., blocks.order].cumsum(-1)[..., blocks.last]
+    total = values.index_select(-1, blocks.order).cumsum(-1)
+    return total if len(blocks.last) == len(blocks.order) else total.index_select(-1, blocks.last)
 
 
 def before(total: Tensor) -> Tensor:

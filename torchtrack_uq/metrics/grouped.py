@@ -12,7 +12,7 @@ from torchtrack_uq.functional.calibration import (
     CalibrationBins,
     adaptive_calibration_error,
     binned_error,
-    calibration_bins,
+    calibration_bins_of_groups,
     check_bins,
     check_norm,
     negative_log_likelihood,
@@ -102,15 +102,15 @@ class GroupedDaughters:
         }
         p, correct, has = judged.confidence, judged.correct, judged.has_mother
         bins = {
-            "ece": _bins_by_group(p, correct, group, n_groups, n_bins),
-            "ece_with_mother": _bins_by_group(p[has], correct[has], group[has], n_groups, n_bins),
+            "ece": calibration_bins_of_groups(p, correct, group, n_groups, n_bins),
+            "ece_with_mother": calibration_bins_of_groups(p[has], correct[has], group[has], n_groups, n_bins),
         }
         for kind, key in event_keys.items():
             of_kind = [movie[kind] for movie in events or ()]
             probability = torch.cat([item.probability for item in of_kind])
             happened = torch.cat([item.happened for item in of_kind])
             at = torch.searchsorted(keys, key)
-            bins[f"ece_{kind}"] = _bins_by_group(probability, happened, at, n_groups, n_bins)
+            bins[f"ece_{kind}"] = calibration_bins_of_groups(probability, happened, at, n_groups, n_bins)
         return cls(judged, group, n_groups, means, bins, n_bins, norm)
 
     def values(self, count: Tensor) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ class GroupedDaughters:
         found = {name: (times @ total) / (times @ n) for name, (total, n) in self.means.items()}
         for name, bins in self.bins.items():
             found[name] = binned_error(CalibrationBins(*(times @ values for values in bins)), self.norm)
-        each = count[..., self.group]
+        each = count.index_select(-1, self.group)
         judged = self.judged
         found["ece_adaptive"] = adaptive_calibration_error(
             judged.confidence, judged.correct, self.n_bins, self.norm, each
@@ -141,19 +141,3 @@ def _pair_keys(frames: Sequence[Tensor], by_frame: bool) -> Tensor:
     """One int64 key for each movie and frame, or 0 for all."""
     keys = torch.cat([frame + (movie << 40) for movie, frame in enumerate(frames)])
     return keys if by_frame else torch.zeros_like(keys)
-
-
-def _bins_by_group(
-    probability: Tensor, correct: Tensor, group: Tensor, n_groups: int, n_bins: int
-) -> CalibrationBins:
-    """Sums over bins of each group, (G, n_bins)."""
-    order = torch.argsort(group, stable=True)
-    sizes = torch.bincount(group, minlength=n_groups).tolist()
-    nothing = torch.zeros(n_bins, dtype=torch.float64, device=probability.device)
-    parts = [
-        calibration_bins(p, c, n_bins) if len(p) else CalibrationBins(nothing, nothing, nothing)
-        for p, c in zip(
-            torch.split(probability[order], sizes), torch.split(correct[order], sizes), strict=True
-        )
-    ]
-    return CalibrationBins(*(torch.stack(column) for column in zip(*parts, strict=True)))

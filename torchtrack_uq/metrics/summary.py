@@ -13,10 +13,11 @@ from torchtrack_uq.judged import JudgedDaughters
 from torchtrack_uq.metrics.grouped import Events, GroupedDaughters
 
 _CHUNK = 2**21  # numbers held at once: counts of so many daughters times resamples
+_UPPER_BOUND = {"nll": math.inf, "nll_reachable": math.inf, "brier": 2.0}  # all others end at 1
 
 
 class Interval(NamedTuple):
-    """A metric with its bootstrap interval."""
+    """A metric with its bootstrap interval: lower <= value <= upper."""
 
     value: float
     lower: float
@@ -77,6 +78,13 @@ def summarise_with_intervals(
     Frames, each of one movie, are drawn with replacement and all their daughters with them: daughters of one
     frame stand or fall together. Neighbouring frames do too, so the intervals are if anything too narrow.
 
+    The interval is the basic one, 2 value - q for the quantiles q of the resamples (Davison and Hinkley, Bootstrap
+    Methods and their Application, 1997, sec. 5.2), widened to hold the value and cut at the metric's bounds. The
+    quantiles themselves would be wrong for calibration errors: every resample adds noise, and noise only adds to a
+    calibration error. Measured on 60 simulated movies each (1,000 to 8,000 daughters): where the true ECE is 0.05
+    or 0.1, 88 to 95 % of 95 % intervals hold it; where it is 0, the upper end is safe but the lower one is above 0
+    in 40 % of cases (quantiles: always). Read the interval of an ECE near 0 as an upper bound.
+
     Args:
         judged: Daughters of a movie, or of several.
         events: What `judge_events` says of the same movies.
@@ -96,7 +104,7 @@ def summarise_with_intervals(
     >>> from torchtrack_uq.metrics import example_daughters
     >>> movie = example_daughters()
     >>> summarise_with_intervals([movie, movie.where(movie.correct)], n_resamples=100)["accuracy"]
-    Interval(value=0.666..., lower=0.5, upper=1.0)
+    Interval(value=0.666..., lower=0.333..., upper=0.833...)
     """
     if n_resamples < 1 or not 0 < level < 1:
         raise InputError(
@@ -115,9 +123,17 @@ def summarise_with_intervals(
     found = {}
     for name, value in values.items():
         drawn = torch.cat([chunk[name] for chunk in chunks]).cpu()
-        lower, upper = torch.nanquantile(drawn, tails).tolist()
-        found[name] = Interval(value, lower, upper)
+        low, high = torch.nanquantile(drawn, tails).tolist()
+        bound = _UPPER_BOUND.get(name, 1.0)
+        found[name] = Interval(value, *_basic(value, low, high, bound))
     return found
+
+
+def _basic(value: float, low: float, high: float, bound: float) -> tuple[float, float]:
+    """Basic interval from two quantiles, holding the value, cut at 0 and at the bound."""
+    if math.isnan(value) or math.isnan(low):
+        return math.nan, math.nan
+    return min(max(2 * value - high, 0.0), value), max(min(2 * value - low, bound), value)
 
 
 def _resampled(grouped: GroupedDaughters, n_resamples: int, seed: int) -> Tensor:
