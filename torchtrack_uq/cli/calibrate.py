@@ -176,10 +176,13 @@ def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
     import io
 
     from torchtrack_uq.atomic import write_atomically
-    from torchtrack_uq.report.calibration import calibration_figure
+    from torchtrack_uq.judged import JudgedDaughters
+    from torchtrack_uq.report.calibration import draw_reliability
 
+    daughters = JudgedDaughters.concatenate(judged)
+    panels = {"all daughters": daughters, "daughters with a mother": daughters.where(daughters.has_mother)}
     content = io.BytesIO()
-    calibration_figure(judged, n_bins=n_bins).savefig(content, format="png", dpi=150)
+    draw_reliability(panels, n_bins).savefig(content, format="png", dpi=150)
     write_atomically(file, content.getvalue())
 
 
