@@ -2,9 +2,12 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.errors import InputError
+
+if TYPE_CHECKING:
+    from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
 
 
 def add_commands(commands: Any) -> None:
@@ -41,6 +44,19 @@ def add_commands(commands: Any) -> None:
         "--temperature",
         type=float,
         help="divides all scores; above 1 for an overconfident tracker (default: 1)",
+    )
+    track.add_argument(
+        "--accept-error",
+        type=float,
+        metavar="SHARE",
+        help="mark decisions as accepted so that at most this share of them is wrong, such as 0.01; the others are for "
+        "review. Needs a calibration file, see docs/guarantees.md",
+    )
+    track.add_argument(
+        "--confidence",
+        type=float,
+        metavar="SHARE",
+        help="how sure that has to be, over the draw of the annotated decisions (default: 0.95)",
     )
     track.add_argument("--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)")
     track.set_defaults(run=_track)
@@ -80,10 +96,29 @@ def _track(options: argparse.Namespace) -> None:
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
     if options.search_range is not None and options.tracker != "distance":
         raise InputError(f"--search-range is for --tracker distance, not {options.tracker}")
+    acceptance = _acceptance(options)
     tracker = make_tracker(
         options.tracker, options.device, model=options.model, search_range=options.search_range
     )
-    _run(UncertainTracker(tracker, options.method, options.temperature), options)
+    _run(UncertainTracker(tracker, options.method, options.temperature), options, acceptance)
+
+
+def _acceptance(
+    options: argparse.Namespace, review: "ReviewStatistic | None" = None
+) -> "AcceptanceThreshold | None":
+    """The threshold that `--accept-error` asks for, from the annotated decisions in a calibration file."""
+    if options.accept_error is None:
+        if options.confidence is not None:
+            raise InputError("--confidence belongs to --accept-error SHARE, which is missing")
+        return None
+    if review is None:
+        raise InputError(
+            "--accept-error needs annotated decisions; make a calibration file with `torchtrack-uq fit` and pass it "
+            "as --temperature FILE"
+        )
+    return review.threshold(
+        options.accept_error, 1 - (0.95 if options.confidence is None else options.confidence)
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -98,10 +133,13 @@ def _demo(options: argparse.Namespace) -> None:
     _run(UncertainTracker(load_model("small_2d", options.device)), options)
 
 
-def _run(uncertain_tracker: Any, options: argparse.Namespace) -> None:
+def _run(
+    uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
+) -> None:
     result = uncertain_tracker.track(
         options.images, options.masks, stride=options.stride, progress=not options.quiet
     )
+    result = result.with_acceptance(acceptance)
     result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())
     print(f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy")
