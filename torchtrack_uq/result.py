@@ -146,7 +146,7 @@ class TrackingResult:
         """(N,) decisions that need no review; False in frame 0, and everywhere without `acceptance`."""
         if self.acceptance is None:
             return np.zeros(len(self.detections), np.bool_)
-        return self.acceptance.accept(self.decision_probability)
+        return self.acceptance.accept(self.decision_probability, self.mother >= 0)
 
     @cached_property
     def graph(self) -> "nx.DiGraph[int]":

@@ -58,12 +58,14 @@ class JudgedDecisions:
         cell: (D,) int64, index of the daughter among the movie's cells.
         frame: (D,) int64, its frame.
         probability: (D,) float64, of what was decided.
+        linked: (D,) bool, whether that is a link; if not, it is "no mother".
         correct: (D,) bool, whether the chosen mother, or none, is the truth.
     """
 
     cell: NDArray[np.int64]
     frame: NDArray[np.int64]
     probability: NDArray[np.float64]
+    linked: NDArray[np.bool_]
     correct: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -98,11 +100,13 @@ def judge_decisions(
     targets = targets.to(graph.device)
     chosen, daughters = _chosen(probabilities, selected)
     right = (targets.mother < 0).index_put((daughters,), true_link[chosen])
+    linked = torch.zeros_like(right).index_fill(0, daughters, True)
     known = targets.known.nonzero().squeeze(1)
     return JudgedDecisions(
         cell=known.cpu().numpy(),
         frame=graph.frame[known].cpu().numpy(),
         probability=decision_probability(probabilities, selected)[known].cpu().numpy(),
+        linked=linked[known].cpu().numpy(),
         correct=right[known].cpu().numpy(),
     )
 

@@ -16,7 +16,7 @@ THRESHOLDS: NDArray[np.float64] = 1 - 10.0 ** (
 """The thresholds on p that can be certified, fixed before any data are seen: 0, 0.045, ..., 1 - 1e-12; evenly
 spaced in log(1 - p), since the decisions of a sure tracker crowd below 1."""
 
-START_DOUBTS = (1.0, 10**-0.5, 0.1, 10**-1.5, 1e-2, 1e-3, 1e-4, 1e-6)
+START_DOUBTS = (1.0, 10**-0.5, 0.1, 10**-1.5, 1e-2, 1e-3, 1e-5, 1e-8)
 """1 - p at the thresholds where a sequence of tests may begin."""
 _STARTS = tuple(round(-STEPS_PER_DECADE * math.log10(doubt)) for doubt in START_DOUBTS)
 _ONLY_START = _STARTS[2]
@@ -109,16 +109,3 @@ def certified_step(accepted: ArrayLike, wrong: ArrayLike, alpha: float, delta: f
         if step <= start:
             laxest = step if laxest is None else min(laxest, step)
     return laxest
-
-
-def smallest_certifiable(accepted: ArrayLike, wrong: ArrayLike, delta: float) -> float:
-    """The smallest alpha (to 1 %) for which `certified_step` finds a threshold; 1 if there is none."""
-    accepted, wrong = np.asarray(accepted), np.asarray(wrong)
-    low, high = 1e-6, 1.0
-    while high / low > 1.01:
-        middle = math.sqrt(low * high)
-        if certified_step(accepted, wrong, middle, delta) is None:
-            low = middle
-        else:
-            high = middle
-    return high
