@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,7 @@ ALPHAS = (0.01, 0.05)
 DELTA = 0.05
 COVERAGES = (0.9, 0.99)
 SCORES = ("LAC", "APS")
+KINDS = ("draws", "daughters", "frames", "time")
 
 
 @dataclass(frozen=True)
@@ -127,21 +129,29 @@ def cases(data: Path, cache: Path) -> Iterator[Case]:
                     )  # fmt: skip
 
 
-def halves(case: Case, kind: str, n_splits: int) -> Iterator[NDArray[np.bool_]]:
-    """Which daughters are annotated: half of them, half of the frames, or those of the first half of the movie."""
-    rng = np.random.default_rng(0)
+def splits(case: Case, kind: str, n_splits: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Indices of the annotated daughters, and which daughters to judge by.
+
+    "draws": half as many as there are, drawn with replacement, judged by the whole movie: exactly what is promised.
+    "daughters", "frames": half of them at random, judged by the others. "time": the first half of the movie.
+    """
     d = len(case.frame)
+    rng = np.random.default_rng(crc32(f"{case.key} {kind}".encode()))
     frames = np.unique(case.frame)
     for _ in range(1 if kind == "time" else n_splits):
+        if kind == "draws":
+            yield rng.integers(0, d, d // 2), np.ones(d, np.bool_)
+            continue
         if kind == "daughters":
-            yield rng.permutation(d) < d // 2
+            annotated = rng.permutation(d) < d // 2
         elif kind == "frames":
-            yield np.isin(case.frame, rng.permutation(frames)[: len(frames) // 2])
+            annotated = np.isin(case.frame, rng.permutation(frames)[: len(frames) // 2])
         else:
-            yield case.frame < np.median(frames)
+            annotated = case.frame < np.median(frames)
+        yield np.flatnonzero(annotated), ~annotated
 
 
-def statistic_of(case: Case, which: NDArray[np.bool_] | slice = slice(None)) -> ReviewStatistic:
+def statistic_of(case: Case, which: NDArray[np.int64] | slice = slice(None)) -> ReviewStatistic:
     return ReviewStatistic.of(case.probability[which], case.correct[which], case.linked[which])
 
 
@@ -156,18 +166,18 @@ def accepted_by(case: Case, found: tuple[int, bool] | None) -> NDArray[np.bool_]
 
 
 def check_risk(case: Case, n_splits: int) -> Iterator[dict[str, object]]:
-    for kind in ("daughters", "frames", "time"):
+    for kind in KINDS:
         for alpha in ALPHAS:
             rows = []
-            for annotated in halves(case, kind, n_splits):
+            for annotated, others in splits(case, kind, n_splits):
                 found = statistic_of(case, annotated).certified(alpha, DELTA)
                 chosen = accepted_by(case, found)
-                rest = ~annotated & chosen
+                rest = others & chosen
                 rows.append((
                     found is not None,
                     share((chosen & ~case.correct).sum(), chosen.sum()),
                     share((rest & ~case.correct).sum(), rest.sum()),
-                    share(rest.sum(), (~annotated).sum()),
+                    share(rest.sum(), others.sum()),
                 ))  # fmt: skip
             certified, in_movie, in_rest, accepted = np.array(rows, np.float64).T
             yield {
@@ -182,17 +192,17 @@ def check_risk(case: Case, n_splits: int) -> Iterator[dict[str, object]]:
 
 
 def check_coverage(case: Case, n_splits: int) -> Iterator[dict[str, object]]:
-    for kind in ("daughters", "frames", "time"):
+    for kind in KINDS:
         for score in SCORES:
             truth, classes = case.truth[score], case.classes[score]
             for coverage in COVERAGES:
                 rows, bounds = [], []
-                for annotated in halves(case, kind, n_splits):
+                for annotated, others in splits(case, kind, n_splits):
                     quantile = conformal_quantile(torch.from_numpy(truth[annotated]), coverage)
                     hit = np.isfinite(truth) & (truth <= quantile)
                     size = np.searchsorted(classes, quantile, side="right") / len(truth)
-                    rows.append((hit[~annotated].mean(), size, np.isfinite(quantile)))
-                    bounds.append(1 / (annotated.sum() + 1))
+                    rows.append((hit[others].mean(), size, np.isfinite(quantile)))
+                    bounds.append(1 / (len(annotated) + 1))
                 hits, sizes, attainable = np.array(rows, np.float64).T
                 yield {
                     **case.key, "split": kind, "score": score, "promised": coverage, "covered": hits.mean(),
@@ -233,7 +243,7 @@ def write(risk: pd.DataFrame, coverage: pd.DataFrame, n_splits: int) -> None:
     risk.to_csv(RESULTS / "guarantees_risk.csv", index=False, float_format="%.4g")
     coverage.to_csv(RESULTS / "guarantees_coverage.csv", index=False, float_format="%.5g")
     n_cases = len(risk.groupby(["movie", "stride", "tracker", "method"]))
-    exchangeable = risk[risk["split"] == "daughters"]
+    exchangeable = risk[risk["split"].isin(("draws", "daughters"))]
     worst = exchangeable["broken in the movie"].max()
     allowed = binom.ppf(1 - 0.01 / len(exchangeable), n_splits, DELTA) / n_splits
     summary = risk.groupby(["split", "alpha"], sort=False).agg(
@@ -243,9 +253,11 @@ def write(risk: pd.DataFrame, coverage: pd.DataFrame, n_splits: int) -> None:
         broken_in_the_rest=("broken in the rest", "mean"),
     ).reset_index()  # fmt: skip
     summary.columns = [name.replace("_", " ") for name in summary.columns]
-    by_movie = exchangeable[(exchangeable["method"] == "AS")].drop(columns=["split", "splits", "method"])
+    by_movie = risk[(risk["split"] == "draws") & (risk["method"] == "AS")].drop(
+        columns=["split", "splits", "method"]
+    )
     sets = coverage[coverage["attainable"] == 1]
-    exact = sets[sets["split"] == "daughters"]
+    exact = sets[sets["split"].isin(("draws", "daughters"))]
     low = ((exact["covered"] - exact["promised"]) / exact["standard error"].clip(lower=1e-9)).min()
     aps = exact[exact["score"] == "APS"]
     high = ((aps["covered"] - aps["upper"]) / aps["standard error"].clip(lower=1e-9)).max()
@@ -253,42 +265,44 @@ def write(risk: pd.DataFrame, coverage: pd.DataFrame, n_splits: int) -> None:
         cases=("movie", "size"), mean=("covered", "mean"), lowest=("covered", "min"), highest=("covered", "max"),
         set_size=("set size", "mean"),
     ).reset_index()  # fmt: skip
-    missed = coverage[(coverage["attainable"] < 1) & (coverage["split"] == "daughters")]
+    missed = coverage[(coverage["attainable"] < 1) & (coverage["split"] == "draws")]
     lines = [
         "# Do the promises hold?",
         "",
         f"Written by `benchmarks/guarantees.py`. {describe_machine()}",
         "",
-        f"{n_cases} cases: {risk['movie'].nunique()} movies, strides {STRIDES}, trackers {', '.join(TRACKERS)}, methods "
-        f"{', '.join(METHODS)}, temperature 1. small_2d was trained on the first 80 % of most of these movies. Half of "
-        f"the daughters are annotated. Splits: {n_splits} of daughters at random (exchangeable), {n_splits} of frames at "
-        "random, one in time (first half annotated), all other movies annotated, the other stride annotated. All rows "
-        "are in `guarantees_risk.csv` and `guarantees_coverage.csv`.",
+        f"{n_cases} cases: {risk['movie'].nunique()} movies, strides {STRIDES}, trackers {', '.join(TRACKERS)}, "
+        f"methods {', '.join(METHODS)}, temperature 1. small_2d was trained on the first 80 % of most of these movies. "
+        f"Half of the daughters are annotated. Splits: {n_splits} draws of daughters with replacement, judged by "
+        f"the whole movie; {n_splits} of daughters and {n_splits} of frames at random, judged by the "
+        "other half; one in time (first half annotated); all other movies annotated; the other stride annotated. All rows are in `guarantees_risk.csv` and `guarantees_coverage.csv`.",
         "",
-        f"## Accepted decisions: at most alpha wrong, with {1 - DELTA:.0%} confidence",
+        f"## Accepted decisions: at most alpha wrong, with {100 * (1 - DELTA):.0f} % confidence",
         "",
-        f'"Broken" is the share of splits in which more than alpha of the movie\'s accepted decisions are wrong: promised '
-        f"to be at most {DELTA} for splits of daughters. Most in any case: {worst:.3f}. (With {n_splits} splits and "
-        f"{len(exchangeable)} cases, a promise kept to the letter stays below {allowed:.3f} in all of them with 99 % "
-        'probability.) "Broken in the rest" judges by the other half only, whose own noise comes on top; nothing is '
-        "promised of it. Where no threshold is certified, nothing is accepted and nothing broken.",
+        '"Broken" is the share of splits in which more than alpha of the movie\'s accepted decisions are wrong: '
+        f"promised to be at most {DELTA} for draws and splits of daughters. Most in any case: {worst:.3f}. "
+        f"(With {n_splits} splits and {len(exchangeable)} cases, a promise kept to the letter stays at or below "
+        f"{allowed:.3f} in all of them "
+        'with 99 % probability.) "Broken in the rest" judges by the other half only, whose own noise comes on top; '
+        "nothing is promised of it. Where no threshold is certified, nothing is accepted and nothing broken.",
         "",
         summary.to_markdown(index=False, floatfmt=".3g"),
         "",
-        "Splits of daughters, method AS:",
+        "Draws, method AS:",
         "",
         by_movie.to_markdown(index=False, floatfmt=".3g"),
         "",
         "## Conformal sets",
         "",
-        f"Coverage of the other half, empty sets allowed. Splits of daughters, {len(exact)} cases where the coverage is "
-        f"attainable: the lowest mean coverage is {low:+.1f} standard errors from what is promised, and that of APS, whose "
-        f"scores do not tie, at most {high:+.1f} standard errors above coverage + 1 / (n + 1). LAC covers more where "
-        "probabilities tie.",
+        f"Empty sets allowed. Draws and splits of daughters, {len(exact)} cases where the coverage "
+        f"is attainable: the lowest mean coverage is {low:+.1f} standard errors from what is promised, and that of "
+        f"APS, whose scores do not tie, at most {high:+.1f} standard errors above coverage + 1 / (n + 1). LAC covers "
+        "more where probabilities tie.",
         "",
         covered.to_markdown(index=False, floatfmt=".4g"),
         "",
-        f"Not attainable in some split, because too many true mothers are no candidates: {len(missed)} cases.",
+        "Not attainable in some split, because too many true mothers are no candidates or too few daughters are "
+        f"annotated: {len(missed)} cases.",
         "",
         missed.drop(columns=["split", "standard error", "upper"]).to_markdown(index=False, floatfmt=".3g"),
         "",

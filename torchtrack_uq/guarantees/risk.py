@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, binom
+from scipy.special import bdtr, bdtri
 
 from torchtrack_uq.errors import InputError
 
@@ -61,14 +61,13 @@ def risk_p_value(accepted: ArrayLike, wrong: ArrayLike, alpha: float) -> NDArray
     >>> risk_p_value([298, 299, 1000], [0, 0, 4], 0.01).round(4)
     array([0.05  , 0.0495, 0.0287])
     """
-    return np.asarray(binom.cdf(np.asarray(wrong), np.asarray(accepted), alpha), np.float64)
+    return np.asarray(bdtr(np.asarray(wrong, np.float64), np.asarray(accepted), alpha), np.float64)
 
 
 def upper_bound(accepted: ArrayLike, wrong: ArrayLike, delta: float) -> NDArray[np.float64]:
     """Upper Clopper-Pearson bound on the share of errors, at confidence 1 - delta; 1 where nothing is accepted."""
-    n, k = np.asarray(accepted, np.float64), np.asarray(wrong, np.float64)
-    bound = beta.ppf(1 - delta, k + 1, np.maximum(n - k, 0.5))
-    return np.where(k >= n, 1.0, bound)
+    n, k = np.asarray(accepted), np.asarray(wrong, np.float64)
+    return np.where(k >= n, 1.0, bdtri(np.minimum(k, np.maximum(n - 1, 0)), np.maximum(n, 1), delta))
 
 
 def certified_step(accepted: ArrayLike, wrong: ArrayLike, alpha: float, delta: float) -> int | None:
