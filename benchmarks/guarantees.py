@@ -275,7 +275,8 @@ def write(risk: pd.DataFrame, coverage: pd.DataFrame, n_splits: int) -> None:
         f"methods {', '.join(METHODS)}, temperature 1. small_2d was trained on the first 80 % of most of these movies. "
         f"Half of the daughters are annotated. Splits: {n_splits} draws of daughters with replacement, judged by "
         f"the whole movie; {n_splits} of daughters and {n_splits} of frames at random, judged by the "
-        "other half; one in time (first half annotated); all other movies annotated; the other stride annotated. All rows are in `guarantees_risk.csv` and `guarantees_coverage.csv`.",
+        "other half; one in time (first half annotated); all other movies annotated; the other "
+        "stride annotated. All rows are in `guarantees_risk.csv` and `guarantees_coverage.csv`.",
         "",
         f"## Accepted decisions: at most alpha wrong, with {100 * (1 - DELTA):.0f} % confidence",
         "",
