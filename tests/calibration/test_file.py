@@ -112,19 +112,9 @@ class TestCommands:
             assert main([*command, "--json", str(report), "--picture", str(picture)]) == 0
             reports[temperature] = json.loads(report.read_text())
             assert picture.stat().st_size > 10_000
-        wanted = [
-            "n_daughters",
-            "accuracy",
-            "ece",
-            "ece_with_mother",
-            "nll",
-            "brier",
-            "aurc",
-            "n_bins",
-            "temperature",
-            "sequences",
-        ]
-        assert set(wanted) <= set(reports["1"])
+        wanted = {"n_daughters", "accuracy", "ece", "ece_with_mother", "nll", "brier", "aurc", "n_bins"}
+        wanted |= {"temperature", "sequences"}
+        assert wanted <= set(reports["1"])
         assert reports[str(file)]["temperature"] == pytest.approx(stored.temperature)
         assert reports["1"]["nll_reachable"] == pytest.approx(stored.nll_before)
         assert reports[str(file)]["nll_reachable"] == pytest.approx(stored.nll_after, rel=1e-5)
@@ -135,9 +125,17 @@ class TestCommands:
         assert main(["track", "-m", masks, "-o", str(out), *shared, "--temperature", str(file)]) == 0
         links = pd.read_csv(out / "links.csv")
         tracker = UncertainTracker("distance", "auto", file)
-        np.testing.assert_allclose(
-            links["probability"], tracker.track(None, masks, progress=False).links["probability"]
+        again = tracker.track(None, masks, progress=False).links
+        np.testing.assert_allclose(links["probability"], again["probability"], atol=1e-6)
+
+        accept = ["--temperature", str(file), "--accept-error", "0.5", "--confidence", "0.9"]
+        assert main(["track", "-m", masks, "-o", str(out), "--overwrite", *shared, *accept]) == 0
+        assert "are accepted" in capsys.readouterr().out
+        assert pd.read_csv(out / "links.csv")["accepted"].dtype == bool
+        assert (
+            main(["track", "-m", masks, "-o", str(out), "--overwrite", *shared, "--accept-error", "0.1"]) == 2
         )
+        assert "torchtrack-uq fit" in capsys.readouterr().err
 
     def test_fit_with_events(
         self, annotated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

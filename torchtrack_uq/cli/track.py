@@ -10,6 +10,7 @@ from torchtrack_uq.cli.shared import (
     read_temperature,
     tracker_of,
 )
+from torchtrack_uq.errors import InputError
 
 if TYPE_CHECKING:
     from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic

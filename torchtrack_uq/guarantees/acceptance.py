@@ -113,7 +113,7 @@ class AcceptanceThreshold:
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write to a JSON file."""
-        from torchtrack_uq.training.save import write_atomically
+        from torchtrack_uq.atomic import write_atomically
 
         write_atomically(Path(file), (json.dumps(asdict(self), indent=1) + "\n").encode())
 
