@@ -1,5 +1,6 @@
 """The front door of the layers: a method and a temperature."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,10 @@ from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.layers.support import Support
 from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.link_chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.trackers.protocol import Tracker
+from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
 
 METHODS = ("SM", "FP", "FP+A", *POSTERIOR_METHODS)
 """Names of the methods that turn scores into probabilities."""
@@ -80,6 +82,38 @@ class UncertaintyLayer(nn.Module):
             perturbed: PerturbedScores = self.perturbation(tracker, detections, movie, progress=progress)
             return perturbed
         return tracker.candidates(detections, movie, progress=progress)
+
+    def probabilities(
+        self, tracker: Tracker, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> LinkProbabilities:
+        """Link probabilities of a movie from a tracker: `scores` and `forward` in one.
+
+        Under `torch.no_grad()`, a tracker that streams goes on scoring while the frame pairs that it is through
+        with are solved on the CPU ("AS", "exact" and "auto"). The probabilities are the same.
+
+        Args:
+            tracker: Scores the links.
+            detections: The movie's cells.
+            movie: Its images and masks, for trackers that look at pixels.
+            progress: Whether to show a progress bar.
+        """
+        posterior = self.posterior
+        if not (
+            isinstance(posterior, AssignmentPosterior)
+            and posterior.overlaps
+            and isinstance(tracker, StreamingTracker)
+            and detections.n_frames > 1
+        ):
+            return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
+        chunks: list[LinkChunk] = []
+
+        def scaled() -> Iterator[LinkChunk]:
+            for chunk in tracker.stream(detections, movie, progress=progress):
+                chunks.append(chunk)
+                yield chunk.scaled(self.scaler)
+
+        p: LinkProbabilities = posterior.stream(detections, scaled())
+        return replace(p, graph=candidates_from_chunks(detections, chunks))
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
     def forward(self, scores: Scores, support: Support | None = None) -> LinkProbabilities:
