@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -126,7 +127,9 @@ class AssignmentPosterior(nn.Module):
         return self.method != "bp" and not torch.is_grad_enabled()
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def stream(self, detections: Detections, chunks: Iterable[LinkChunk]) -> LinkProbabilities:
+    def stream(
+        self, detections: Detections, chunks: Iterable[LinkChunk], scaler: nn.Module | None = None
+    ) -> LinkProbabilities:
         """Marginals of a whole movie whose candidate links are still being scored.
 
         Frame pairs are solved in threads on the CPU as soon as their chunk is there, while the device scores the
@@ -135,28 +138,36 @@ class AssignmentPosterior(nn.Module):
 
         Args:
             detections: The movie's cells.
-            chunks: Scored links from `StreamingTracker.stream`, scores divided by the temperature.
+            chunks: Scored links from `StreamingTracker.stream`.
+            scaler: Divides the scores by a temperature; by default they are taken as they are.
+
+        Returns:
+            Probabilities with the graph of the given scores.
 
         Raises:
             InputError: As `forward`, and for chunks that do not follow each other.
         """
-        if not self.overlaps:
-            return self(candidates_from_chunks(detections, chunks))  # type: ignore[no-any-return]
+        scale = scaler or nn.Identity()
         kept: list[LinkChunk] = []
 
         def arriving() -> Iterator[LinkChunk]:
             for chunk in in_order(chunks, detections.n_frames):
                 kept.append(chunk)
-                yield chunk
+                yield chunk.scaled(scale)
 
-        if self.method == "AS":
+        if not self.overlaps:
+            graph = candidates_from_chunks(detections, chunks)
+            p: LinkProbabilities = self(scale(graph))
+        elif self.method == "AS":
             listed = solve_stream(self._list, arriving(), detections.offsets)
             graph = candidates_from_chunks(detections, kept)
-            return self(graph, _support_of(MovieProblems.of(graph), listed))  # type: ignore[no-any-return]
-        found = solve_stream(self._sum_options.solve, arriving(), detections.offsets)
-        graph = candidates_from_chunks(detections, kept)
-        choices = Choices.of(graph)
-        return self._probabilities(graph, choices, self._sum_all(graph, choices, found))
+            p = self(scale(graph), _support_of(MovieProblems.of(graph), listed))
+        else:
+            found = solve_stream(self._sum_options.solve, arriving(), detections.offsets)
+            graph = candidates_from_chunks(detections, kept)
+            choices = Choices.of(scale(graph))
+            p = self._probabilities(graph, choices, self._sum_all(graph, choices, found))
+        return replace(p, graph=graph)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:

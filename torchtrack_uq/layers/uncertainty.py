@@ -1,6 +1,5 @@
 """The front door of the layers: a method and a temperature."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.layers.support import Support
 from torchtrack_uq.layers.temperature import TemperatureScaler
-from torchtrack_uq.link_chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.probabilities import LinkProbabilities
 from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
@@ -105,15 +103,8 @@ class UncertaintyLayer(nn.Module):
             and detections.n_frames > 1
         ):
             return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
-        chunks: list[LinkChunk] = []
-
-        def scaled() -> Iterator[LinkChunk]:
-            for chunk in tracker.stream(detections, movie, progress=progress):
-                chunks.append(chunk)
-                yield chunk.scaled(self.scaler)
-
-        p: LinkProbabilities = posterior.stream(detections, scaled())
-        return replace(p, graph=candidates_from_chunks(detections, chunks))
+        chunks = tracker.stream(detections, movie, progress=progress)
+        return posterior.stream(detections, chunks, self.scaler)  # type: ignore[no-any-return]
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
     def forward(self, scores: Scores, support: Support | None = None) -> LinkProbabilities:
