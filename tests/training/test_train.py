@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training import (
@@ -19,7 +20,7 @@ from torchtrack_uq.training import (
 from torchtrack_uq.training.accuracy import LinkAccuracy, held_out_chains, predict_mothers
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import build_model
-from torchtrack_uq.training.save import save_trackastra_folder, write_atomically
+from torchtrack_uq.training.save import save_trackastra_folder
 from torchtrack_uq.training.window import Window
 
 TINY = TrainingSettings(

@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from torchtrack_uq.errors import InputError
+from torchtrack_uq.cli.shared import (
+    add_temperature_argument,
+    add_tracker_arguments,
+    read_temperature,
+    tracker_of,
+)
 
 
 def add_commands(commands: Any) -> None:
@@ -16,33 +21,8 @@ def add_commands(commands: Any) -> None:
     track.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
     track.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
     _add_shared(track, default_output=None)
-    track.add_argument(
-        "--tracker",
-        default="trackastra",
-        choices=("trackastra", "distance", "overlap", "activity"),
-        help="what scores the links (default: %(default)s)",
-    )
-    track.add_argument(
-        "--model",
-        default="small_2d",
-        help="for trackastra: small_2d, which comes with the package; a model folder; or a published model that is "
-        "downloaded once, such as general_2d (default: %(default)s)",
-    )
-    track.add_argument(
-        "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
-    )
-    track.add_argument(
-        "--method",
-        default="AS",
-        choices=("SM", "FP", "FP+A", "AS", "exact", "auto", "bp"),
-        help="how scores become probabilities, see docs/methods.md (default: %(default)s)",
-    )
-    track.add_argument(
-        "--temperature",
-        type=float,
-        help="divides all scores; above 1 for an overconfident tracker (default: 1)",
-    )
-    track.add_argument("--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)")
+    add_tracker_arguments(track)
+    add_temperature_argument(track)
     track.set_defaults(run=_track)
 
     demo = commands.add_parser(
@@ -73,17 +53,13 @@ def _track(options: argparse.Namespace) -> None:
     from torchtrack_uq.device import choose_device
     from torchtrack_uq.export import check_output_folder
     from torchtrack_uq.movie import Movie
-    from torchtrack_uq.uncertain_tracker import UncertainTracker, make_tracker
+    from torchtrack_uq.uncertain_tracker import UncertainTracker
 
     check_output_folder(options.output, options.overwrite)
     choose_device(options.device)
+    temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
-    if options.search_range is not None and options.tracker != "distance":
-        raise InputError(f"--search-range is for --tracker distance, not {options.tracker}")
-    tracker = make_tracker(
-        options.tracker, options.device, model=options.model, search_range=options.search_range
-    )
-    _run(UncertainTracker(tracker, options.method, options.temperature), options)
+    _run(UncertainTracker(tracker_of(options), options.method, temperature), options)
 
 
 def _demo(options: argparse.Namespace) -> None:

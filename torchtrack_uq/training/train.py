@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 
+from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets.ctc import read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.device import choose_device
@@ -23,7 +24,6 @@ from torchtrack_uq.training.callbacks import CHECKPOINT, HeldOutValidation
 from torchtrack_uq.training.data_module import WindowDataModule
 from torchtrack_uq.training.module import LinkScorer, build_model
 from torchtrack_uq.training.sampler import WindowSampler
-from torchtrack_uq.training.save import write_atomically
 from torchtrack_uq.training.settings import TrainingSettings
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
