@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
@@ -41,15 +41,9 @@ class LinkChunk:
     disappear: Tensor
     divide: Tensor
 
-    def scaled(self, scaler: nn.Module) -> "LinkChunk":
-        """The same links with all scores divided by a temperature, as `TemperatureScaler` does to a graph."""
-        return replace(
-            self,
-            score=scaler(self.score),
-            appear=scaler(self.appear),
-            disappear=scaler(self.disappear),
-            divide=scaler(self.divide),
-        )
+    def with_scores(self, score: Tensor, appear: Tensor, disappear: Tensor, divide: Tensor) -> "LinkChunk":
+        """The same links with other scores, as `CandidateGraph.with_scores`: what tempers a graph tempers a chunk."""
+        return replace(self, score=score, appear=appear, disappear=disappear, divide=divide)
 
 
 def in_order(chunks: Iterable[LinkChunk], n_frames: int) -> Iterator[LinkChunk]:

@@ -24,7 +24,7 @@ from torchtrack_uq import (
     UncertaintyLayer,
 )
 from torchtrack_uq.assignment import AssignmentProblem
-from torchtrack_uq.layers import assignment_posterior
+from torchtrack_uq.layers import EventOffsets, assignment_posterior
 from torchtrack_uq.layers.host import HostCopy
 from torchtrack_uq.layers.pair_stream import ChunkProblems, solve_stream
 from torchtrack_uq.link_chunks import LinkChunk
@@ -122,7 +122,9 @@ class TestParity:
         graph = CandidateGraph.from_links(
             cells, mother[kept], daughter[kept], score, appear, disappear, -disappear - rng.random(len(cells))
         )
-        assert_streams(UncertaintyLayer(method, temperature), ChunkedTracker(lambda _: graph, pairs), cells)
+        events = EventOffsets(*rng.normal(0, 1, 2), divide=-9.0)
+        layer = UncertaintyLayer(method, temperature, events=events if seed % 2 else None)
+        assert_streams(layer, ChunkedTracker(lambda _: graph, pairs), cells)
 
     def test_large_frame_pairs_are_shared_out_one_by_one(self) -> None:
         cells = Detections.from_points(np.repeat(np.arange(4), 80), np.random.default_rng(0).random((320, 2)))

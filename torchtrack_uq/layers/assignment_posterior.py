@@ -1,9 +1,9 @@
 """The posterior over assignments as a layer: AS, exact, auto and belief propagation."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -128,7 +128,10 @@ class AssignmentPosterior(nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def stream(
-        self, detections: Detections, chunks: Iterable[LinkChunk], scaler: nn.Module | None = None
+        self,
+        detections: Detections,
+        chunks: Iterable[LinkChunk],
+        temper: Callable[[Any], Any] | None = None,
     ) -> LinkProbabilities:
         """Marginals of a whole movie whose candidate links are still being scored.
 
@@ -139,7 +142,8 @@ class AssignmentPosterior(nn.Module):
         Args:
             detections: The movie's cells.
             chunks: Scored links from `StreamingTracker.stream`.
-            scaler: Divides the scores by a temperature; by default they are taken as they are.
+            temper: Makes of a chunk, and of the whole graph, the same with scores at the temperature and with
+                the event scores wanted, by its `with_scores`; by default they are taken as they are.
 
         Returns:
             Probabilities with the graph of the given scores.
@@ -147,25 +151,25 @@ class AssignmentPosterior(nn.Module):
         Raises:
             InputError: As `forward`, and for chunks that do not follow each other.
         """
-        scale = scaler or nn.Identity()
+        tempered = temper or nn.Identity()
         kept: list[LinkChunk] = []
 
         def arriving() -> Iterator[LinkChunk]:
             for chunk in in_order(chunks, detections.n_frames):
                 kept.append(chunk)
-                yield chunk.scaled(scale)
+                yield tempered(chunk)
 
         if not self.overlaps:
             graph = candidates_from_chunks(detections, chunks)
-            p: LinkProbabilities = self(scale(graph))
+            p: LinkProbabilities = self(tempered(graph))
         elif self.method == "AS":
             listed = solve_stream(self._list, arriving(), detections.offsets)
             graph = candidates_from_chunks(detections, kept)
-            p = self(scale(graph), _support_of(MovieProblems.of(graph), listed))
+            p = self(tempered(graph), _support_of(MovieProblems.of(graph), listed))
         else:
             found = solve_stream(self._sum_options.solve, arriving(), detections.offsets)
             graph = candidates_from_chunks(detections, kept)
-            choices = Choices.of(scale(graph))
+            choices = Choices.of(tempered(graph))
             p = self._probabilities(graph, choices, self._sum_all(graph, choices, found))
         return replace(p, graph=graph)
 

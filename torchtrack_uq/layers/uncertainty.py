@@ -1,7 +1,7 @@
 """The front door of the layers: a method and a temperature."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.layers.support import Support
 from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.link_chunks import LinkChunk
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.probabilities import LinkProbabilities
 from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
@@ -25,6 +26,7 @@ METHODS = ("SM", "FP", "FP+A", *POSTERIOR_METHODS)
 """Names of the methods that turn scores into probabilities."""
 
 Scores = CandidateGraph | PerturbedScores
+Scored = TypeVar("Scored", CandidateGraph, LinkChunk)
 Solved = Support | Tensor
 """What does not depend on the temperature: the K best assignments (AS), or frequencies (FP+A)."""
 
@@ -114,7 +116,7 @@ class UncertaintyLayer(nn.Module):
         ):
             return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
         chunks = tracker.stream(detections, movie, progress=progress)
-        return posterior.stream(detections, chunks, self.scaler)  # type: ignore[no-any-return]
+        return posterior.stream(detections, chunks, self.tempered)  # type: ignore[no-any-return]
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
     def forward(self, scores: Scores, solved: Solved | None = None) -> LinkProbabilities:
@@ -156,9 +158,9 @@ class UncertaintyLayer(nn.Module):
             return self.posterior.support(self.tempered(graph))
         return None
 
-    def tempered(self, graph: CandidateGraph) -> CandidateGraph:
-        """Scores divided by T, event scores corrected."""
-        scaled: CandidateGraph = self.scaler(graph)
+    def tempered(self, graph: Scored) -> Scored:
+        """Scores divided by T, event scores corrected; of a movie or of a chunk of one."""
+        scaled: Scored = self.scaler(graph)
         return scaled if self.events is None else self.events(scaled)
 
     def corrected(self, graph: CandidateGraph) -> CandidateGraph:
