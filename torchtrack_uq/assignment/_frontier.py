@@ -11,10 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from torchtrack_uq.assignment._compile import kernel
+from torchtrack_uq.assignment._layers import (
+    LOADS_PER_WORD,
+    RANKED_WIDTH,
+    expand_hashed,
+    expand_ranked,
+    new_choices,
+    put_choice,
+)
 from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
-
-LOADS_PER_WORD = 31  # two bits each in a non-negative int64
-
 
 class FrontierGraph(NamedTuple):
     """Frontier graphs of all components, in one numbering.
@@ -46,42 +51,6 @@ def grown(array: IntArray, size: int) -> IntArray:
     larger = np.empty(max(size, 2 * array.size), np.int64)
     larger[: array.size] = array
     return larger
-
-
-@kernel
-def find_or_add(
-    table: IntArray,
-    table_node: IntArray,
-    mask: int,
-    stamp: int,
-    keys: IntArray,
-    n_words: int,
-    layer: int,
-    count: int,
-) -> int:
-    """Index within the layer of the state `keys[count]` by hashing; `count` itself if it is new.
-
-    Only the first `mask` + 1 slots (a power of two) are used, so that small layers stay in the fastest
-    cache.
-    """
-    h = np.int64(0)
-    for w in range(n_words):
-        h = (h ^ keys[count, w]) * np.int64(-7046029254386353131)
-        h ^= (h >> 29) & np.int64(0x7FFFFFFFF)
-    slot = h & mask
-    while table[slot] == stamp:
-        other = table_node[slot] - layer
-        same = True
-        for w in range(n_words):
-            if keys[other, w] != keys[count, w]:
-                same = False
-                break
-        if same:
-            return int(other)
-        slot = (slot + 1) & mask
-    table[slot] = stamp
-    table_node[slot] = layer + count
-    return count
 
 
 @kernel
@@ -119,29 +88,34 @@ def build_frontier_graph(
     layer_start = np.empty(n_steps + n_components + 1, np.int64)
     first_layer = np.empty(n_components + 1, np.int64)
     complete = np.ones(n_components, np.bool_)
-    table = np.zeros(1024, np.int64)
-    table_node = np.empty(1024, np.int64)
+    most_mothers = 1
+    most_ranked = 0
+    for c in range(n_components):
+        most_mothers = max(most_mothers, width[c])
+        if width[c] <= RANKED_WIDTH:
+            most_ranked = max(most_ranked, width[c])
+    n_words = 1 + (most_mothers - 1) // LOADS_PER_WORD
+    most_choices = 3
+    for j in range(n_daughters):
+        most_choices = max(most_choices, start[j + 1] - start[j] + 1)
+    choices = new_choices(most_choices)
+    by_rank = np.full(3**most_ranked, -1, np.int64)
+    by_hash = np.full(1024, -1, np.int64)
     stamp = 0
-    # the choices of a step: factor, its cost and weight, place of the mother's load in the state (-1: null)
-    choice_factor = np.empty(n_links + 1, np.int64)
-    choice_word = np.empty(n_links + 1, np.int64)
-    choice_shift = np.empty(n_links + 1, np.int64)
-    choice_most = np.empty(n_links + 1, np.int64)
     n_nodes = 0
     n_arcs = 0
     n_layers = 0
-    most_words = 1
-    for c in range(n_components):
-        most_words = max(most_words, 1 + (width[c] - 1) // LOADS_PER_WORD)
-    keys = np.zeros((64, most_words), np.int64)
-    next_keys = np.empty((64, most_words), np.int64)
-    cost = np.zeros(64)
-    next_cost = np.empty(64)
-    mass = np.ones(64)  # total weight of the paths to a state
-    next_mass = np.empty(64)
+    room = 64
+    bits, next_bits = np.empty(room, np.int64), np.empty(room, np.int64)
+    rank, next_rank = np.empty(room, np.int64), np.empty(room, np.int64)
+    keys, next_keys = np.empty((1, n_words), np.int64), np.empty((1, n_words), np.int64)
+    cost, next_cost = np.empty(room), np.empty(room)
+    mass, next_mass = np.empty(room), np.empty(room)  # total weight of the paths to a state
     for c in range(n_components):
         first_layer[c] = n_layers
-        n_words = 1 + (width[c] - 1) // LOADS_PER_WORD
+        is_ranked = width[c] <= RANKED_WIDTH
+        bits[0] = 0
+        rank[0] = 0
         keys[0] = 0
         cost[0] = 0.0
         mass[0] = 1.0
@@ -169,84 +143,67 @@ def build_frontier_graph(
             n_choices = 0
             if j >= 0:
                 for e in range(start[j], start[j + 1]):
-                    if keep[e] and factor_cost[e] <= bound:
+                    if keep[e] and factor_cost[e] <= bound and factor_cost[e] < np.inf:
                         i = mother[e]
-                        choice_factor[n_choices] = e
-                        choice_word[n_choices] = position[i] // LOADS_PER_WORD
-                        choice_shift[n_choices] = 2 * (position[i] % LOADS_PER_WORD)
-                        choice_most[n_choices] = 2 - base_load[i]
+                        put_choice(
+                            choices, n_choices, e, position[i], 2 - base_load[i], 1, factor_cost[e], weight[e]
+                        )
                         n_choices += 1
-                if keep_null[j] and factor_cost[n_links + j] <= bound:
-                    choice_factor[n_choices] = n_links + j
-                    choice_word[n_choices] = -1
+                e = n_links + j
+                if keep_null[j] and factor_cost[e] <= bound and factor_cost[e] < np.inf:
+                    put_choice(choices, n_choices, e, 0, 4, 0, factor_cost[e], weight[e])
                     n_choices += 1
+                most = n_here * n_choices
             else:
                 i = -1 - j
-                choice_factor[0] = n_links + n_daughters + 3 * i + base_load[i]
-                choice_word[0] = position[i] // LOADS_PER_WORD
-                choice_shift[0] = 2 * (position[i] % LOADS_PER_WORD)
-                n_choices = 1
-            most = n_here * n_choices
+                for n in range(3 - base_load[i]):
+                    e = n_links + n_daughters + 3 * i + base_load[i] + n
+                    possible = 3 if factor_cost[e] < np.inf else 0
+                    put_choice(choices, n, e, position[i], possible, -n, factor_cost[e], weight[e])
+                most = n_here
             if n_arcs + most > max_arcs:
                 complete[c] = False
                 break
-            slots = 64
-            while slots < 2 * most:
-                slots *= 2
-            if slots > table.size:
-                table = np.zeros(slots, np.int64)
-                table_node = np.empty(slots, np.int64)
-                stamp = 0
-            stamp += 1
-            arc_start = grown(arc_start, n_nodes + n_here + 1)
-            arc_to = grown(arc_to, n_arcs + most)
-            arc_factor = grown(arc_factor, n_arcs + most)
-            if most + 1 > next_cost.size:
-                size = max(most + 1, 2 * next_cost.size)
-                next_keys = np.empty((size, most_words), np.int64)
-                next_cost = np.empty(size)
-                next_mass = np.empty(size)
+            if n_nodes + n_here + 1 > arc_start.size:
+                arc_start = grown(arc_start, n_nodes + n_here + 1)
+            if n_arcs + most > arc_to.size:
+                arc_to = grown(arc_to, n_arcs + most)
+                arc_factor = grown(arc_factor, n_arcs + most)
+            if most >= next_cost.size:
+                room = max(most + 1, 2 * next_cost.size)
+                next_bits, next_rank = np.empty(room, np.int64), np.empty(room, np.int64)
+                next_cost, next_mass = np.empty(room), np.empty(room)
             layer = n_nodes + n_here
-            n_next = 0
-            for v in range(n_here):
-                arc_start[n_nodes + v] = n_arcs
-                if negligible > 0.0 and mass[v] * ahead[s] <= negligible:
-                    lost[c] += mass[v] * ahead[s]
-                    continue
-                for choice in range(n_choices):
-                    factor = choice_factor[choice]
-                    word = choice_word[choice]
-                    for w in range(n_words):
-                        next_keys[n_next, w] = keys[v, w]
-                    if word >= 0:
-                        shift = choice_shift[choice]
-                        n = (keys[v, word] >> shift) & 3
-                        if j < 0:
-                            factor += n
-                            next_keys[n_next, word] -= n << shift
-                        elif n < choice_most[choice]:
-                            next_keys[n_next, word] += np.int64(1) << shift
-                        else:
-                            continue
-                    reach = cost[v] + factor_cost[factor]
-                    if not reach <= bound or reach == np.inf:
-                        continue
-                    to = find_or_add(table, table_node, slots - 1, stamp, next_keys, n_words, layer, n_next)
-                    if to == n_next:
-                        next_cost[to] = reach
-                        next_mass[to] = mass[v] * weight[factor]
-                        n_next += 1
-                    else:
-                        next_mass[to] += mass[v] * weight[factor]
-                        next_cost[to] = min(next_cost[to], reach)
-                    arc_to[n_arcs] = layer + to
-                    arc_factor[n_arcs] = factor
-                    n_arcs += 1
+            share = negligible / ahead[s]
+            if is_ranked:
+                n_next, n_arcs, left_out = expand_ranked(
+                    j < 0, choices, n_choices, n_here, n_nodes, layer, n_arcs, bound, share, stamp, by_rank,
+                    bits, rank, cost, mass, next_bits, next_rank, next_cost, next_mass,
+                    arc_start, arc_to, arc_factor,
+                )  # fmt: skip
+            else:
+                if most >= next_keys.shape[0]:
+                    next_keys = np.empty((next_cost.size, n_words), np.int64)
+                slots = 64
+                while slots < 2 * most:
+                    slots *= 2
+                if slots > by_hash.size:
+                    by_hash = np.full(slots, -1, np.int64)
+                n_next, n_arcs, left_out = expand_hashed(
+                    j < 0, choices, n_choices, n_here, n_nodes, layer, n_arcs, bound, share, stamp, by_hash,
+                    slots - 1, keys, cost, mass, next_keys, next_cost, next_mass,
+                    arc_start, arc_to, arc_factor,
+                )  # fmt: skip
+                keys, next_keys = next_keys, keys
+            if negligible > 0.0:
+                lost[c] += left_out * ahead[s]
+            stamp += n_next
             n_nodes = layer
             layer_start[n_layers] = n_nodes
             n_layers += 1
             n_here = n_next
-            keys, next_keys = next_keys, keys
+            bits, next_bits = next_bits, bits
+            rank, next_rank = next_rank, rank
             cost, next_cost = next_cost, cost
             mass, next_mass = next_mass, mass
         if complete[c]:
