@@ -12,14 +12,23 @@ import numpy as np
 
 from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._layers import (
+    CHANGE,
+    COST,
+    FACTOR,
     LOADS_PER_WORD,
-    RANKED_WIDTH,
+    MOST,
+    RANK,
+    SHIFT,
+    WEIGHT,
+    WORD,
     expand_hashed,
-    expand_ranked,
-    new_choices,
-    put_choice,
 )
 from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+
+RANKED_WIDTH = 11  # mothers in the frontier up to which states are ranked, in a table of 3^11 entries
+EXPECTED_ARCS = 32  # per step
+LARGEST_INDEX = 2**31 - 1  # of nodes and arcs, which are int32
+
 
 class FrontierGraph(NamedTuple):
     """Frontier graphs of all components, in one numbering.
@@ -48,8 +57,16 @@ def grown(array: IntArray, size: int) -> IntArray:
     """`array` with room for at least `size` entries, doubling."""
     if size <= array.size:
         return array
-    larger = np.empty(max(size, 2 * array.size), np.int64)
+    larger = np.empty(max(size, 2 * array.size), array.dtype)
     larger[: array.size] = array
+    return larger
+
+
+@kernel
+def wider(states: IntArray | FloatArray, n_states: int, size: int) -> IntArray | FloatArray:
+    """`states` with room for at least `size` on either side; the first `n_states` are kept."""
+    larger = np.empty((2, max(size, 2 * states.shape[1]), 2), states.dtype)
+    larger[:, :n_states] = states[:, :n_states]
     return larger
 
 
@@ -82,9 +99,12 @@ def build_frontier_graph(
     n_steps = step.size
     lost = np.zeros(n_components)
     ahead = np.ones(n_steps + 1)  # bound on the weight that the remaining steps contribute
-    arc_start = np.empty(1024, np.int64)
-    arc_to = np.empty(1024, np.int64)
-    arc_factor = np.empty(1024, np.int64)
+    # room that is not used costs nothing; growing does
+    expected = 1024 + EXPECTED_ARCS * n_steps
+    arc_start = np.empty(expected, np.int32)
+    arc_to = np.empty(expected, np.int32)
+    arc_factor = np.empty(expected, np.int32)
+    max_arcs = min(max_arcs, LARGEST_INDEX)
     layer_start = np.empty(n_steps + n_components + 1, np.int64)
     first_layer = np.empty(n_components + 1, np.int64)
     complete = np.ones(n_components, np.bool_)
@@ -98,27 +118,27 @@ def build_frontier_graph(
     most_choices = 3
     for j in range(n_daughters):
         most_choices = max(most_choices, start[j + 1] - start[j] + 1)
-    choices = new_choices(most_choices)
+    choice = np.zeros((most_choices, 6), np.int64)
+    choice_number = np.empty((most_choices, 2))
+    power = 3 ** np.arange(RANKED_WIDTH)
     by_rank = np.full(3**most_ranked, -1, np.int64)
     by_hash = np.full(1024, -1, np.int64)
     stamp = 0
     n_nodes = 0
     n_arcs = 0
     n_layers = 0
-    room = 64
-    bits, next_bits = np.empty(room, np.int64), np.empty(room, np.int64)
-    rank, next_rank = np.empty(room, np.int64), np.empty(room, np.int64)
+    # states of this layer and of the next on alternating sides: loads and rank, or loads of wide frontiers
+    ranked = np.empty((2, 64, 2), np.int64)
     keys, next_keys = np.empty((1, n_words), np.int64), np.empty((1, n_words), np.int64)
-    cost, next_cost = np.empty(room), np.empty(room)
-    mass, next_mass = np.empty(room), np.empty(room)  # total weight of the paths to a state
+    number = np.empty((2, 64, 2))  # cost of a state, and total weight of the paths to it
     for c in range(n_components):
         first_layer[c] = n_layers
         is_ranked = width[c] <= RANKED_WIDTH
-        bits[0] = 0
-        rank[0] = 0
+        here, there = 0, 1
+        ranked[here, 0] = 0
         keys[0] = 0
-        cost[0] = 0.0
-        mass[0] = 1.0
+        number[here, 0, COST] = 0.0
+        number[here, 0, WEIGHT] = 1.0
         if negligible > 0.0:
             ahead[step_start[c + 1]] = 1.0
             for s in range(step_start[c + 1] - 1, step_start[c] - 1, -1):
@@ -145,21 +165,38 @@ def build_frontier_graph(
                 for e in range(start[j], start[j + 1]):
                     if keep[e] and factor_cost[e] <= bound and factor_cost[e] < np.inf:
                         i = mother[e]
-                        put_choice(
-                            choices, n_choices, e, position[i], 2 - base_load[i], 1, factor_cost[e], weight[e]
-                        )
+                        shift = 2 * (position[i] % LOADS_PER_WORD)
+                        choice[n_choices, FACTOR] = e
+                        choice[n_choices, WORD] = position[i] // LOADS_PER_WORD
+                        choice[n_choices, SHIFT] = shift
+                        choice[n_choices, MOST] = 2 - base_load[i]
+                        choice[n_choices, CHANGE] = np.int64(1) << shift
+                        choice[n_choices, RANK] = power[position[i]] if is_ranked else 0
+                        choice_number[n_choices, COST] = factor_cost[e]
+                        choice_number[n_choices, WEIGHT] = weight[e]
                         n_choices += 1
                 e = n_links + j
                 if keep_null[j] and factor_cost[e] <= bound and factor_cost[e] < np.inf:
-                    put_choice(choices, n_choices, e, 0, 4, 0, factor_cost[e], weight[e])
+                    choice[n_choices] = 0
+                    choice[n_choices, FACTOR] = e
+                    choice[n_choices, MOST] = 3
+                    choice_number[n_choices, COST] = factor_cost[e]
+                    choice_number[n_choices, WEIGHT] = weight[e]
                     n_choices += 1
                 most = n_here * n_choices
             else:
                 i = -1 - j
+                shift = 2 * (position[i] % LOADS_PER_WORD)
                 for n in range(3 - base_load[i]):
                     e = n_links + n_daughters + 3 * i + base_load[i] + n
-                    possible = 3 if factor_cost[e] < np.inf else 0
-                    put_choice(choices, n, e, position[i], possible, -n, factor_cost[e], weight[e])
+                    choice[n, FACTOR] = e
+                    choice[n, WORD] = position[i] // LOADS_PER_WORD
+                    choice[n, SHIFT] = shift
+                    choice[n, MOST] = 3 if factor_cost[e] < np.inf else 0
+                    choice[n, CHANGE] = -(np.int64(n) << shift)
+                    choice[n, RANK] = -n * power[position[i]] if is_ranked else 0
+                    choice_number[n, COST] = factor_cost[e]
+                    choice_number[n, WEIGHT] = weight[e]
                 most = n_here
             if n_arcs + most > max_arcs:
                 complete[c] = False
@@ -169,29 +206,58 @@ def build_frontier_graph(
             if n_arcs + most > arc_to.size:
                 arc_to = grown(arc_to, n_arcs + most)
                 arc_factor = grown(arc_factor, n_arcs + most)
-            if most >= next_cost.size:
-                room = max(most + 1, 2 * next_cost.size)
-                next_bits, next_rank = np.empty(room, np.int64), np.empty(room, np.int64)
-                next_cost, next_mass = np.empty(room), np.empty(room)
+            if most >= number.shape[1]:
+                number = wider(number, n_here, most + 1)
+                ranked = wider(ranked, n_here, most + 1)
             layer = n_nodes + n_here
             share = negligible / ahead[s]
             if is_ranked:
-                n_next, n_arcs, left_out = expand_ranked(
-                    j < 0, choices, n_choices, n_here, n_nodes, layer, n_arcs, bound, share, stamp, by_rank,
-                    bits, rank, cost, mass, next_bits, next_rank, next_cost, next_mass,
-                    arc_start, arc_to, arc_factor,
-                )  # fmt: skip
+                n_next = 0
+                left_out = 0.0
+                begin, end = 0, n_choices
+                for v in range(n_here):
+                    arc_start[n_nodes + v] = n_arcs
+                    mass = number[here, v, WEIGHT]
+                    if negligible > 0.0 and mass <= share:
+                        left_out += mass
+                        continue
+                    loads = ranked[here, v, 0]
+                    if j < 0:
+                        begin = (loads >> choice[0, SHIFT]) & 3
+                        end = begin + 1
+                    for q in range(begin, end):
+                        if (loads >> choice[q, SHIFT]) & 3 >= choice[q, MOST]:
+                            continue
+                        reach = number[here, v, COST] + choice_number[q, COST]
+                        if reach > bound:
+                            continue
+                        rank = ranked[here, v, 1] + choice[q, RANK]
+                        to = by_rank[rank] - stamp
+                        if to < 0:
+                            to = n_next
+                            n_next += 1
+                            by_rank[rank] = stamp + to
+                            ranked[there, to, 0] = loads + choice[q, CHANGE]
+                            ranked[there, to, 1] = rank
+                            number[there, to, COST] = reach
+                            number[there, to, WEIGHT] = mass * choice_number[q, WEIGHT]
+                        else:
+                            number[there, to, COST] = min(number[there, to, COST], reach)
+                            number[there, to, WEIGHT] += mass * choice_number[q, WEIGHT]
+                        arc_to[n_arcs] = layer + to
+                        arc_factor[n_arcs] = choice[q, FACTOR]
+                        n_arcs += 1
             else:
                 if most >= next_keys.shape[0]:
-                    next_keys = np.empty((next_cost.size, n_words), np.int64)
+                    next_keys = np.empty((2 * most + 1, n_words), np.int64)
                 slots = 64
                 while slots < 2 * most:
                     slots *= 2
                 if slots > by_hash.size:
                     by_hash = np.full(slots, -1, np.int64)
                 n_next, n_arcs, left_out = expand_hashed(
-                    j < 0, choices, n_choices, n_here, n_nodes, layer, n_arcs, bound, share, stamp, by_hash,
-                    slots - 1, keys, cost, mass, next_keys, next_cost, next_mass,
+                    j < 0, choice, choice_number, n_choices, n_here, n_nodes, n_arcs, bound, share, stamp,
+                    by_hash, slots - 1, keys, number[here], next_keys, number[there],
                     arc_start, arc_to, arc_factor,
                 )  # fmt: skip
                 keys, next_keys = next_keys, keys
@@ -202,10 +268,7 @@ def build_frontier_graph(
             layer_start[n_layers] = n_nodes
             n_layers += 1
             n_here = n_next
-            bits, next_bits = next_bits, bits
-            rank, next_rank = next_rank, rank
-            cost, next_cost = next_cost, cost
-            mass, next_mass = next_mass, mass
+            here, there = there, here
         if complete[c]:
             arc_start = grown(arc_start, n_nodes + n_here + 1)
             for v in range(n_here):

@@ -1,14 +1,8 @@
-"""One layer of a frontier graph: the states after a step from those before it.
+"""One layer of a frontier graph whose states are too many to be ranked: they are found by hashing.
 
-A state holds the loads of the mothers in the frontier, two bits each. Where few mothers are in the frontier
-the state is also ranked among all conceivable ones (loads as digits to the base three), and a table by rank
-finds equal states at once; elsewhere they are found by hashing.
-
-A step is given as rows of choices. At a daughter each state takes every choice that its loads allow; a
-retiring mother has one row per load, and each state takes that of its own.
+Each step of an elimination is given as rows of choices (see `_frontier`, which does the same for narrow
+frontiers, where a table by the rank of a state finds it at once).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,124 +10,15 @@ from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._types import FloatArray, IntArray
 
 LOADS_PER_WORD = 31  # two bits each in a non-negative int64
-RANKED_WIDTH = 10  # mothers in the frontier up to which states are ranked: 3^10 entries stay in fast cache
 
-
-class Choices(NamedTuple):
-    """The choices of a step; columns of equal length.
-
-    Attributes:
-        factor: factor of the arcs.
-        word: word of the state that holds the mother's load.
-        shift: bits by which that load is shifted.
-        most: the choice is possible while the load is below it.
-        bits: what is added to the word.
-        rank: what is added to the state's rank.
-        cost: cost of the factor.
-        weight: weight of the factor.
-    """
-
-    factor: IntArray
-    word: IntArray
-    shift: IntArray
-    most: IntArray
-    bits: IntArray
-    rank: IntArray
-    cost: FloatArray
-    weight: FloatArray
-
-
-@kernel
-def new_choices(size: int) -> Choices:
-    """Room for `size` choices."""
-    return Choices(
-        np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64),
-        np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64),
-        np.empty(size), np.empty(size),
-    )  # fmt: skip
-
-
-@kernel
-def put_choice(
-    choices: Choices, row: int, factor: int, place: int, most: int, change: int, cost: float, weight: float
-) -> None:
-    """Write a choice that changes the load at `place` of the frontier by `change`."""
-    shift = 2 * (place % LOADS_PER_WORD)
-    choices.factor[row] = factor
-    choices.word[row] = place // LOADS_PER_WORD
-    choices.shift[row] = shift
-    choices.most[row] = most
-    choices.bits[row] = np.int64(change) * (np.int64(1) << shift)
-    choices.rank[row] = change * 3**place if place < RANKED_WIDTH else 0
-    choices.cost[row] = cost
-    choices.weight[row] = weight
-
-
-@kernel
-def expand_ranked(
-    retires: bool,
-    choices: Choices,
-    n_choices: int,
-    n_here: int,
-    first: int,
-    layer: int,
-    n_arcs: int,
-    bound: float,
-    negligible: float,
-    stamp: int,
-    table: IntArray,
-    bits: IntArray,
-    rank: IntArray,
-    cost: FloatArray,
-    mass: FloatArray,
-    next_bits: IntArray,
-    next_rank: IntArray,
-    next_cost: FloatArray,
-    next_mass: FloatArray,
-    arc_start: IntArray,
-    arc_to: IntArray,
-    arc_factor: IntArray,
-) -> tuple[int, int, float]:
-    """The next layer of narrow frontiers: (its number of states, arcs so far, mass left out).
-
-    Entries of `table` (by rank) are `stamp` + place in the next layer; smaller ones are of earlier layers.
-    States of mass at most `negligible` are left out, unless that is 0.
-    """
-    n_next = 0
-    lost = 0.0
-    begin, end = 0, n_choices
-    for v in range(n_here):
-        arc_start[first + v] = n_arcs
-        if negligible > 0.0 and mass[v] <= negligible:
-            lost += mass[v]
-            continue
-        state = bits[v]
-        if retires:
-            begin = (state >> choices.shift[0]) & 3
-            end = begin + 1
-        for q in range(begin, end):
-            if (state >> choices.shift[q]) & 3 >= choices.most[q]:
-                continue
-            reach = cost[v] + choices.cost[q]
-            if reach > bound:
-                continue
-            place = rank[v] + choices.rank[q]
-            to = table[place] - stamp
-            if to < 0:
-                to = n_next
-                n_next += 1
-                table[place] = stamp + to
-                next_bits[to] = state + choices.bits[q]
-                next_rank[to] = place
-                next_cost[to] = reach
-                next_mass[to] = mass[v] * choices.weight[q]
-            else:
-                next_cost[to] = min(next_cost[to], reach)
-                next_mass[to] += mass[v] * choices.weight[q]
-            arc_to[n_arcs] = layer + to
-            arc_factor[n_arcs] = choices.factor[q]
-            n_arcs += 1
-    return n_next, n_arcs, lost
+# columns of the choices of a step
+FACTOR = 0  # factor of the arcs
+WORD = 1  # word of the state that holds the mother's load
+SHIFT = 2  # bits by which that load is shifted
+MOST = 3  # the choice is possible while the load is below it
+CHANGE = 4  # what is added to the word
+RANK = 5  # what is added to the state's rank
+COST, WEIGHT = 0, 1  # and of their numbers
 
 
 @kernel
@@ -165,11 +50,11 @@ def find_or_add(table: IntArray, stamp: int, mask: int, keys: IntArray, count: i
 @kernel
 def expand_hashed(
     retires: bool,
-    choices: Choices,
+    choice: IntArray,
+    choice_number: FloatArray,
     n_choices: int,
     n_here: int,
     first: int,
-    layer: int,
     n_arcs: int,
     bound: float,
     negligible: float,
@@ -177,46 +62,50 @@ def expand_hashed(
     table: IntArray,
     mask: int,
     keys: IntArray,
-    cost: FloatArray,
-    mass: FloatArray,
+    number: FloatArray,
     next_keys: IntArray,
-    next_cost: FloatArray,
-    next_mass: FloatArray,
+    next_number: FloatArray,
     arc_start: IntArray,
     arc_to: IntArray,
     arc_factor: IntArray,
 ) -> tuple[int, int, float]:
-    """The next layer of wide frontiers, as `expand_ranked`; states are rows of `keys`."""
+    """The next layer: (its number of states, arcs so far, mass left out).
+
+    States are rows of `keys`, with their cost and mass in `number`. Entries of `table` are `stamp` + place
+    in the next layer; smaller ones are of earlier layers. States of mass at most `negligible` are left out,
+    unless that is 0.
+    """
     n_next = 0
     lost = 0.0
     begin, end = 0, n_choices
     for v in range(n_here):
         arc_start[first + v] = n_arcs
-        if negligible > 0.0 and mass[v] <= negligible:
-            lost += mass[v]
+        mass = number[v, WEIGHT]
+        if negligible > 0.0 and mass <= negligible:
+            lost += mass
             continue
         if retires:
-            begin = (keys[v, choices.word[0]] >> choices.shift[0]) & 3
+            begin = (keys[v, choice[0, WORD]] >> choice[0, SHIFT]) & 3
             end = begin + 1
         for q in range(begin, end):
-            word = choices.word[q]
-            if (keys[v, word] >> choices.shift[q]) & 3 >= choices.most[q]:
+            word = choice[q, WORD]
+            if (keys[v, word] >> choice[q, SHIFT]) & 3 >= choice[q, MOST]:
                 continue
-            reach = cost[v] + choices.cost[q]
+            reach = number[v, COST] + choice_number[q, COST]
             if reach > bound:
                 continue
             for w in range(keys.shape[1]):
                 next_keys[n_next, w] = keys[v, w]
-            next_keys[n_next, word] += choices.bits[q]
+            next_keys[n_next, word] += choice[q, CHANGE]
             to = find_or_add(table, stamp, mask, next_keys, n_next)
             if to == n_next:
                 n_next += 1
-                next_cost[to] = reach
-                next_mass[to] = mass[v] * choices.weight[q]
+                next_number[to, COST] = reach
+                next_number[to, WEIGHT] = mass * choice_number[q, WEIGHT]
             else:
-                next_cost[to] = min(next_cost[to], reach)
-                next_mass[to] += mass[v] * choices.weight[q]
-            arc_to[n_arcs] = layer + to
-            arc_factor[n_arcs] = choices.factor[q]
+                next_number[to, COST] = min(next_number[to, COST], reach)
+                next_number[to, WEIGHT] += mass * choice_number[q, WEIGHT]
+            arc_to[n_arcs] = first + n_here + to
+            arc_factor[n_arcs] = choice[q, FACTOR]
             n_arcs += 1
     return n_next, n_arcs, lost
