@@ -6,7 +6,7 @@ paths) and the marginals (sums over paths) are read from it. Each arc carries a 
 place e, F + j for null of daughter j, F + N + 3 i + n for mother i retiring with n daughters.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,29 +23,32 @@ from torchtrack_uq.assignment._layers import (
     WORD,
     expand_hashed,
 )
-from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray, SmallIntArray
 
 RANKED_WIDTH = 11  # mothers in the frontier up to which states are ranked, in a table of 3^11 entries
 EXPECTED_ARCS = 32  # per step
 LARGEST_INDEX = 2**31 - 1  # of nodes and arcs, which are int32
+
+States = TypeVar("States", IntArray, FloatArray)
+Indices = TypeVar("Indices", IntArray, SmallIntArray)
 
 
 class FrontierGraph(NamedTuple):
     """Frontier graphs of all components, in one numbering.
 
     Attributes:
-        arc_start: (V + 1,) int64, arcs leaving node v.
-        arc_to: (A,) int64.
-        arc_factor: (A,) int64.
+        arc_start: (V + 1,) int32, arcs leaving node v.
+        arc_to: (A,) int32.
+        arc_factor: (A,) int32.
         layer_start: (L + 1,) int64, nodes of each layer; a component with s steps has s + 1 layers.
         first_layer: (C + 1,) int64, layers of component c.
         complete: (C,) bool, False where the graph was given up for its size (its layers are then empty).
         lost: (C,) float64, bound on the total weight of the paths that were left out as negligible.
     """
 
-    arc_start: IntArray
-    arc_to: IntArray
-    arc_factor: IntArray
+    arc_start: SmallIntArray
+    arc_to: SmallIntArray
+    arc_factor: SmallIntArray
     layer_start: IntArray
     first_layer: IntArray
     complete: BoolArray
@@ -53,7 +56,7 @@ class FrontierGraph(NamedTuple):
 
 
 @kernel
-def grown(array: IntArray, size: int) -> IntArray:
+def grown(array: Indices, size: int) -> Indices:
     """`array` with room for at least `size` entries, doubling."""
     if size <= array.size:
         return array
@@ -63,7 +66,7 @@ def grown(array: IntArray, size: int) -> IntArray:
 
 
 @kernel
-def wider(states: IntArray | FloatArray, n_states: int, size: int) -> IntArray | FloatArray:
+def wider(states: States, n_states: int, size: int) -> States:
     """`states` with room for at least `size` on either side; the first `n_states` are kept."""
     larger = np.empty((2, max(size, 2 * states.shape[1]), 2), states.dtype)
     larger[:, :n_states] = states[:, :n_states]
@@ -86,7 +89,7 @@ def build_frontier_graph(
     max_arcs: int,
     weight: FloatArray,
     negligible: float,
-) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, BoolArray, FloatArray]:
+) -> tuple[SmallIntArray, SmallIntArray, SmallIntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
     States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite cost

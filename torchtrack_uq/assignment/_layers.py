@@ -7,7 +7,7 @@ frontiers, where a table by the rank of a state finds it at once).
 import numpy as np
 
 from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._types import FloatArray, IntArray
+from torchtrack_uq.assignment._types import FloatArray, IntArray, SmallIntArray
 
 LOADS_PER_WORD = 31  # two bits each in a non-negative int64
 
@@ -65,9 +65,9 @@ def expand_hashed(
     number: FloatArray,
     next_keys: IntArray,
     next_number: FloatArray,
-    arc_start: IntArray,
-    arc_to: IntArray,
-    arc_factor: IntArray,
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
 ) -> tuple[int, int, float]:
     """The next layer: (its number of states, arcs so far, mass left out).
 

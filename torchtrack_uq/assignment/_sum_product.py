@@ -6,7 +6,7 @@ Layers are scaled and the logarithms of the scales are added up, so nothing over
 import numpy as np
 
 from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._types import FloatArray, IntArray
+from torchtrack_uq.assignment._types import FloatArray, IntArray, SmallIntArray
 
 
 @kernel
@@ -21,9 +21,9 @@ def largest_component(layer_start: IntArray, first_layer: IntArray) -> tuple[int
 
 @kernel
 def path_sums(
-    arc_start: IntArray,
-    arc_to: IntArray,
-    arc_factor: IntArray,
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
     layer_start: IntArray,
     first_layer: IntArray,
     weight: FloatArray,
@@ -100,9 +100,9 @@ def path_sums(
 
 @kernel
 def room_without(
-    arc_start: IntArray,
-    arc_to: IntArray,
-    arc_factor: IntArray,
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
     layer_start: IntArray,
     first_layer: IntArray,
     weight: FloatArray,
