@@ -27,7 +27,7 @@ from torchtrack_uq.uncertain_tracker import make_tracker
 RESULTS = Path(__file__).parent / "results"
 MOVIES = ("mouse-epidermis", "Fluo-N2DL-HeLa", "cell-migration", "cglutamicum-06min", "Fluo-N2DH-SIM+")
 CASES = [("distance", 1), ("distance", 4), ("overlap", 1), ("overlap", 4)]
-METHODS = ("SM", "auto")
+METHODS = ("SM", "AS")
 SIZES = (20, 50, 200)
 WIDTHS = (None, 2.0, 1.0, 0.5, 0.25)
 DRAWS = 50
