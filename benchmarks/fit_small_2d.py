@@ -51,6 +51,7 @@ def main() -> None:
         print(f"{name}: {plain[-1].targets.n_judged} daughters", flush=True)
     warnings.simplefilter("always", CalibrationWarning)
     for method in METHODS:
+        # exact refuses crowded frame pairs; where it does not, auto is exact
         layer = UncertaintyLayer("auto" if method == "exact" else method)
         movies = [replace(movie, solved=None) for movie in (noisy if method.startswith("FP") else plain)]
         with torch.no_grad():

@@ -60,7 +60,8 @@ def read_temperature(options: argparse.Namespace) -> Any:
 
         if options.tracker != "trackastra":
             raise InputError(
-                f"--temperature bundled is for --tracker trackastra, not {options.tracker}: fit one with `torchtrack-uq fit`"
+                f"--temperature bundled is for --tracker trackastra, not {options.tracker}: fit one with "
+                "`torchtrack-uq fit`"
             )
         return Calibration.load(bundled_calibration(options.model, options.method))
     return Calibration.load(given)
