@@ -138,8 +138,9 @@ def report(table: pd.DataFrame) -> None:
     fitted = table[table["width"] == "all"]["log_t"]
     inside = fitted[fitted.abs() < math.log(50)]
     lines += [
-        f"Fitted on all daughters of the first halves without a prior, T ran to a bound in "
-        f"{len(fitted) - len(inside)} of {len(fitted)} cases (the tracker made no mistake there, or AS listed too little of crowded frames). In the "
+        "Fitted on all daughters of the first halves without a prior, T ran to a bound in "
+        f"{len(fitted) - len(inside)} of {len(fitted)} cases (the tracker made no mistake there, or AS listed too "
+        "little of crowded frames). In the "
         f"others log T has mean {inside.mean():.2f} and root mean square {np.sqrt((inside**2).mean()):.2f}: about the "
         "width that a prior around T = 1 should have.",
         "",
