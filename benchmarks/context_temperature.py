@@ -3,7 +3,7 @@
 For every tracker and method, log T is fitted on each movie and stride by the study's likelihood curves (first halves).
 Two predictors are then compared on each recording, fitted on all other recordings: one T for each stride (the pooled
 likelihood), and log T linear in two numbers that need no annotation: the log of the median number of cells per frame,
-and the log of the typical displacement over the typical distance between neighbours (cells move far where it is near 0).
+and the log of the typical displacement over the typical distance between neighbours (0 where they move as far).
 Both are judged by the NLL of the held-out recording.
 
     python benchmarks/context_temperature.py        # after benchmarks/study.py

@@ -13,9 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-DATA = Path(
-    os.environ.get("TORCHTRACK_UQ_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)
+DATA = Path(os.environ.get("TORCHTRACK_UQ_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 OUT = Path(__file__).resolve().parent / "results" / "study"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -35,9 +33,12 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = Options(3, 20, 30, 2_000) if options.quick else Options()
     units = find_units(options.data, options.movies, strides)
     cache = options.output / ".cache" / _fingerprint(sizes)
-    store = {unit: cache / "scores" / f"{unit.key}.pickle" for unit in units}
-    file = {unit: cache / "first" / f"{unit.key}.json" for unit in units}
-    other = {unit: cache / "other" / f"{unit.key}.json" for unit in units}
+    name = {unit: f"{unit.key}{_model_digest() if unit.tracker == 'Transformer' else ''}" for unit in units}
+    store = {unit: cache / "scores" / f"{name[unit]}.pickle" for unit in units}
+    file = {unit: cache / "first" / f"{name[unit]}.json" for unit in units}
+    other = {unit: cache / "other" / f"{name[unit]}.json" for unit in units}
+    if options.trackers:
+        units = [unit for unit in units if unit.tracker in options.trackers]
     print(f"{len(units)} units of {len({unit.recording for unit in units})} recordings", flush=True)
 
     first: list[Task] = [
@@ -61,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     import json
 
     parts = [
-        (unit, [json.loads(f.read_text()) for f in (file[unit], other[unit]) if f.is_file()]) for unit in units
+        (unit, [json.loads(f.read_text()) for f in (file[unit], other[unit]) if f.is_file()])
+        for unit in units
     ]
     tables = collect(parts)
     save(tables, options.output)
@@ -88,13 +90,18 @@ def _elsewhere(unit: Any, found: dict[Any, Any], curve: Any, best: Any) -> dict[
 
 
 def _fingerprint(sizes: Any) -> str:
-    """A folder name for results of these sizes and this model: another model's results are not mixed in."""
+    """A folder name for results of these sizes: a quick run's results are not mixed in."""
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:12]
+
+
+def _model_digest() -> str:
+    """Part of the name of the transformer's results: another model's are not mixed in."""
     from study_units import MODEL
 
     from torchtrack_uq.checkpoints import bundled_models
 
     weights = (bundled_models()[MODEL] / "model.pt").read_bytes()
-    return hashlib.sha256(weights + repr(sizes).encode()).hexdigest()[:12]
+    return f"_{hashlib.sha256(weights).hexdigest()[:12]}"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -104,6 +111,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, help="gets study.md and calibration.md (default: docs/)")
     parser.add_argument("--quick", action="store_true", help="strides 1 and 4, little noise, few resamples")
     parser.add_argument("--movies", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--trackers", nargs="+", metavar="NAME", help="only these, such as Distance")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--minutes-per-task", type=float, default=20.0, help="then a unit is given up")
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")

@@ -59,7 +59,9 @@ def draw_all(tables: dict[str, pd.DataFrame], folder: Path) -> None:
             ("figure_2b", gain_figure(gains, style)),
         ):
             content = io.BytesIO()
-            figure.savefig(content, format="png", dpi=130, facecolor=style.ground, metadata={"Software": None})
+            figure.savefig(
+                content, format="png", dpi=130, facecolor=style.ground, metadata={"Software": None}
+            )
             write_atomically(folder / f"{name}_{style.name}.png", content.getvalue())
 
 
@@ -164,9 +166,18 @@ def _panels(n_rows: int, trackers: list[str], style: Style) -> tuple[Figure, lis
 
 
 def _legend(figure: Figure, style: Style, lines: dict[str, str]) -> None:
-    handles = [Line2D([], [], color=style.methods[name], linewidth=2.5, label=MEANING[name]) for name in METHODS]
+    handles = [
+        Line2D([], [], color=style.methods[name], linewidth=2.5, label=MEANING[name]) for name in METHODS
+    ]
     handles += [
-        Line2D([], [], color=style.ink, linewidth=1.8, linestyle="-" if kind == "solid" else (0, (3, 2)), label=text)
+        Line2D(
+            [],
+            [],
+            color=style.ink,
+            linewidth=1.8,
+            linestyle="-" if kind == "solid" else (0, (3, 2)),
+            label=text,
+        )
         for kind, text in lines.items()
     ]
     figure.legend(
