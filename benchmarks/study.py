@@ -9,13 +9,12 @@ numbers are of its second half. What is done is skipped, so an interrupted run g
 
 import argparse
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-DATA = Path(
-    os.environ.get("TORCHTRACK_UQ_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)
+DATA = Path(os.environ.get("TORCHTRACK_UQ_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 OUT = Path(__file__).resolve().parent / "results" / "study"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -29,11 +28,12 @@ def main(arguments: list[str] | None = None) -> None:
     from study_run import Task, load, run_tasks
     from study_tables import collect, save
     from study_unit import Options, first_pass, second_pass
-    from study_units import STRIDES, find_units
+    from study_units import STRIDES, TRACKERS, find_units
 
     strides = (1, 4) if options.quick else STRIDES
     sizes = Options(3, 20, 30, 2_000) if options.quick else Options()
     units = find_units(options.data, options.movies, strides)
+    units = [unit for unit in units if unit.tracker in (options.trackers or TRACKERS)]
     cache = options.output / ".cache" / _fingerprint(sizes)
     store = {unit: cache / "scores" / f"{unit.key}.pickle" for unit in units}
     file = {unit: cache / "first" / f"{unit.key}.json" for unit in units}
@@ -58,10 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
             second.append((other[unit], second_pass, (temperatures, sizes, store[unit]), unit.work))
     run_tasks(second, options.workers, options.minutes_per_task, "other movies'")
 
-    import json
-
     parts = [
-        (unit, [json.loads(f.read_text()) for f in (file[unit], other[unit]) if f.is_file()]) for unit in units
+        (unit, [json.loads(f.read_text()) for f in (file[unit], other[unit]) if f.is_file()])
+        for unit in units
     ]
     tables = collect(parts)
     save(tables, options.output)
@@ -104,6 +103,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, help="gets study.md and calibration.md (default: docs/)")
     parser.add_argument("--quick", action="store_true", help="strides 1 and 4, little noise, few resamples")
     parser.add_argument("--movies", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--trackers", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--minutes-per-task", type=float, default=20.0, help="then a unit is given up")
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")

@@ -152,10 +152,14 @@ def _against_as(table: pd.DataFrame) -> list[Finding]:
     names = ("AS, K=10", "AS", "AS, K=1000")
     rows = table[table["method"].isin((*names, "auto")) & table["tracker"].isin(("Distance", "Transformer"))]
     for ts in ("none", "in time"):
-        at = rows[rows["ts"] == ts].pivot_table(index=["movie", "stride", "tracker"], columns="method", values="nll")
+        at = rows[rows["ts"] == ts].pivot_table(
+            index=["movie", "stride", "tracker"], columns="method", values="nll"
+        )
         missing = [name for name in (*names, "auto") if name not in at]
         if missing:
-            found.append(Finding(f"auto against AS, {ts}", "", "not testable", f"no rows of {', '.join(missing)}"))
+            found.append(
+                Finding(f"auto against AS, {ts}", "", "not testable", f"no rows of {', '.join(missing)}")
+            )
             continue
         at = at.dropna()
         mean = at.mean()
@@ -219,7 +223,7 @@ def _strides() -> str:
 
 
 def _pair(pair: object) -> str:
-    return " ".join(pair) if isinstance(pair, tuple) else str(pair)
+    return " ".join(map(str, pair)) if isinstance(pair, tuple) else str(pair)
 
 
 def _se(value: float) -> str:

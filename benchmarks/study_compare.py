@@ -46,21 +46,29 @@ def local_rows(
         local = _local(auto, temperature)
         seconds_local = time.perf_counter() - start
         difference = (local.link - auto.link).abs().double()
-        for name, probabilities, seconds in (("local", local, seconds_local), ("auto, as local", auto, seconds_auto)):
+        for name, probabilities, seconds in (
+            ("local", local, seconds_local),
+            ("auto, as local", auto, seconds_auto),
+        ):
             found = judge_probabilities(probabilities, part, resamples, None)
             found.row.update({"temperature": temperature, "seconds_posterior": seconds})
             for event in ("division", "disappearance"):  # local marginals say nothing about mothers
                 for bound in ("", "_lower", "_upper"):
                     found.row.pop(f"ece_{event}{bound}")
             if name == "local":
-                found.row.update({"error_mean": float(difference.mean()), "error_max": float(difference.max())})
+                found.row.update(
+                    {"error_mean": float(difference.mean()), "error_max": float(difference.max())}
+                )
             yield name, ts, found
 
 
 def _local(auto: LinkProbabilities, temperature: float) -> LinkProbabilities:
     """Local marginals in the place of auto's link and null probabilities."""
     graph = auto.graph
-    link, null = torch.zeros(graph.n_links, dtype=torch.float64), torch.ones(graph.n_cells, dtype=torch.float64)
+    link, null = (
+        torch.zeros(graph.n_links, dtype=torch.float64),
+        torch.ones(graph.n_cells, dtype=torch.float64),
+    )
     links, cells = graph.link_offsets.tolist(), graph.cell_offsets.tolist()
     for t in range(1, graph.n_frames):
         found = local_marginals(graph.problem(t), temperature)

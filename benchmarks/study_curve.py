@@ -19,8 +19,8 @@ from torchtrack_uq.calibration import ScoredMovie, TemperatureObjective
 from torchtrack_uq.layers import UncertaintyLayer
 
 GRID = np.linspace(math.log(0.05), math.log(50), 61)
-COARSE = 4
-"""Methods that sum over assignments anew at each temperature are evaluated at every fourth point of the grid."""
+FINE, COARSE = 2, 4
+"""Methods are evaluated at every second point of the grid; those that sum over assignments at every fourth."""
 FLOOR = 1e-4  # nats a daughter; keeps the logarithm of a likelihood of 0 finite
 PRIOR_WIDTH = 1.0
 
@@ -32,7 +32,7 @@ class Curve:
     Attributes:
         total: (G,) nats, summed over daughters, at every `step`-th point of `GRID`.
         n: Daughters whose true mother is a candidate.
-        step: 1 or `COARSE`.
+        step: `FINE` or `COARSE`.
     """
 
     total: NDArray[np.float64]

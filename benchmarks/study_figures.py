@@ -61,9 +61,11 @@ def draw_all(tables: dict[str, pd.DataFrame], folder: Path) -> None:
             ("figure_2a", calibration_figure(means, style)),
             ("figure_2b", gain_figure(gains, style)),
         ):
-            content = io.BytesIO()
-            figure.savefig(content, format="png", dpi=130, facecolor=style.ground, metadata={"Software": None})
-            write_atomically(folder / f"{name}_{style.name}.png", content.getvalue())
+            picture = io.BytesIO()
+            figure.savefig(
+                picture, format="png", dpi=130, facecolor=style.ground, metadata={"Software": None}
+            )
+            write_atomically(folder / f"{name}_{style.name}.png", picture.getvalue())
 
 
 def calibration_figure(means: pd.DataFrame, style: Style) -> Figure:
@@ -141,7 +143,7 @@ def _gains(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     curves = tables["sparsification"]
     curves = curves[curves["method"].isin(METHODS) & curves["stride"].isin(KEPT_STRIDES)]
     recordings = tables["study"][["movie", "recording"]].drop_duplicates()
-    shares = [name for name in curves if str(name).startswith("0.")]
+    shares = [str(name) for name in curves if str(name).startswith("0.")]
     curves = curves.merge(recordings, on="movie").assign(error="")
     parts = []
     for by, part in curves.groupby("by"):
@@ -175,9 +177,18 @@ def _panels(
 
 
 def _legend(figure: Figure, style: Style, lines: dict[str, str]) -> None:
-    handles = [Line2D([], [], color=style.methods[name], linewidth=2.5, label=MEANING[name]) for name in METHODS]
+    handles = [
+        Line2D([], [], color=style.methods[name], linewidth=2.5, label=MEANING[name]) for name in METHODS
+    ]
     handles += [
-        Line2D([], [], color=style.ink, linewidth=1.8, linestyle="-" if kind == "solid" else (0, (3, 2)), label=text)
+        Line2D(
+            [],
+            [],
+            color=style.ink,
+            linewidth=1.8,
+            linestyle="-" if kind == "solid" else (0, (3, 2)),
+            label=text,
+        )
         for kind, text in lines.items()
     ]
     figure.legend(

@@ -44,7 +44,9 @@ def cut(scores: Scores, targets: LinkTargets, name: str, start: int, stop: int) 
 
 
 def _cut_graph(graph: CandidateGraph, cells: slice, links: slice, start: int, stop: int) -> CandidateGraph:
-    of_cells = {name: getattr(graph, name)[cells] for name in ("appear", "disappear", "divide", "label", "coords")}
+    of_cells = {
+        name: getattr(graph, name)[cells] for name in ("appear", "disappear", "divide", "label", "coords")
+    }
     return replace(
         graph,
         mother=graph.mother[links] - cells.start,

@@ -134,7 +134,10 @@ def _noise(judged: JudgedDaughters) -> Row:
             for _ in range(N_SIMULATED)
         ]
     ).double()
-    return {"ece_if_calibrated": float(errors.mean()), "ece_if_calibrated_upper": float(errors.quantile(0.95))}
+    return {
+        "ece_if_calibrated": float(errors.mean()),
+        "ece_if_calibrated_upper": float(errors.quantile(0.95)),
+    }
 
 
 def _sparsification(judged: JudgedDaughters) -> list[Row]:
@@ -142,6 +145,8 @@ def _sparsification(judged: JudgedDaughters) -> list[Row]:
     for by in ("confidence", "entropy"):
         curve = sparsification_curve(uncertainty_of(judged, by), judged.correct)
         at = np.minimum((REMOVED * len(judged)).astype(int), len(judged) - 1)
-        kept = {f"{removed:.2f}": float(curve.accuracy[int(k)]) for removed, k in zip(REMOVED, at, strict=True)}
+        kept = {
+            f"{removed:.2f}": float(curve.accuracy[int(k)]) for removed, k in zip(REMOVED, at, strict=True)
+        }
         rows.append({"by": by, **kept})
     return rows

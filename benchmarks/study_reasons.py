@@ -104,9 +104,11 @@ def _nll_text(main: pd.DataFrame) -> list[str]:
             [*columns, "nll", "nll_change", "nll_change_lower", "nll_change_upper"]
         ]
         best = common(main, ("in time", "oracle"))
-        oracle = best[best["ts"] == "oracle"].set_index(["movie", "stride", "tracker", "method"])["temperature"]
+        oracle = best[best["ts"] == "oracle"].set_index(["movie", "stride", "tracker", "method"])[
+            "temperature"
+        ]
         keys = list(shown[["movie", "stride", "tracker", "method"]].itertuples(index=False, name=None))
-        shown = shown.assign(oracle_temperature=[oracle.get(key) for key in keys])
+        shown = shown.assign(oracle_temperature=oracle.reindex(pd.MultiIndex.from_tuples(keys)).to_numpy())
         lines += [
             "",
             f"Worse by more than noise with T fitted in time: {len(worse)} of {(main['ts'] == 'in time').sum()} "
@@ -126,14 +128,13 @@ def _reason_text(main: pd.DataFrame) -> list[str]:
         f"With T fitted in time, {len(found)} of {n} combinations of movie, stride, tracker and method (strides "
         "16 included) stay above it. Each has the first of these reasons that its numbers allow:",
         "",
-        *(
-            f"- *{name}* ({(found['reason'] == name).sum()}): {text}."
-            for name, text in _REASONS.items()
-        ),
+        *(f"- *{name}* ({(found['reason'] == name).sum()}): {text}." for name, text in _REASONS.items()),
         "",
     ]
     if len(found):
-        count = found.pivot_table(index="movie", columns="reason", values="ece", aggfunc="count", fill_value=0)
+        count = found.pivot_table(
+            index="movie", columns="reason", values="ece", aggfunc="count", fill_value=0
+        )
         lines += [count[[name for name in _REASONS if name in count]].to_markdown(), ""]
         shown = found[found["method"].isin(("SM", "auto"))].drop(columns="recording")
         lines += ["In detail for SM and auto (the others are in the table):", ""]
