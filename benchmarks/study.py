@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = Options(3, 20, 30, 2_000) if options.quick else Options()
     units = find_units(options.data, options.movies, strides)
     units = [unit for unit in units if unit.tracker in (options.trackers or TRACKERS)]
-    cache = options.output / ".cache" / _fingerprint(sizes)
-    store = {unit: cache / "scores" / f"{unit.key}.pickle" for unit in units}
-    file = {unit: cache / "first" / f"{unit.key}.json" for unit in units}
-    other = {unit: cache / "other" / f"{unit.key}.json" for unit in units}
+    cache = {unit: options.output / ".cache" / _fingerprint(unit, sizes) for unit in units}
+    store = {unit: cache[unit] / "scores" / f"{unit.key}.pickle" for unit in units}
+    file = {unit: cache[unit] / "first" / f"{unit.key}.json" for unit in units}
+    other = {unit: cache[unit] / "other" / f"{unit.key}.json" for unit in units}
     print(f"{len(units)} units of {len({unit.recording for unit in units})} recordings", flush=True)
 
     first: list[Task] = [
@@ -86,13 +86,14 @@ def _elsewhere(unit: Any, found: dict[Any, Any], curve: Any, best: Any) -> dict[
     return temperatures
 
 
-def _fingerprint(sizes: Any) -> str:
-    """A folder name for results of these sizes and this model: another model's results are not mixed in."""
+def _fingerprint(unit: Any, sizes: Any) -> str:
+    """A folder name for results of these sizes and, of the Transformer, this model: others are not mixed in."""
     from study_units import MODEL
 
     from torchtrack_uq.checkpoints import bundled_models
 
-    weights = (bundled_models()[MODEL] / "model.pt").read_bytes()
+    transformer = unit.tracker == "Transformer"
+    weights = (bundled_models()[MODEL] / "model.pt").read_bytes() if transformer else b""
     return hashlib.sha256(weights + repr(sizes).encode()).hexdigest()[:12]
 
 

@@ -23,6 +23,9 @@ FINE, COARSE = 2, 4
 """Methods are evaluated at every second point of the grid; those that sum over assignments at every fourth."""
 FLOOR = 1e-4  # nats a daughter; keeps the logarithm of a likelihood of 0 finite
 PRIOR_WIDTH = 1.0
+HOPELESS_FACTOR, HOPELESS_NATS = 2.0, 30.0
+"""Above T = 1 a curve that has risen so far above its minimum goes on as a straight line: sums over nearly uniform
+posteriors are slow, and no pooled minimum lies where a movie is so much worse off."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,15 @@ def curve_of(layer: UncertaintyLayer, movie: ScoredMovie, step: int) -> Curve:
     before = float(layer.temperature.detach())
     objective = TemperatureObjective(layer, [movie], prior_width=None)
     n = objective.n_daughters
-    total = np.array([objective.value(float(x)) * n for x in GRID[::step]])
+    grid, total = GRID[::step], list[float]()
+    for x in grid:
+        total.append(objective.value(float(x)) * n)
+        if x > 0 and total[-1] > HOPELESS_FACTOR * min(total) + HOPELESS_NATS:
+            break
+    rise = total[-1] - total[-2]
+    total += [total[-1] + rise * (k + 1) for k in range(len(grid) - len(total))]
     layer.scaler.temperature = before
-    return Curve(total, n, step)
+    return Curve(np.array(total), n, step)
 
 
 def best_temperature(curves: Sequence[Curve], prior_width: float = PRIOR_WIDTH) -> float:
