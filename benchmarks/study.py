@@ -9,7 +9,6 @@ numbers are of its second half. What is done is skipped, so an interrupted run g
 
 import argparse
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,18 @@ def main(arguments: list[str] | None = None) -> None:
     from study_run import Task, load, run_tasks
     from study_tables import collect, save
     from study_unit import Options, first_pass, second_pass
-    from study_units import STRIDES, TRACKERS, find_units
+    from study_units import STRIDES, find_units
 
     strides = (1, 4) if options.quick else STRIDES
     sizes = Options(3, 20, 30, 2_000) if options.quick else Options()
     units = find_units(options.data, options.movies, strides)
-    units = [unit for unit in units if unit.tracker in (options.trackers or TRACKERS)]
-    cache = {unit: options.output / ".cache" / _fingerprint(unit, sizes) for unit in units}
-    store = {unit: cache[unit] / "scores" / f"{unit.key}.pickle" for unit in units}
-    file = {unit: cache[unit] / "first" / f"{unit.key}.json" for unit in units}
-    other = {unit: cache[unit] / "other" / f"{unit.key}.json" for unit in units}
+    cache = options.output / ".cache" / _fingerprint(sizes)
+    name = {unit: f"{unit.key}{_model_digest() if unit.tracker == 'Transformer' else ''}" for unit in units}
+    store = {unit: cache / "scores" / f"{name[unit]}.pickle" for unit in units}
+    file = {unit: cache / "first" / f"{name[unit]}.json" for unit in units}
+    other = {unit: cache / "other" / f"{name[unit]}.json" for unit in units}
+    if options.trackers:
+        units = [unit for unit in units if unit.tracker in options.trackers]
     print(f"{len(units)} units of {len({unit.recording for unit in units})} recordings", flush=True)
 
     first: list[Task] = [
@@ -57,6 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         if before is None or before["temperatures"] != temperatures or options.overwrite:
             second.append((other[unit], second_pass, (temperatures, sizes, store[unit]), unit.work))
     run_tasks(second, options.workers, options.minutes_per_task, "other movies'")
+
+    import json
 
     parts = [
         (unit, [json.loads(f.read_text()) for f in (file[unit], other[unit]) if f.is_file()])
@@ -86,15 +89,19 @@ def _elsewhere(unit: Any, found: dict[Any, Any], curve: Any, best: Any) -> dict[
     return temperatures
 
 
-def _fingerprint(unit: Any, sizes: Any) -> str:
-    """A folder name for results of these sizes and, of the Transformer, this model: others are not mixed in."""
+def _fingerprint(sizes: Any) -> str:
+    """A folder name for results of these sizes: a quick run's results are not mixed in."""
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:12]
+
+
+def _model_digest() -> str:
+    """Part of the name of the transformer's results: another model's are not mixed in."""
     from study_units import MODEL
 
     from torchtrack_uq.checkpoints import bundled_models
 
-    transformer = unit.tracker == "Transformer"
-    weights = (bundled_models()[MODEL] / "model.pt").read_bytes() if transformer else b""
-    return hashlib.sha256(weights + repr(sizes).encode()).hexdigest()[:12]
+    weights = (bundled_models()[MODEL] / "model.pt").read_bytes()
+    return f"_{hashlib.sha256(weights).hexdigest()[:12]}"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -104,7 +111,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, help="gets study.md and calibration.md (default: docs/)")
     parser.add_argument("--quick", action="store_true", help="strides 1 and 4, little noise, few resamples")
     parser.add_argument("--movies", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--trackers", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--trackers", nargs="+", metavar="NAME", help="only these, such as Distance")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--minutes-per-task", type=float, default=20.0, help="then a unit is given up")
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")

@@ -11,6 +11,7 @@ from study_halves import per_frame_mean
 from torch import Tensor
 
 from torchtrack_uq.calibration import FeasibleTruth, ScoredMovie
+from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.functional.calibration import calibration_error, negative_log_likelihood
 from torchtrack_uq.functional.selective import sparsification_curve
 from torchtrack_uq.judged import JudgedDaughters, judge, judge_events
@@ -64,6 +65,16 @@ def judge_at(
     found = judge_probabilities(probabilities, movie, resamples, untempered)
     found.row["temperature"] = temperature
     found.row["seconds_posterior"] = seconds
+    graph = probabilities.graph
+    total = (
+        segment_sum(probabilities.link.double(), graph.daughter, graph.n_cells) + probabilities.null.double()
+    )
+    found.row["largest_sum_error"] = (
+        float((total - 1).abs()[graph.is_daughter].max()) if graph.is_daughter.any() else 0.0
+    )
+    found.row["most_expected_daughters"] = (
+        float(probabilities.expected_daughters.max()) if graph.n_links else 0.0
+    )
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from study_compare import fitted_events, local_rows
-from study_curve import COARSE, Curve, best_temperature, curve_of
+from study_curve import Curve, best_temperature, curve_of
 from study_halves import halves
 from study_judge import Row, judge_at, movie_facts
 from study_methods import Method, methods_of
@@ -124,7 +124,7 @@ def _one_method(
     _add(result, method.name, "none", plain, facts)
     curve = curve_of(layer, first.solve(layer), method.step)
     result["curves"][method.name] = curve.to_json()
-    best = curve_of(layer, second, COARSE)
+    best = curve_of(layer, second, method.step)
     for ts, fitted in (("in time", curve), ("oracle", best)):
         temperature = best_temperature([fitted], 1.0 if ts == "in time" else 10.0)
         found = judge_at(layer, second, temperature, options.resamples, plain.nll)
