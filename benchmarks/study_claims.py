@@ -223,7 +223,7 @@ def _strides() -> str:
 
 
 def _pair(pair: object) -> str:
-    return " ".join(pair) if isinstance(pair, tuple) else str(pair)
+    return " ".join(map(str, pair)) if isinstance(pair, tuple) else str(pair)
 
 
 def _se(value: float) -> str:

@@ -78,7 +78,7 @@ def _local(table: pd.DataFrame) -> list[str]:
         return [f"### {title}", "", "Not run.", ""]
     found = []
     for (tracker, ts, method), part in rows.groupby(["tracker", "ts", "method"]):
-        row = {"tracker": tracker, "T": ts, "method": method.replace("auto, as local", "auto")}
+        row = {"tracker": tracker, "T": ts, "method": str(method).replace("auto, as local", "auto")}
         for column, label in (("nll", "NLL"), ("ece", "ECE"), ("accuracy", "accuracy")):
             row[label] = f"{part[column].mean():.4f}"
         is_local = method == "local"

@@ -19,10 +19,14 @@ from torchtrack_uq.calibration import ScoredMovie, TemperatureObjective
 from torchtrack_uq.layers import UncertaintyLayer
 
 GRID = np.linspace(math.log(0.05), math.log(50), 61)
-COARSE = 4
+FINE, COARSE = 1, 4
 """Methods that sum over assignments anew at each temperature are evaluated at every fourth point of the grid."""
 FLOOR = 1e-4  # nats a daughter; keeps the logarithm of a likelihood of 0 finite
 PRIOR_WIDTH = 1.0
+HOPELESS_FACTOR, HOPELESS_NATS = 2.0, 30.0
+"""Above T = 1 the curve of a large movie that has risen so far above its minimum goes on as a straight line: sums
+over nearly uniform posteriors are slow there, and no pooled minimum lies where a movie is so much worse off."""
+LARGE = 32_000  # candidate links
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Curve:
     Attributes:
         total: (G,) nats, summed over daughters, at every `step`-th point of `GRID`.
         n: Daughters whose true mother is a candidate.
-        step: 1 or `COARSE`.
+        step: `FINE` or `COARSE`.
     """
 
     total: NDArray[np.float64]
@@ -58,20 +62,28 @@ def curve_of(layer: UncertaintyLayer, movie: ScoredMovie, step: int) -> Curve:
     before = float(layer.temperature.detach())
     objective = TemperatureObjective(layer, [movie], prior_width=None)
     n = objective.n_daughters
-    total = np.array([objective.value(float(x)) * n for x in GRID[::step]])
+    large = step > FINE and movie.graph.n_links > LARGE
+    grid, total = GRID[::step], list[float]()
+    for x in grid:
+        total.append(objective.value(float(x)) * n)
+        if large and x > 0 and total[-1] > HOPELESS_FACTOR * min(total) + HOPELESS_NATS:
+            break
+    rise = total[-1] - total[-2]
+    total += [total[-1] + rise * (k + 1) for k in range(len(grid) - len(total))]
     layer.scaler.temperature = before
-    return Curve(total, n, step)
+    return Curve(np.array(total), n, step)
 
 
 def best_temperature(curves: Sequence[Curve], prior_width: float = PRIOR_WIDTH) -> float:
-    """T with the least summed negative log-likelihood + (log T)^2 / (2 width^2); curves of one step.
+    """T with the least summed negative log-likelihood + (log T)^2 / (2 width^2).
 
     >>> slope = Curve(np.abs(GRID) * 10, 10, 1)
     >>> round(best_temperature([slope]), 2)
     1.0
     """
-    total, n = sum(curve.total for curve in curves), sum(curve.n for curve in curves)
-    grid = GRID[:: curves[0].step]
+    step = max(curve.step for curve in curves)
+    total = sum(curve.total[:: step // curve.step] for curve in curves)
+    n, grid = sum(curve.n for curve in curves), GRID[::step]
     spline = CubicSpline(grid, np.log(np.asarray(total) / n + FLOOR))
 
     def value(x: float) -> float:

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,6 +24,8 @@ MEANING = {
     "auto": "auto: all assignments, exact where possible",
 }
 KEPT_STRIDES = (1, 2, 4, 8)
+MOST_REMOVED = 0.8
+"""Beyond it a small movie keeps too few links for a mean."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,11 @@ def draw_all(tables: dict[str, pd.DataFrame], folder: Path) -> None:
             ("figure_2a", calibration_figure(means, style)),
             ("figure_2b", gain_figure(gains, style)),
         ):
-            content = io.BytesIO()
+            picture = io.BytesIO()
             figure.savefig(
-                content, format="png", dpi=130, facecolor=style.ground, metadata={"Software": None}
+                picture, format="png", dpi=130, facecolor=style.ground, metadata={"Software": None}
             )
-            write_atomically(folder / f"{name}_{style.name}.png", content.getvalue())
+            write_atomically(folder / f"{name}_{style.name}.png", picture.getvalue())
 
 
 def calibration_figure(means: pd.DataFrame, style: Style) -> Figure:
@@ -89,12 +92,17 @@ def calibration_figure(means: pd.DataFrame, style: Style) -> Figure:
             panel.xaxis.set_major_locator(FixedLocator(STRIDES))
             panel.xaxis.set_minor_locator(NullLocator())
             panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-            panel.set_ylim(bottom=0)
+            panel.set_yscale("log")
+            panel.yaxis.set_major_locator(FixedLocator([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]))
+            panel.yaxis.set_minor_locator(NullLocator())
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        lowest = max(means["mean"].min() / 1.5, 1e-3)
+        row[0].set_ylim(lowest, min(means["mean"].max() * 2, 1))
         row[0].set_ylabel(f"{title}\n\ncalibration error (ECE)", color=style.ink)
     for panel in axes[-1]:
         panel.set_xlabel("every n-th frame", color=style.ink)
     figure.suptitle(
-        "How far is “80 % sure” from right 80 % of the time? Mean and standard error over movies; 0 is best",
+        "How far is “80 % sure” from right 80 % of the time? Mean and standard error over movies; lower is better",
         color=style.ink, fontsize=12.5, x=0.01, ha="left",
     )  # fmt: skip
     _legend(figure, style, {"solid": "with temperature scaling", "dashed": "without"})
@@ -105,7 +113,7 @@ def gain_figure(gains: pd.DataFrame, style: Style) -> Figure:
     """Accuracy gained when only the most certain share of links is kept."""
     trackers = [name for name in TRACKERS if name in set(gains["tracker"])]
     states = {"none": "without\ntemperature scaling", "in time": "with\ntemperature scaling"}
-    figure, axes = _panels(len(states), trackers, style)
+    figure, axes = _panels(len(states), trackers, style, sharey="none")
     for row, (ts, title) in zip(axes, states.items(), strict=True):
         for panel, tracker in zip(row, trackers, strict=True):
             chosen = gains[(gains["tracker"] == tracker) & (gains["ts"] == ts)]
@@ -116,8 +124,8 @@ def gain_figure(gains: pd.DataFrame, style: Style) -> Figure:
                         100 * (1 - part["removed"]), 100 * part["gain"],
                         color=style.methods[method], linewidth=1.8, dashes=dashes,
                     )  # fmt: skip
-            panel.set_xlim(100, 5)
-            panel.set_ylim(bottom=min(0, 100 * float(gains["gain"].min())))
+            panel.set_xlim(100, 20)
+            panel.axhline(0, color=style.faint, linewidth=1.2)
         row[0].set_ylabel(f"{title}\n\naccuracy gained (points)", color=style.ink)
     for panel in axes[-1]:
         panel.set_xlabel("share of links kept, surest first (%)", color=style.ink)
@@ -135,7 +143,7 @@ def _gains(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     curves = tables["sparsification"]
     curves = curves[curves["method"].isin(METHODS) & curves["stride"].isin(KEPT_STRIDES)]
     recordings = tables["study"][["movie", "recording"]].drop_duplicates()
-    shares = [name for name in curves if str(name).startswith("0.")]
+    shares = [str(name) for name in curves if str(name).startswith("0.")]
     curves = curves.merge(recordings, on="movie").assign(error="")
     parts = []
     for by, part in curves.groupby("by"):
@@ -143,15 +151,18 @@ def _gains(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         gain = mean.sub(mean[shares[0]], axis=0).rename_axis(columns="removed").stack().rename("gain")
         parts.append(gain.reset_index().assign(by=by))
     found = pd.concat(parts, ignore_index=True)
+    found = found[found["removed"].astype(float) <= MOST_REMOVED]
     return found.assign(removed=found["removed"].astype(float))[
         ["tracker", "method", "ts", "by", "removed", "gain"]
     ]
 
 
-def _panels(n_rows: int, trackers: list[str], style: Style) -> tuple[Figure, list[list[Axes]]]:
+def _panels(
+    n_rows: int, trackers: list[str], style: Style, sharey: Literal["row", "none"] = "row"
+) -> tuple[Figure, list[list[Axes]]]:
     figure = Figure(figsize=(3.1 * len(trackers) + 1.2, 3.0 * n_rows + 1.5), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(n_rows, len(trackers), sharex=True, sharey="row", squeeze=False)
+    grid = figure.subplots(n_rows, len(trackers), sharex=True, sharey=sharey, squeeze=False)
     for k, row in enumerate(grid):
         for panel, tracker in zip(row, trackers, strict=True):
             panel.set_facecolor(style.ground)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from study_curve import COARSE
+from study_curve import COARSE, FINE
 from study_units import COMPARED
 
 from torchtrack_uq.layers import FeaturePerturbation, FrequencyPosterior, PerturbedScores, UncertaintyLayer
@@ -27,7 +27,7 @@ class Method:
     name: str
     layer: str
     k: int = 100
-    step: int = 1
+    step: int = FINE
     scores: str = "plain"
 
     def make(self, n_copies: int) -> UncertaintyLayer:

@@ -127,7 +127,8 @@ def _picture(link: str, name: str, title: str) -> str:
 
 def _findings(found: list[Finding]) -> str:
     rows = [
-        {"claim": one.claim, "verdict": f"**{one.verdict}**", "counts as confirmed if": one.criterion, "evidence": one.evidence}
+        {"claim": one.claim, "verdict": f"**{one.verdict}**",
+         "counts as confirmed if": one.criterion, "evidence": one.evidence}
         for one in found
     ]  # fmt: skip
     return pd.DataFrame(rows).to_markdown(index=False)

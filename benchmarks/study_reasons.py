@@ -108,7 +108,7 @@ def _nll_text(main: pd.DataFrame) -> list[str]:
             "temperature"
         ]
         keys = list(shown[["movie", "stride", "tracker", "method"]].itertuples(index=False, name=None))
-        shown = shown.assign(oracle_temperature=[oracle.get(key) for key in keys])
+        shown = shown.assign(oracle_temperature=oracle.reindex(pd.MultiIndex.from_tuples(keys)).to_numpy())
         lines += [
             "",
             f"Worse by more than noise with T fitted in time: {len(worse)} of {(main['ts'] == 'in time').sum()} "

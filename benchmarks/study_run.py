@@ -53,6 +53,8 @@ def _results(tasks: list[Task], workers: int, minutes: float) -> Iterator[tuple[
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", NUMBA_NUM_THREADS="1")
     with mp.get_context("spawn").Pool(workers) as pool:
         yield from pool.imap_unordered(_work, jobs)
+        pool.close()
+        pool.join()
 
 
 def _work(job: tuple[Task, float]) -> tuple[Path, float, float, str]:

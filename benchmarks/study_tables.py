@@ -4,7 +4,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from study_units import METHODS, TRACKERS, Unit, trained_on
 
@@ -92,9 +91,3 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
     ranked = table.assign(**keys)
     columns = ["movie", "stride", "_tracker", "_method", "method", "_ts", *(["by"] if "by" in table else [])]
     return ranked.sort_values(columns, kind="stable").drop(columns=list(keys)).reset_index(drop=True)
-
-
-def finite(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Its finite numbers."""
-    numbers = values.to_numpy(dtype=float)
-    return numbers[np.isfinite(numbers)]
