@@ -4,9 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torchtrack_uq.calibration import Calibration, ScoredMovie, fit_temperature
     from torchtrack_uq.candidates import CandidateGraph
     from torchtrack_uq.detections import Detections
     from torchtrack_uq.errors import InputError
+    from torchtrack_uq.guarantees import AcceptanceThreshold, ConformalSets
+    from torchtrack_uq.judged import JudgedDaughters, judge
     from torchtrack_uq.layers import (
         AssignmentPosterior,
         EventOffsets,
@@ -17,15 +20,19 @@ if TYPE_CHECKING:
         TemperatureScaler,
         UncertaintyLayer,
     )
+    from torchtrack_uq.link_chunks import LinkChunk
+    from torchtrack_uq.metrics import summarise
     from torchtrack_uq.movie import Movie
     from torchtrack_uq.perturb import NoiseSizes
     from torchtrack_uq.probabilities import LinkProbabilities
     from torchtrack_uq.result import TrackingResult
+    from torchtrack_uq.targets import LinkTargets
     from torchtrack_uq.trackers import (
         ActivityTracker,
         DistanceTracker,
         OverlapTracker,
         PerturbableTracker,
+        StreamingTracker,
         TrackastraTracker,
         Tracker,
     )
@@ -34,53 +41,75 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AcceptanceThreshold",
     "ActivityTracker",
     "AssignmentPosterior",
+    "Calibration",
     "CandidateGraph",
+    "ConformalSets",
     "Detections",
     "DistanceTracker",
     "EventOffsets",
     "FeaturePerturbation",
     "FrequencyPosterior",
     "InputError",
+    "JudgedDaughters",
+    "LinkChunk",
     "LinkProbabilities",
+    "LinkTargets",
     "Movie",
     "NoiseSizes",
     "OverlapTracker",
     "ParentalSoftmax",
     "PerturbableTracker",
     "PerturbedScores",
+    "ScoredMovie",
+    "StreamingTracker",
     "TemperatureScaler",
     "TrackastraTracker",
     "Tracker",
     "TrackingResult",
     "UncertainTracker",
     "UncertaintyLayer",
+    "fit_temperature",
+    "judge",
+    "summarise",
 ]
 
 _HOME = {
+    "AcceptanceThreshold": "guarantees",
     "ActivityTracker": "trackers",
     "AssignmentPosterior": "layers",
+    "Calibration": "calibration",
     "CandidateGraph": "candidates",
+    "ConformalSets": "guarantees",
     "Detections": "detections",
     "DistanceTracker": "trackers",
     "EventOffsets": "layers",
     "FeaturePerturbation": "layers",
     "FrequencyPosterior": "layers",
     "InputError": "errors",
+    "JudgedDaughters": "judged",
+    "LinkChunk": "link_chunks",
     "LinkProbabilities": "probabilities",
+    "LinkTargets": "targets",
     "Movie": "movie",
     "NoiseSizes": "perturb",
     "OverlapTracker": "trackers",
     "ParentalSoftmax": "layers",
     "PerturbableTracker": "trackers",
     "PerturbedScores": "layers",
+    "ScoredMovie": "calibration",
+    "StreamingTracker": "trackers",
     "TemperatureScaler": "layers",
-    "Tracker": "trackers",
     "TrackastraTracker": "trackers",
+    "Tracker": "trackers",
     "TrackingResult": "result",
     "UncertainTracker": "uncertain_tracker",
     "UncertaintyLayer": "layers",
+    "fit_temperature": "calibration",
+    "judge": "judged",
+    "summarise": "metrics",
 }
 
 

@@ -99,8 +99,8 @@ class UncertainTracker:
         if self.calibration is not None:
             self.calibration.check(self.method, self.calibration.tracker, stride)
         detections = Detections.from_movie(movie, progress=progress)
-        scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
-        probabilities = self.layer(scores).to("cpu")
+        found = self.layer.probabilities(self.tracker, detections, movie, progress=progress)
+        probabilities = found.to("cpu")
         return TrackingResult(
             movie=movie,
             detections=detections,

@@ -226,8 +226,14 @@ def test_bad_settings_are_refused(change: dict[str, float], message: str) -> Non
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_missing_device_is_an_error_before_work_starts(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no CUDA device"):
+    with pytest.raises(InputError, match="sees no CUDA GPU here"):
         train_on_movies([], tmp_path, TINY, device="cuda")
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta"])
+def test_other_devices_are_refused(tmp_path: Path, device: str) -> None:
+    with pytest.raises(InputError, match=f"device '{device}' is .*; expected auto, cpu or cuda"):
+        train_on_movies([], tmp_path, TINY, device=device)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

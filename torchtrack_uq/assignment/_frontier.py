@@ -6,32 +6,49 @@ paths) and the marginals (sums over paths) are read from it. Each arc carries a 
 place e, F + j for null of daughter j, F + N + 3 i + n for mother i retiring with n daughters.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment._layers import (
+    CHANGE,
+    COST,
+    FACTOR,
+    LOADS_PER_WORD,
+    MOST,
+    RANK,
+    SHIFT,
+    WEIGHT,
+    WORD,
+    expand_hashed,
+)
+from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray, SmallIntArray
 
-LOADS_PER_WORD = 31  # two bits each in a non-negative int64
+RANKED_WIDTH = 11  # mothers in the frontier up to which states are ranked, in a table of 3^11 entries
+EXPECTED_ARCS = 32  # per step
+LARGEST_INDEX = 2**31 - 1  # of nodes and arcs, which are int32
+
+States = TypeVar("States", IntArray, FloatArray)
+Indices = TypeVar("Indices", IntArray, SmallIntArray)
 
 
 class FrontierGraph(NamedTuple):
     """Frontier graphs of all components, in one numbering.
 
     Attributes:
-        arc_start: (V + 1,) int64, arcs leaving node v.
-        arc_to: (A,) int64.
-        arc_factor: (A,) int64.
+        arc_start: (V + 1,) int32, arcs leaving node v.
+        arc_to: (A,) int32.
+        arc_factor: (A,) int32.
         layer_start: (L + 1,) int64, nodes of each layer; a component with s steps has s + 1 layers.
         first_layer: (C + 1,) int64, layers of component c.
         complete: (C,) bool, False where the graph was given up for its size (its layers are then empty).
         lost: (C,) float64, bound on the total weight of the paths that were left out as negligible.
     """
 
-    arc_start: IntArray
-    arc_to: IntArray
-    arc_factor: IntArray
+    arc_start: SmallIntArray
+    arc_to: SmallIntArray
+    arc_factor: SmallIntArray
     layer_start: IntArray
     first_layer: IntArray
     complete: BoolArray
@@ -39,49 +56,21 @@ class FrontierGraph(NamedTuple):
 
 
 @kernel
-def grown(array: IntArray, size: int) -> IntArray:
+def grown(array: Indices, size: int) -> Indices:
     """`array` with room for at least `size` entries, doubling."""
     if size <= array.size:
         return array
-    larger = np.empty(max(size, 2 * array.size), np.int64)
+    larger = np.empty(max(size, 2 * array.size), array.dtype)
     larger[: array.size] = array
     return larger
 
 
 @kernel
-def find_or_add(
-    table: IntArray,
-    table_node: IntArray,
-    mask: int,
-    stamp: int,
-    keys: IntArray,
-    n_words: int,
-    layer: int,
-    count: int,
-) -> int:
-    """Index within the layer of the state `keys[count]` by hashing; `count` itself if it is new.
-
-    Only the first `mask` + 1 slots (a power of two) are used, so that small layers stay in the fastest
-    cache.
-    """
-    h = np.int64(0)
-    for w in range(n_words):
-        h = (h ^ keys[count, w]) * np.int64(-7046029254386353131)
-        h ^= (h >> 29) & np.int64(0x7FFFFFFFF)
-    slot = h & mask
-    while table[slot] == stamp:
-        other = table_node[slot] - layer
-        same = True
-        for w in range(n_words):
-            if keys[other, w] != keys[count, w]:
-                same = False
-                break
-        if same:
-            return int(other)
-        slot = (slot + 1) & mask
-    table[slot] = stamp
-    table_node[slot] = layer + count
-    return count
+def wider(states: States, n_states: int, size: int) -> States:
+    """`states` with room for at least `size` on either side; the first `n_states` are kept."""
+    larger = np.empty((2, max(size, 2 * states.shape[1]), 2), states.dtype)
+    larger[:, :n_states] = states[:, :n_states]
+    return larger
 
 
 @kernel
@@ -100,7 +89,7 @@ def build_frontier_graph(
     max_arcs: int,
     weight: FloatArray,
     negligible: float,
-) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, BoolArray, FloatArray]:
+) -> tuple[SmallIntArray, SmallIntArray, SmallIntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
     States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite cost
@@ -113,38 +102,46 @@ def build_frontier_graph(
     n_steps = step.size
     lost = np.zeros(n_components)
     ahead = np.ones(n_steps + 1)  # bound on the weight that the remaining steps contribute
-    arc_start = np.empty(1024, np.int64)
-    arc_to = np.empty(1024, np.int64)
-    arc_factor = np.empty(1024, np.int64)
+    # room that is not used costs nothing; growing does
+    expected = 1024 + EXPECTED_ARCS * n_steps
+    arc_start = np.empty(expected, np.int32)
+    arc_to = np.empty(expected, np.int32)
+    arc_factor = np.empty(expected, np.int32)
+    max_arcs = min(max_arcs, LARGEST_INDEX)
     layer_start = np.empty(n_steps + n_components + 1, np.int64)
     first_layer = np.empty(n_components + 1, np.int64)
     complete = np.ones(n_components, np.bool_)
-    table = np.zeros(1024, np.int64)
-    table_node = np.empty(1024, np.int64)
+    most_mothers = 1
+    most_ranked = 0
+    for c in range(n_components):
+        most_mothers = max(most_mothers, width[c])
+        if width[c] <= RANKED_WIDTH:
+            most_ranked = max(most_ranked, width[c])
+    n_words = 1 + (most_mothers - 1) // LOADS_PER_WORD
+    most_choices = 3
+    for j in range(n_daughters):
+        most_choices = max(most_choices, start[j + 1] - start[j] + 1)
+    choice = np.zeros((most_choices, 6), np.int64)
+    choice_number = np.empty((most_choices, 2))
+    power = 3 ** np.arange(RANKED_WIDTH)
+    by_rank = np.full(3**most_ranked, -1, np.int64)
+    by_hash = np.full(1024, -1, np.int64)
     stamp = 0
-    # the choices of a step: factor, its cost and weight, place of the mother's load in the state (-1: null)
-    choice_factor = np.empty(n_links + 1, np.int64)
-    choice_word = np.empty(n_links + 1, np.int64)
-    choice_shift = np.empty(n_links + 1, np.int64)
-    choice_most = np.empty(n_links + 1, np.int64)
     n_nodes = 0
     n_arcs = 0
     n_layers = 0
-    most_words = 1
-    for c in range(n_components):
-        most_words = max(most_words, 1 + (width[c] - 1) // LOADS_PER_WORD)
-    keys = np.zeros((64, most_words), np.int64)
-    next_keys = np.empty((64, most_words), np.int64)
-    cost = np.zeros(64)
-    next_cost = np.empty(64)
-    mass = np.ones(64)  # total weight of the paths to a state
-    next_mass = np.empty(64)
+    # states of this layer and of the next on alternating sides: loads and rank, or loads of wide frontiers
+    ranked = np.empty((2, 64, 2), np.int64)
+    keys, next_keys = np.empty((1, n_words), np.int64), np.empty((1, n_words), np.int64)
+    number = np.empty((2, 64, 2))  # cost of a state, and total weight of the paths to it
     for c in range(n_components):
         first_layer[c] = n_layers
-        n_words = 1 + (width[c] - 1) // LOADS_PER_WORD
+        is_ranked = width[c] <= RANKED_WIDTH
+        here, there = 0, 1
+        ranked[here, 0] = 0
         keys[0] = 0
-        cost[0] = 0.0
-        mass[0] = 1.0
+        number[here, 0, COST] = 0.0
+        number[here, 0, WEIGHT] = 1.0
         if negligible > 0.0:
             ahead[step_start[c + 1]] = 1.0
             for s in range(step_start[c + 1] - 1, step_start[c] - 1, -1):
@@ -169,86 +166,112 @@ def build_frontier_graph(
             n_choices = 0
             if j >= 0:
                 for e in range(start[j], start[j + 1]):
-                    if keep[e] and factor_cost[e] <= bound:
+                    if keep[e] and factor_cost[e] <= bound and factor_cost[e] < np.inf:
                         i = mother[e]
-                        choice_factor[n_choices] = e
-                        choice_word[n_choices] = position[i] // LOADS_PER_WORD
-                        choice_shift[n_choices] = 2 * (position[i] % LOADS_PER_WORD)
-                        choice_most[n_choices] = 2 - base_load[i]
+                        shift = 2 * (position[i] % LOADS_PER_WORD)
+                        choice[n_choices, FACTOR] = e
+                        choice[n_choices, WORD] = position[i] // LOADS_PER_WORD
+                        choice[n_choices, SHIFT] = shift
+                        choice[n_choices, MOST] = 2 - base_load[i]
+                        choice[n_choices, CHANGE] = np.int64(1) << shift
+                        choice[n_choices, RANK] = power[position[i]] if is_ranked else 0
+                        choice_number[n_choices, COST] = factor_cost[e]
+                        choice_number[n_choices, WEIGHT] = weight[e]
                         n_choices += 1
-                if keep_null[j] and factor_cost[n_links + j] <= bound:
-                    choice_factor[n_choices] = n_links + j
-                    choice_word[n_choices] = -1
+                e = n_links + j
+                if keep_null[j] and factor_cost[e] <= bound and factor_cost[e] < np.inf:
+                    choice[n_choices] = 0
+                    choice[n_choices, FACTOR] = e
+                    choice[n_choices, MOST] = 3
+                    choice_number[n_choices, COST] = factor_cost[e]
+                    choice_number[n_choices, WEIGHT] = weight[e]
                     n_choices += 1
+                most = n_here * n_choices
             else:
                 i = -1 - j
-                choice_factor[0] = n_links + n_daughters + 3 * i + base_load[i]
-                choice_word[0] = position[i] // LOADS_PER_WORD
-                choice_shift[0] = 2 * (position[i] % LOADS_PER_WORD)
-                n_choices = 1
-            most = n_here * n_choices
+                shift = 2 * (position[i] % LOADS_PER_WORD)
+                for n in range(3 - base_load[i]):
+                    e = n_links + n_daughters + 3 * i + base_load[i] + n
+                    choice[n, FACTOR] = e
+                    choice[n, WORD] = position[i] // LOADS_PER_WORD
+                    choice[n, SHIFT] = shift
+                    choice[n, MOST] = 3 if factor_cost[e] < np.inf else 0
+                    choice[n, CHANGE] = -(np.int64(n) << shift)
+                    choice[n, RANK] = -n * power[position[i]] if is_ranked else 0
+                    choice_number[n, COST] = factor_cost[e]
+                    choice_number[n, WEIGHT] = weight[e]
+                most = n_here
             if n_arcs + most > max_arcs:
                 complete[c] = False
                 break
-            slots = 64
-            while slots < 2 * most:
-                slots *= 2
-            if slots > table.size:
-                table = np.zeros(slots, np.int64)
-                table_node = np.empty(slots, np.int64)
-                stamp = 0
-            stamp += 1
-            arc_start = grown(arc_start, n_nodes + n_here + 1)
-            arc_to = grown(arc_to, n_arcs + most)
-            arc_factor = grown(arc_factor, n_arcs + most)
-            if most + 1 > next_cost.size:
-                size = max(most + 1, 2 * next_cost.size)
-                next_keys = np.empty((size, most_words), np.int64)
-                next_cost = np.empty(size)
-                next_mass = np.empty(size)
+            if n_nodes + n_here + 1 > arc_start.size:
+                arc_start = grown(arc_start, n_nodes + n_here + 1)
+            if n_arcs + most > arc_to.size:
+                arc_to = grown(arc_to, n_arcs + most)
+                arc_factor = grown(arc_factor, n_arcs + most)
+            if most >= number.shape[1]:
+                number = wider(number, n_here, most + 1)
+                ranked = wider(ranked, n_here, most + 1)
             layer = n_nodes + n_here
-            n_next = 0
-            for v in range(n_here):
-                arc_start[n_nodes + v] = n_arcs
-                if negligible > 0.0 and mass[v] * ahead[s] <= negligible:
-                    lost[c] += mass[v] * ahead[s]
-                    continue
-                for choice in range(n_choices):
-                    factor = choice_factor[choice]
-                    word = choice_word[choice]
-                    for w in range(n_words):
-                        next_keys[n_next, w] = keys[v, w]
-                    if word >= 0:
-                        shift = choice_shift[choice]
-                        n = (keys[v, word] >> shift) & 3
-                        if j < 0:
-                            factor += n
-                            next_keys[n_next, word] -= n << shift
-                        elif n < choice_most[choice]:
-                            next_keys[n_next, word] += np.int64(1) << shift
-                        else:
-                            continue
-                    reach = cost[v] + factor_cost[factor]
-                    if not reach <= bound or reach == np.inf:
+            share = negligible / ahead[s]
+            if is_ranked:
+                n_next = 0
+                left_out = 0.0
+                begin, end = 0, n_choices
+                for v in range(n_here):
+                    arc_start[n_nodes + v] = n_arcs
+                    mass = number[here, v, WEIGHT]
+                    if negligible > 0.0 and mass <= share:
+                        left_out += mass
                         continue
-                    to = find_or_add(table, table_node, slots - 1, stamp, next_keys, n_words, layer, n_next)
-                    if to == n_next:
-                        next_cost[to] = reach
-                        next_mass[to] = mass[v] * weight[factor]
-                        n_next += 1
-                    else:
-                        next_mass[to] += mass[v] * weight[factor]
-                        next_cost[to] = min(next_cost[to], reach)
-                    arc_to[n_arcs] = layer + to
-                    arc_factor[n_arcs] = factor
-                    n_arcs += 1
+                    loads = ranked[here, v, 0]
+                    if j < 0:
+                        begin = (loads >> choice[0, SHIFT]) & 3
+                        end = begin + 1
+                    for q in range(begin, end):
+                        if (loads >> choice[q, SHIFT]) & 3 >= choice[q, MOST]:
+                            continue
+                        reach = number[here, v, COST] + choice_number[q, COST]
+                        if reach > bound:
+                            continue
+                        rank = ranked[here, v, 1] + choice[q, RANK]
+                        to = by_rank[rank] - stamp
+                        if to < 0:
+                            to = n_next
+                            n_next += 1
+                            by_rank[rank] = stamp + to
+                            ranked[there, to, 0] = loads + choice[q, CHANGE]
+                            ranked[there, to, 1] = rank
+                            number[there, to, COST] = reach
+                            number[there, to, WEIGHT] = mass * choice_number[q, WEIGHT]
+                        else:
+                            number[there, to, COST] = min(number[there, to, COST], reach)
+                            number[there, to, WEIGHT] += mass * choice_number[q, WEIGHT]
+                        arc_to[n_arcs] = layer + to
+                        arc_factor[n_arcs] = choice[q, FACTOR]
+                        n_arcs += 1
+            else:
+                if most >= next_keys.shape[0]:
+                    next_keys = np.empty((2 * most + 1, n_words), np.int64)
+                slots = 64
+                while slots < 2 * most:
+                    slots *= 2
+                if slots > by_hash.size:
+                    by_hash = np.full(slots, -1, np.int64)
+                n_next, n_arcs, left_out = expand_hashed(
+                    j < 0, choice, choice_number, n_choices, n_here, n_nodes, n_arcs, bound, share, stamp,
+                    by_hash, slots - 1, keys, number[here], next_keys, number[there],
+                    arc_start, arc_to, arc_factor,
+                )  # fmt: skip
+                keys, next_keys = next_keys, keys
+            if negligible > 0.0:
+                lost[c] += left_out * ahead[s]
+            stamp += n_next
             n_nodes = layer
             layer_start[n_layers] = n_nodes
             n_layers += 1
             n_here = n_next
-            keys, next_keys = next_keys, keys
-            cost, next_cost = next_cost, cost
-            mass, next_mass = next_mass, mass
+            here, there = there, here
         if complete[c]:
             arc_start = grown(arc_start, n_nodes + n_here + 1)
             for v in range(n_here):

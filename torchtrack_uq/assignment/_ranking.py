@@ -10,7 +10,7 @@ import numpy as np
 
 from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._heap import pop_smallest, push_or_decrease
-from torchtrack_uq.assignment._types import FloatArray, IntArray
+from torchtrack_uq.assignment._types import FloatArray, IntArray, SmallIntArray
 
 NOT_LISTED = -1
 EXHAUSTED = -2
@@ -38,9 +38,9 @@ def grown_int(array: IntArray, size: int, fill: int) -> IntArray:
 
 @kernel
 def rank_assignments(
-    arc_start: IntArray,
-    arc_to: IntArray,
-    arc_factor: IntArray,
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
     layer_start: IntArray,
     first_layer: IntArray,
     factor_cost: FloatArray,
@@ -63,7 +63,7 @@ def rank_assignments(
     entry_next = np.full(entry_gap.size, NOT_LISTED, np.int64)
     n_entries = n_nodes
     node_last = np.arange(n_nodes)
-    arc_entry = arc_to.copy()
+    arc_entry = arc_to.astype(np.int64)
     stack = np.empty(n_nodes + 1, np.int64)
     for c in range(n_components):
         terminal = first_layer[c + 1] - 1

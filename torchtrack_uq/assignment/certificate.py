@@ -129,9 +129,10 @@ def certify(
     mother, daughter = links.mother[dropped], links.daughter[dropped]
     of_mother, of_daughter = mother_component[mother], daughter_component[daughter]
     inside = of_mother == of_daughter
-    room = first_place_ratio(gauge)[mother]
+    room_if_free = first_place_ratio(gauge)
+    room = room_if_free[mother]
     if_free = gauge.link[dropped] * room
-    null = null_with_dropped(problem, gauge, ~kept.keep)
+    null = null_with_dropped(links.mother, links.daughter, gauge.link, gauge.null, room_if_free, kept.keep)
     upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
     ratio_mother = upper.ratio_mother[mother] + room * lost[of_mother]
     ratio_mother[inside] = room[inside]

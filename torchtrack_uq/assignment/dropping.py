@@ -184,8 +184,9 @@ def take_back(
     for plan, graph in ((kept.plan, kept.graph), (again.plan, again.graph)):
         member = np.flatnonzero(plan.mother_component >= 0)
         at, of = mother_component[member], plan.mother_component[member]
-        np.maximum.at(lost, at, graph.lost[of])
-        width[at] = plan.width[of]  # where components changed, the second plan's
+        # where components changed, the second plan's
+        lost[at] = graph.lost[of]
+        width[at] = plan.width[of]
     still = np.flatnonzero(~keep)
     merged = certificate._replace(
         alone=alone, component_error=per_component + lost, daughter_component=daughter_component,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError, FloatArray
+from torchtrack_uq.assignment._compile import kernel
+from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
 from torchtrack_uq.assignment.dropping import (
     BYTES_PER_ARC,
@@ -109,6 +110,15 @@ def to_problem_order(
     return clipped[0], clipped[1], clipped[2], clipped[3]
 
 
+@kernel
+def put_largest_shift(error: FloatArray, component: IntArray, value: FloatArray, other: FloatArray) -> None:
+    """Raise `error` of each component to the largest difference between two values of its choices."""
+    for row in range(component.size):
+        shift = abs(value[row] - other[row])
+        if shift > error[component[row]] or shift != shift:  # NaN stays
+            error[component[row]] = shift
+
+
 def finish(
     problem: AssignmentProblem,
     result: Elimination,
@@ -123,13 +133,11 @@ def finish(
     links = problem.links
     of_daughter, of_mother = certificate.daughter_component, certificate.mother_component
     error = np.zeros(certificate.component_error.size)
-    link_shift = np.abs(estimate.link - alone.link)
-    link_shift[certificate.dropped] = 0.0
-    shifted = np.flatnonzero(link_shift)
-    np.maximum.at(error, of_daughter[links.daughter[shifted]], link_shift[shifted])
-    np.maximum.at(error, of_daughter, np.abs(estimate.null - alone.null))
-    for name in ("disappear", "divide"):
-        np.maximum.at(error, of_mother, np.abs(getattr(estimate, name) - getattr(alone, name)))
+    linked = np.flatnonzero(kept.keep)
+    put_largest_shift(error, of_daughter[links.daughter[linked]], estimate.link[linked], alone.link[linked])
+    put_largest_shift(error, of_daughter, estimate.null, alone.null)
+    put_largest_shift(error, of_mother, estimate.disappear, alone.disappear)
+    put_largest_shift(error, of_mother, estimate.divide, alone.divide)
     error += certificate.component_error
     dropped_error = np.maximum(estimate.link[certificate.dropped], certificate.dropped_high)
     if not np.isfinite(certificate.component_error).all():

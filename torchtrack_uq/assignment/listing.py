@@ -5,7 +5,7 @@ import numpy as np
 from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._frontier import grown
 from torchtrack_uq.assignment._ranking import grown_float, rank_assignments
-from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray, IntArray
+from torchtrack_uq.assignment._types import EliminationTooLargeError, FloatArray, IntArray, SmallIntArray
 from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.elimination import to_problem_order
 from torchtrack_uq.assignment.gap_model import GapModel, gap_model, gaps_up_to
@@ -21,9 +21,9 @@ FIRST_REACH = 12.0  # gap, in units of the temperature, up to which component li
 
 @kernel
 def list_components(
-    arc_start: IntArray,
-    arc_to: IntArray,
-    arc_factor: IntArray,
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
     layer_start: IntArray,
     first_layer: IntArray,
     factor_cost: FloatArray,
@@ -52,8 +52,8 @@ def list_components(
         layers = layer_start[first : last + 1] - v0
         one = np.array([0, last - first])
         gaps, starts, factors = rank_assignments(
-            arc_start[v0 : v1 + 1] - a0,
-            arc_to[a0:a1] - v0,
+            (arc_start[v0 : v1 + 1] - a0).astype(np.int32),
+            (arc_to[a0:a1] - v0).astype(np.int32),
             arc_factor[a0:a1],
             layers,
             one,

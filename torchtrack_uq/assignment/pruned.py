@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from torchtrack_uq.assignment._compile import kernel
 from torchtrack_uq.assignment._components import EliminationPlan, label_components, plan_elimination
 from torchtrack_uq.assignment._frontier import FrontierGraph, build_frontier_graph
 from torchtrack_uq.assignment._sum_product import path_sums
@@ -78,11 +79,24 @@ def first_place_ratio(gauge: Gauge) -> FloatArray:
         return gauge.load[:, 1] / gauge.load[:, 0]
 
 
-def null_with_dropped(problem: AssignmentProblem, gauge: Gauge, dropped: BoolArray) -> FloatArray:
-    """(N,) null weights to which the dropped links are added as if their mothers were free."""
-    place = np.flatnonzero(dropped)
-    if_free = gauge.link[place] * first_place_ratio(gauge)[problem.links.mother[place]]
-    return gauge.null + np.bincount(problem.links.daughter[place], if_free, minlength=problem.n_daughters)
+@kernel
+def null_with_dropped(
+    mother: IntArray,
+    daughter: IntArray,
+    link: FloatArray,
+    null: FloatArray,
+    room: FloatArray,
+    keep: BoolArray,
+) -> FloatArray:
+    """(N,) null weights to which the dropped links are added as if their mothers were free.
+
+    `room` (M,) is `first_place_ratio`.
+    """
+    total = null.copy()
+    for e in range(mother.size):
+        if not keep[e]:
+            total[daughter[e]] += link[e] * room[mother[e]]
+    return total
 
 
 def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
@@ -135,7 +149,10 @@ def build_kept_graph(
     impossible = np.zeros((problem.n_mothers, 3))
     impossible[gauge.load[:, 2] == 0.0, 2] = np.inf
     factor_cost = np.concatenate([np.zeros(links.mother.size + problem.n_daughters), impossible.ravel()])
-    null = null_with_dropped(problem, gauge, ~keep) if negligible > 0.0 else gauge.null
+    null = gauge.null
+    if negligible > 0.0:
+        room = first_place_ratio(gauge)
+        null = null_with_dropped(links.mother, links.daughter, gauge.link, null, room, keep)
     weight = np.concatenate([gauge.link, null, gauge.load.ravel()])
     keep_null = np.ones(problem.n_daughters, dtype=bool)
     base_load = np.zeros(problem.n_mothers, np.int64)
@@ -173,5 +190,6 @@ def sum_kept(
         load_mass[idle, 0] = np.where(load[idle, 0] > 0.0, 1.0 / load[idle, 0], 0.0)
         log_z = float(component_log_z.sum() + np.log(null[alone]).sum() + np.log(load[idle, 0]).sum())
         shifted = load_mass[:, 0] * load[:, 1] + load_mass[:, 1] * load[:, 2]
-        ratio_mother = shifted / (load_mass * load).sum(axis=1)
+        every = load_mass[:, 0] * load[:, 0] + load_mass[:, 1] * load[:, 1] + load_mass[:, 2] * load[:, 2]
+        ratio_mother = shifted / every
     return Sums(ratio_mother, load_mass, link_mass, null_mass, log_z, component_log_z)

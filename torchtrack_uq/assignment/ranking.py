@@ -193,17 +193,24 @@ def _reach_of_single_changes(
     gap, component = gap[new], component[new]
     # one frontier graph per component: a node with one arc for the MAP and one per gap, and its end
     arcs = np.bincount(component, minlength=n_components) + 1
-    arc_start = np.zeros(2 * n_components + 1, np.int64)
+    arc_start = np.zeros(2 * n_components + 1, np.int32)
     arc_start[1::2] = np.cumsum(arcs)
     arc_start[2::2] = arc_start[1::2]
-    arc_to = np.repeat(2 * np.arange(n_components) + 1, arcs)
+    arc_to = np.repeat(2 * np.arange(n_components, dtype=np.int32) + 1, arcs)
     factor_cost = np.zeros(arc_to.size)
     is_change = np.ones(arc_to.size, dtype=bool)
     is_change[arc_start[0:-1:2]] = False
     factor_cost[is_change] = gap
     layers = np.arange(2 * n_components + 1)
     sums, _, _ = rank_assignments(
-        arc_start, arc_to, np.arange(arc_to.size), layers, layers[::2].copy(), factor_cost, bound, k
+        arc_start,
+        arc_to,
+        np.arange(arc_to.size, dtype=np.int32),
+        layers,
+        layers[::2].copy(),
+        factor_cost,
+        bound,
+        k,
     )
     return float(sums[-1]) if sums.size == k else float("inf")
 

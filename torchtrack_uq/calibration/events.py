@@ -90,8 +90,10 @@ def fit_events(
 ) -> EventFit:
     """Fit T and the offsets of appear, disappear and divide by L(A_true)/T - log Z (DESIGN.md section 3.3).
 
-    LBFGS on four numbers; the gradient is the annotated assignment's counts minus the expected ones. Gaussian
-    priors on log T and on the offsets keep finite what too few events leave open.
+    LBFGS on four numbers; the gradient is the annotated assignment's counts minus the expected ones. Assignments
+    tell only two of the three offsets apart: every link less is one more cell without mother and one daughter less
+    for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors on the
+    offsets pick the smallest three that fit, and keep finite what too few events leave open.
 
     Args:
         layer: With method "AS", "exact", "auto" or "bp" and `events`; log Z is always that of "auto".
@@ -101,7 +103,7 @@ def fit_events(
         max_steps: Most iterations.
 
     Warns:
-        CalibrationWarning: The fit has not converged, or ran to a bound.
+        CalibrationWarning: The fit has not converged, ran to a bound, or an event was never annotated.
 
     Raises:
         InputError: The layer has no offsets or no joint likelihood, or no frame pair is annotated completely.
@@ -122,6 +124,7 @@ def fit_events(
             "no frame pair is annotated completely: event scores need all daughters of a frame; "
             "fit the temperature alone"
         )
+    _warn_of_missing_events(movies, truths)
     posterior = AssignmentPosterior("auto")
     parameters = [layer.scaler.raw_temperature, *layer.events.parameters()]
     before = [p.detach().clone() for p in parameters]
@@ -175,6 +178,29 @@ def fit_events(
         sum(truth.n_unreachable for truth in truths),
         sum(truth.n_crowded for truth in truths),
     )
+
+
+def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[FeasibleTruth]) -> None:
+    seen = torch.zeros(3, dtype=torch.int64)
+    for movie, truth in zip(movies, truths, strict=True):
+        graph = movie.graph
+        as_daughter = truth.complete[(graph.frame - 1).clamp(min=0)] & graph.is_daughter
+        last = graph.n_frames - 1
+        as_mother = truth.complete[graph.frame.clamp(max=last - 1)] & (graph.frame < last)
+        n_daughters = torch.bincount(truth.mother[truth.mother >= 0], minlength=graph.n_cells)
+        events = (
+            as_daughter & (truth.mother < 0),
+            as_mother & (n_daughters == 0),
+            as_mother & (n_daughters == 2),
+        )
+        seen += torch.stack([event.sum() for event in events]).cpu()
+    if missing := [name for name, n in zip(("appears", "disappears", "divides"), seen, strict=True) if not n]:
+        warnings.warn(
+            f"no annotated cell {', or '.join(missing)}: what that costs is only as low as the prior says; annotate "
+            "frames in which it happens, or fit the temperature alone",
+            CalibrationWarning,
+            stacklevel=3,
+        )
 
 
 def _minimise(parameters: Sequence[Tensor], loss: Callable[[], Tensor], max_steps: int) -> bool:

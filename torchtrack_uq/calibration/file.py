@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.calibration.objective import CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.guarantees import ReviewStatistic
 from torchtrack_uq.layers import EventOffsets, TemperatureScaler, UncertaintyLayer
 from torchtrack_uq.layers.uncertainty import METHODS
 
@@ -38,6 +39,7 @@ class Calibration:
         movies: Names of the movies.
         fingerprint: SHA-256 of the scores and true mothers that it was fitted on.
         date: When, ISO 8601 in UTC.
+        review: Counts of right and wrong decisions by their probability, for `--accept-error`, or None.
 
     Raises:
         InputError: A value that cannot be.
@@ -55,6 +57,7 @@ class Calibration:
     movies: list[str] = field(default_factory=list)
     fingerprint: str = ""
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    review: ReviewStatistic | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
@@ -67,7 +70,9 @@ class Calibration:
     def save(self, file: str | os.PathLike[str]) -> Path:
         """Write it as JSON, all at once or not at all."""
         path = Path(file)
-        content = {"format": FORMAT, **asdict(self)}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        review = None if self.review is None else self.review.to_json()
+        content = {"format": FORMAT, **values, "review": review}
         # JSON has no NaN
         plain = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in content.items()}
         write_atomically(path, (json.dumps(plain, indent=2) + "\n").encode())
@@ -100,6 +105,8 @@ class Calibration:
         known = {name: value for name, value in content.items() if name in names}
         for name in ("nll_before", "nll_after"):
             known[name] = math.nan if known.get(name) is None else float(known[name])
+        if known.get("review") is not None:
+            known["review"] = ReviewStatistic.from_json(known["review"])
         try:
             return cls(**known)
         except TypeError as error:

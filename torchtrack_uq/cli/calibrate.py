@@ -91,6 +91,7 @@ def _fit(options: argparse.Namespace) -> None:
             fit_events(layer, movies, prior_width=width)
             movies = [movie.solve(layer) for movie in movies]
         after = summarise([movie.judge(layer) for movie in movies])
+        review = _review(layer, movies)
     temperature = float(layer.temperature.detach())
     calibration = Calibration(
         temperature=temperature,
@@ -104,6 +105,7 @@ def _fit(options: argparse.Namespace) -> None:
         prior_width=width,
         movies=[movie.name for movie in movies],
         fingerprint=fingerprint(movies),
+        review=review,
     )
     calibration.save(options.output)
     print(
@@ -121,6 +123,20 @@ def _fit(options: argparse.Namespace) -> None:
         f"ECE {before['ece']:.4f} -> {after['ece']:.4f}"
     )
     print(f"use it with --temperature {options.output}")
+
+
+def _review(layer: Any, movies: Any) -> Any:
+    """How right decisions are by their probability, at the fitted temperature."""
+    from torchtrack_uq.guarantees import ReviewStatistic, judge_decisions
+    from torchtrack_uq.tracks import map_links
+
+    total = None
+    for movie in movies:
+        selected = map_links(layer.corrected(movie.graph))
+        decisions = judge_decisions(layer(movie.scores, movie.solved), selected, movie.targets)
+        found = ReviewStatistic.of(decisions.probability, decisions.correct, decisions.linked)
+        total = found if total is None else total + found
+    return total
 
 
 def _evaluate(options: argparse.Namespace) -> None:

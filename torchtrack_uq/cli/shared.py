@@ -39,8 +39,8 @@ def add_temperature_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature",
         metavar="FLOAT_OR_FILE",
-        help="divides all scores, above 1 for an overconfident tracker; or a file from `torchtrack-uq fit` "
-        "(default: 1)",
+        help="divides all scores, above 1 for an overconfident tracker; or a file from `torchtrack-uq fit`; or "
+        "'bundled', the one fitted for small_2d at every frame (default: 1)",
     )
 
 
@@ -55,6 +55,15 @@ def read_temperature(options: argparse.Namespace) -> Any:
         pass
     from torchtrack_uq.calibration import Calibration
 
+    if given == "bundled":
+        from torchtrack_uq.checkpoints import bundled_calibration
+
+        if options.tracker != "trackastra":
+            raise InputError(
+                f"--temperature bundled is for --tracker trackastra, not {options.tracker}: fit one with "
+                "`torchtrack-uq fit`"
+            )
+        return Calibration.load(bundled_calibration(options.model, options.method))
     return Calibration.load(given)
 
 

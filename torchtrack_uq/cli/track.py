@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
@@ -10,6 +10,10 @@ from torchtrack_uq.cli.shared import (
     read_temperature,
     tracker_of,
 )
+from torchtrack_uq.errors import InputError
+
+if TYPE_CHECKING:
+    from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
 
 
 def add_commands(commands: Any) -> None:
@@ -23,6 +27,19 @@ def add_commands(commands: Any) -> None:
     _add_shared(track, default_output=None)
     add_tracker_arguments(track)
     add_temperature_argument(track)
+    track.add_argument(
+        "--accept-error",
+        type=float,
+        metavar="SHARE",
+        help="mark decisions as accepted so that at most this share of them is wrong, such as 0.01; the others are for "
+        "review. Needs a calibration file, see docs/guarantees.md",
+    )
+    track.add_argument(
+        "--confidence",
+        type=float,
+        metavar="SHARE",
+        help="how sure that has to be, over the draw of the annotated decisions (default: 0.95)",
+    )
     track.set_defaults(run=_track)
 
     demo = commands.add_parser(
@@ -59,7 +76,26 @@ def _track(options: argparse.Namespace) -> None:
     choose_device(options.device)
     temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
-    _run(UncertainTracker(tracker_of(options), options.method, temperature), options)
+    acceptance = _acceptance(options, getattr(temperature, "review", None))
+    _run(UncertainTracker(tracker_of(options), options.method, temperature), options, acceptance)
+
+
+def _acceptance(
+    options: argparse.Namespace, review: "ReviewStatistic | None" = None
+) -> "AcceptanceThreshold | None":
+    """The threshold that `--accept-error` asks for, from the annotated decisions in a calibration file."""
+    if options.accept_error is None:
+        if options.confidence is not None:
+            raise InputError("--confidence belongs to --accept-error SHARE, which is missing")
+        return None
+    if review is None:
+        raise InputError(
+            "--accept-error needs annotated decisions; make a calibration file with `torchtrack-uq fit` and pass it "
+            "as --temperature FILE"
+        )
+    return review.threshold(
+        options.accept_error, 1 - (0.95 if options.confidence is None else options.confidence)
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -74,10 +110,13 @@ def _demo(options: argparse.Namespace) -> None:
     _run(UncertainTracker(load_model("small_2d", options.device)), options)
 
 
-def _run(uncertain_tracker: Any, options: argparse.Namespace) -> None:
+def _run(
+    uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
+) -> None:
     result = uncertain_tracker.track(
         options.images, options.masks, stride=options.stride, progress=not options.quiet
     )
+    result = result.with_acceptance(acceptance)
     result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())
     print(f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy")

@@ -1,7 +1,7 @@
 """The front door of the layers: a method and a temperature."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,16 @@ from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.layers.support import Support
 from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.link_chunks import LinkChunk
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.trackers.protocol import Tracker
+from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
 
 METHODS = ("SM", "FP", "FP+A", *POSTERIOR_METHODS)
 """Names of the methods that turn scores into probabilities."""
 
 Scores = CandidateGraph | PerturbedScores
+Scored = TypeVar("Scored", CandidateGraph, LinkChunk)
 Solved = Support | Tensor
 """What does not depend on the temperature: the K best assignments (AS), or frequencies (FP+A)."""
 
@@ -91,6 +93,31 @@ class UncertaintyLayer(nn.Module):
             return perturbed
         return tracker.candidates(detections, movie, progress=progress)
 
+    def probabilities(
+        self, tracker: Tracker, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> LinkProbabilities:
+        """Link probabilities of a movie from a tracker: `scores` and `forward` in one.
+
+        Under `torch.no_grad()`, a tracker that streams goes on scoring while the frame pairs that it is through
+        with are solved on the CPU ("AS", "exact" and "auto"). The probabilities are the same.
+
+        Args:
+            tracker: Scores the links.
+            detections: The movie's cells.
+            movie: Its images and masks, for trackers that look at pixels.
+            progress: Whether to show a progress bar.
+        """
+        posterior = self.posterior
+        if not (
+            isinstance(posterior, AssignmentPosterior)
+            and posterior.overlaps
+            and isinstance(tracker, StreamingTracker)
+            and detections.n_frames > 1
+        ):
+            return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
+        chunks = tracker.stream(detections, movie, progress=progress)
+        return posterior.stream(detections, chunks, self.tempered)  # type: ignore[no-any-return]
+
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
     def forward(self, scores: Scores, solved: Solved | None = None) -> LinkProbabilities:
         """Link probabilities of a whole movie.
@@ -131,9 +158,9 @@ class UncertaintyLayer(nn.Module):
             return self.posterior.support(self.tempered(graph))
         return None
 
-    def tempered(self, graph: CandidateGraph) -> CandidateGraph:
-        """Scores divided by T, event scores corrected."""
-        scaled: CandidateGraph = self.scaler(graph)
+    def tempered(self, graph: Scored) -> Scored:
+        """Scores divided by T, event scores corrected; of a movie or of a chunk of one."""
+        scaled: Scored = self.scaler(graph)
         return scaled if self.events is None else self.events(scaled)
 
     def corrected(self, graph: CandidateGraph) -> CandidateGraph:

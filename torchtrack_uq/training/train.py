@@ -18,6 +18,7 @@ import yaml
 from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets.ctc import read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.device import choose_device
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import CHECKPOINT, HeldOutValidation
 from torchtrack_uq.training.data_module import WindowDataModule
@@ -78,7 +79,7 @@ def train_on_movies(
             held-out accuracy), `validation.csv`, `run.yaml` and `last.ckpt`, which is continued if it is
             already there, with the same settings or a longer budget.
         settings: What to compute; defaults to `TrainingSettings()`.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
         report: Gets a line after each validation.
         progress: Show Lightning's progress bar.
 
@@ -91,7 +92,7 @@ def train_on_movies(
     """
     settings = settings or TrainingSettings()
     folder = Path(output)
-    accelerator = _accelerator(device)
+    chosen = choose_device(device)
     for movie in movies:
         if movie.detections.ndim != 2:
             raise InputError(f"{movie.name} is {movie.detections.ndim}D; this trains 2D models")
@@ -115,8 +116,8 @@ def train_on_movies(
     scorer = LinkScorer(build_model(settings), settings)
     with _quiet_lightning():
         trainer = pl.Trainer(
-            accelerator=accelerator,
-            devices=1,
+            accelerator=chosen.type,
+            devices=1 if chosen.index is None or chosen.type == "cpu" else [chosen.index],
             max_steps=settings.steps,
             gradient_clip_val=5.0,
             callbacks=[validation],
@@ -149,7 +150,7 @@ def train(
     Raises:
         InputError: As `read_ctc_sequence` and `train_on_movies`.
     """
-    _accelerator(device)
+    choose_device(device)
     movies = [read_ctc_sequence(folder, progress=progress) for folder in folders]
     for movie in movies:
         counts = movie.summary()
@@ -159,14 +160,6 @@ def train(
             f"{'with' if movie.detections.has_images else 'without'} images"
         )
     return train_on_movies(movies, output, settings, device=device, report=report, progress=progress)
-
-
-def _accelerator(device: str) -> str:
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device must be auto, cpu or cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda was asked for, but PyTorch finds no CUDA device here")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _checkpoint_to_continue(folder: Path, settings: TrainingSettings, movies: list[str]) -> Path | None:
