@@ -4,7 +4,6 @@ What changes from run to run and says nothing (ids, timestamps, versions) is lef
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -74,9 +73,8 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
 def save(notebook: NotebookNode, file: Path) -> None:
     """Write a notebook, all at once or not at all."""
     nbformat.validate(notebook)
-    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     part = file.with_suffix(".part")
-    part.write_text(text)
+    nbformat.write(notebook, part)
     part.replace(file)
 
 
