@@ -55,9 +55,13 @@ def load_fine_tuned(
         InputError: The folder is damaged or holds a model that was not fine-tuned through a layer.
     """
     tracker: Tracker = TrackastraTracker.from_folder(folder, device=device)
-    described: Any = yaml.safe_load((Path(folder).expanduser() / "train_config.yaml").read_text()).get("layer")
+    described: Any = yaml.safe_load((Path(folder).expanduser() / "train_config.yaml").read_text()).get(
+        "layer"
+    )
     if not isinstance(described, dict) or not {"method", "temperature"} <= described.keys():
-        raise InputError(f"the model in {folder} was not fine-tuned through the layer; load it with load_model")
+        raise InputError(
+            f"the model in {folder} was not fine-tuned through the layer; load it with load_model"
+        )
     if "appear" in described:
         events = EventScores(*(described[name] for name in ("appear", "disappear", "divide")))
         tracker = TrackerWithEvents(tracker, events)

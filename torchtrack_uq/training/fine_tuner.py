@@ -28,7 +28,8 @@ class LayerFineTuner(LinkScorer):
 
     Args:
         tracker_or_model: A `TrackastraTracker`, a `trackastra.model.Trackastra` or a bare `TrackingTransformer`, 2D
-            with Trackastra's features. Its weights are changed in place.
+            with Trackastra's features. It is changed in place and
+            left in training mode.
         layer: The layer, changed in place if its temperature is learnt; by default one of `settings.layer_method`.
         settings: What to compute.
 
@@ -52,13 +53,13 @@ class LayerFineTuner(LinkScorer):
         layer = UncertaintyLayer(settings.layer_method) if layer is None else layer
         model = getattr(tracker_or_model, "transformer", tracker_or_model)
         _check(model, layer, settings)
+        model.train()
         super().__init__(model, settings)
         self.layer = layer
         self.events = EventScores() if settings.learn_events else None
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(settings.train == "all" or name.startswith("head_"))
         layer.scaler.raw_temperature.requires_grad_(settings.learn_temperature)
-        model.train()
         scales = nn.ModuleDict({"scaler": layer.scaler})
         if self.events is not None:
             scales["events"] = self.events
@@ -114,7 +115,9 @@ class LayerFineTuner(LinkScorer):
         }
         if self.events is not None:
             events = scales["events"]
-            found |= {name: float(getattr(events, name).detach()) for name in ("appear", "disappear", "divide")}
+            found |= {
+                name: float(getattr(events, name).detach()) for name in ("appear", "disappear", "divide")
+            }
         return {"layer": found, **self.left_out}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
