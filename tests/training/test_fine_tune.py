@@ -284,6 +284,11 @@ def test_models_and_methods_that_cannot_be_trained_are_refused() -> None:
         LayerFineTuner(model)
 
 
+def test_half_precision_without_a_gpu_is_refused(movies: list[AnnotatedMovie], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="precision 16 needs a GPU"):
+        fine_tune_on_movies(movies, "small_2d", tmp_path, replace(TINY, precision="16"), device="cpu")
+
+
 def test_another_run_or_the_start_itself_is_not_overwritten(
     movies: list[AnnotatedMovie], start: Path, tmp_path: Path
 ) -> None:

@@ -62,6 +62,11 @@ def fine_tune_on_movies(
     settings = settings or FineTuningSettings()
     folder = Path(output)
     accelerator = choose_accelerator(device)
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if accelerator == "cuda" else "32"
+    elif precision == "16" and accelerator == "cpu":
+        raise InputError("precision 16 needs a GPU; use bf16 or 32 on a CPU")
     refuse_3d(movies)
     start = bundled_models().get(str(start_from), Path(start_from).expanduser())
     if start.resolve() == folder.resolve():
@@ -86,9 +91,6 @@ def fine_tune_on_movies(
         report(f"{folder} holds a finished run; nothing is left to train")
         return folder
     validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if accelerator == "cuda" else "32"
     fit(
         tuner, sampler, validation, folder, checkpoint,
         accelerator=accelerator, precision=_PRECISIONS[precision], progress=progress,
