@@ -15,11 +15,13 @@ install: $(READY)  ## make .venv and install the package with its test tools
 
 # trackastra asks for torchvision without importing it; its only wheels are CUDA builds, which fail to import
 # beside a CPU torch and then break `import torchmetrics`. So it goes again where it cannot be imported.
+# netcal (reference in tests) comes without its requirements: twelve packages that the part in use does not import.
 $(READY): pyproject.toml constraints.txt
 	@echo "==> creating $(VENV) and installing (about 2 GB on disk; a few minutes on a first run)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt torch
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e ".[test,bench]"
+	$(BIN)/python -m pip install --no-deps "netcal>=1.4,<2"
 	@$(BIN)/python -c "import torchvision" 2>/dev/null || $(BIN)/python -m pip uninstall -y torchvision
 	@touch $@
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torchtrack_uq.errors import InputError
     from torchtrack_uq.layers import (
         AssignmentPosterior,
+        EventOffsets,
         FeaturePerturbation,
         FrequencyPosterior,
         ParentalSoftmax,
@@ -38,6 +39,7 @@ __all__ = [
     "CandidateGraph",
     "Detections",
     "DistanceTracker",
+    "EventOffsets",
     "FeaturePerturbation",
     "FrequencyPosterior",
     "InputError",
@@ -62,6 +64,7 @@ _HOME = {
     "CandidateGraph": "candidates",
     "Detections": "detections",
     "DistanceTracker": "trackers",
+    "EventOffsets": "layers",
     "FeaturePerturbation": "layers",
     "FrequencyPosterior": "layers",
     "InputError": "errors",

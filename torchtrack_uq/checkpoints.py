@@ -8,11 +8,9 @@ import torch
 import yaml
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers.event_scores import EventScores
+from torchtrack_uq.layers.event_offsets import EVENT_SCORES, EventOffsets
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
-from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.trackastra import TrackastraTracker
-from torchtrack_uq.trackers.with_events import TrackerWithEvents
 
 _PACKAGE = Path(__file__).parent
 
@@ -44,8 +42,8 @@ def load_model(name: str, device: str | torch.device | None = None) -> Trackastr
 
 def load_fine_tuned(
     folder: str | os.PathLike[str], device: str | torch.device | None = None
-) -> tuple[Tracker, UncertaintyLayer]:
-    """Load what `fine_tune` saved: the model, with the event scores if they were learnt, and its layer.
+) -> tuple[TrackastraTracker, UncertaintyLayer]:
+    """Load what `fine_tune` saved: the model, and its layer with learnt temperature and event offsets.
 
     Args:
         folder: A model folder whose `train_config.yaml` describes the layer.
@@ -54,7 +52,7 @@ def load_fine_tuned(
     Raises:
         InputError: The folder is damaged or holds a model that was not fine-tuned through a layer.
     """
-    tracker: Tracker = TrackastraTracker.from_folder(folder, device=device)
+    tracker = TrackastraTracker.from_folder(folder, device=device)
     described: Any = yaml.safe_load((Path(folder).expanduser() / "train_config.yaml").read_text()).get(
         "layer"
     )
@@ -62,7 +60,5 @@ def load_fine_tuned(
         raise InputError(
             f"the model in {folder} was not fine-tuned through the layer; load it with load_model"
         )
-    if "appear" in described:
-        events = EventScores(*(described[name] for name in ("appear", "disappear", "divide")))
-        tracker = TrackerWithEvents(tracker, events)
-    return tracker, UncertaintyLayer(described["method"], described["temperature"])
+    events = EventOffsets(*(described[name] for name in EVENT_SCORES)) if "appear" in described else None
+    return tracker, UncertaintyLayer(described["method"], described["temperature"], events=events)

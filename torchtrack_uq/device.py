@@ -20,6 +20,8 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"device {device!r} is unknown; expected auto, cpu or cuda") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is not supported; expected auto, cpu or cuda")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise InputError(
             f"device {device!r} was asked for, but torch {torch.__version__} sees no CUDA GPU here; use --device cpu"

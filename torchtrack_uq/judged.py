@@ -46,6 +46,10 @@ class JudgedDaughters:
         """Some of the daughters, by a mask or by indices."""
         return JudgedDaughters(**{item.name: getattr(self, item.name)[chosen] for item in fields(self)})
 
+    def detach(self) -> "JudgedDaughters":
+        """The same without gradients."""
+        return JudgedDaughters(**{item.name: getattr(self, item.name).detach() for item in fields(self)})
+
     @classmethod
     def concatenate(cls, parts: "list[JudgedDaughters]") -> "JudgedDaughters":
         """Daughters of several movies behind each other; `cell` and `frame` still count within their movie.

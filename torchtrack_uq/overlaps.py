@@ -70,7 +70,7 @@ def measure_overlaps(movie: Movie, detections: Detections, *, progress: bool = T
         area = np.bincount(cell, minlength=len(label))
         behind = previous[where]
         both = behind > 0
-        a, b, shared = _count_pairs(behind[both] - 1, cell[both], len(previous_area), len(label))
+        a, b, shared = count_pairs(behind[both] - 1, cell[both], len(previous_area), len(label))
         parts.append(
             (a + (cells.start - len(previous_area)), b + cells.start, shared, previous_area[a], area[b])
         )
@@ -80,7 +80,7 @@ def measure_overlaps(movie: Movie, detections: Detections, *, progress: bool = T
     return Overlaps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _count_pairs(
+def count_pairs(
     a: NDArray[np.integer], b: NDArray[np.integer], n_a: int, n_b: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Distinct pairs (a, b), sorted, and how often each occurs."""

@@ -1,7 +1,7 @@
 """The result of tracking one movie, as tables, as a graph and as files."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
+from torchtrack_uq.guarantees import AcceptanceThreshold, decision_probability
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.probabilities import LinkProbabilities
 from torchtrack_uq.tracks import Tracklets, tracklets
@@ -31,6 +32,7 @@ class TrackingResult:
         selected: (E,) bool, the links of the MAP assignment.
         tracker: Name of the tracker that scored the links.
         temperature: Temperature of the probabilities.
+        acceptance: Which decisions to accept without review; None makes no such promise.
     """
 
     movie: Movie
@@ -39,6 +41,15 @@ class TrackingResult:
     selected: NDArray[np.bool_]
     tracker: str
     temperature: float = 1.0
+    acceptance: AcceptanceThreshold | None = None
+
+    def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
+        """The same result with decisions marked as accepted or for review.
+
+        Args:
+            acceptance: Fitted on decisions of the same tracker, method, temperature and stride, in movies like this.
+        """
+        return replace(self, acceptance=acceptance)
 
     @property
     def candidates(self) -> CandidateGraph:
@@ -65,7 +76,7 @@ class TrackingResult:
 
         Columns: `frame` (of the daughter), `mother` and `daughter` (labels in their masks), `score`,
         `probability`, `selected`. The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
-        nobody's daughters and have no row.
+        nobody's daughters and have no row. With `acceptance` also `accepted`: the selected rows that need no review.
         """
         graph, label = self.candidates, self.detections.label
         mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
@@ -83,6 +94,8 @@ class TrackingResult:
                 "selected": np.concatenate([self.selected, self.mother[orphan] < 0]),
             }
         )
+        if self.acceptance is not None:
+            table["accepted"] = table["selected"] & self.accepted[cell]
         return table.sort_values(["frame", "daughter", "mother"], ignore_index=True)
 
     @cached_property
@@ -92,7 +105,8 @@ class TrackingResult:
         Columns: `frame`, `label`, `track`, `confidence` (probability of the likeliest mother or of none),
         `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels.
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
-        and p_disappear in the last.
+        and p_disappear in the last. With `acceptance` also `accepted` (nullable boolean, unknown in the first
+        frame): whether the decision about the cell's mother needs no review.
         """
         frame, p = self.detections.frame, self.probabilities
         first, last = frame == 0, frame == self.detections.n_frames - 1
@@ -114,27 +128,38 @@ class TrackingResult:
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
             table[axis] = values
+        if self.acceptance is not None:
+            table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
         return table
 
     @cached_property
-    def decision_probability(self) -> NDArray[np.floating]:
-        """(N,) probability of what was decided for each cell: its link, or "no mother"; NaN in frame 0."""
-        probability = np.where(self.mother < 0, self.probabilities.null.numpy(), 0.0)
-        daughters = self.candidates.daughter.numpy()[self.selected]
-        probability[daughters] = self.probabilities.link.numpy()[self.selected]
+    def decision_probability(self) -> NDArray[np.float64]:
+        """(N,) probability of what was decided for each cell: its link, or "no mother"; NaN in frame 0.
+
+        Resolved down to 1e-15 below 1, where the float32 probabilities of `links` are all 1.
+        """
+        probability = decision_probability(self.probabilities, self.selected).numpy()
         return np.where(self.detections.frame == 0, np.nan, probability)
+
+    @cached_property
+    def accepted(self) -> NDArray[np.bool_]:
+        """(N,) decisions that need no review; False in frame 0, and everywhere without `acceptance`."""
+        if self.acceptance is None:
+            return np.zeros(len(self.detections), np.bool_)
+        return self.acceptance.accept(self.decision_probability, self.mother >= 0)
 
     @cached_property
     def graph(self) -> "nx.DiGraph[int]":
         """The tracks as a directed graph, mother to daughter.
 
-        Nodes are cell indices with the columns of `cells`; edges have `score`, `probability` and `entropy`
-        (of the daughter's distribution over mothers).
+        Nodes are cell indices with the columns of `cells` (what is unknown is NaN, or None for `accepted`);
+        edges have `score`, `probability` and `entropy` (of the daughter's distribution over mothers).
         """
         graph: nx.DiGraph[int] = nx.DiGraph()
         cells = self.cells.to_dict("records")
         graph.add_nodes_from(
-            (i, {str(name): value for name, value in cell.items()}) for i, cell in enumerate(cells)
+            (i, {str(name): None if value is pd.NA else value for name, value in cell.items()})
+            for i, cell in enumerate(cells)
         )
         candidates, entropy = self.candidates, self.probabilities.entropy.numpy()
         columns = (candidates.mother, candidates.daughter, candidates.score, self.probabilities.link)
@@ -145,8 +170,10 @@ class TrackingResult:
     def review(self, n: int | None = None) -> pd.DataFrame:
         """Cells in the order in which a person should look at them, the most uncertain first.
 
+        With `acceptance`, only those that are not accepted.
+
         Args:
-            n: How many rows; all cells after the first frame by default.
+            n: At most how many rows; all by default. Cells of the first frame are never listed.
 
         Returns:
             Columns `frame`, `label`, `track`, `entropy`, `mother` (label that was chosen, or 0), `probability`
@@ -156,7 +183,9 @@ class TrackingResult:
         table = self.cells.assign(mother=chosen, probability=self.decision_probability)
         axes = list("zyx"[-self.detections.ndim :])
         table = table[["frame", "label", "track", "entropy", "mother", "probability", *axes]]
-        ranked = table[table["frame"] > 0].sort_values("entropy", ascending=False, kind="stable")
+        ranked = table[(table["frame"] > 0) & ~self.accepted].sort_values(
+            "entropy", ascending=False, kind="stable"
+        )
         return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = True) -> Path:
@@ -196,6 +225,12 @@ class TrackingResult:
             f"{int(doubtful.sum())} of {n_decisions} decisions are doubtful ({share:.1%} below "
             f"probability {DOUBTFUL_BELOW:g})",
         ]
+        if self.acceptance is not None:
+            n_accepted = int(self.accepted.sum())
+            lines.append(
+                f"{n_accepted} of {n_decisions} decisions are accepted ({self.acceptance.promise}, if this movie is "
+                f"like the annotated ones); {n_decisions - n_accepted} are for review"
+            )
         if doubtful.any():
             counts = pd.Series(self.detections.frame[doubtful]).value_counts()
             frames = ", ".join(f"{t} ({n})" for t, n in counts.head(5).items())
@@ -205,5 +240,6 @@ class TrackingResult:
                 f"cell {row.label} in frame {row.frame} at y {row.y:.0f}, x {row.x:.0f}"
                 for row in worst.itertuples()
             )
-            lines.append(f"look first at {spots}")
+            if spots:
+                lines.append(f"look first at {spots}")
         return "\n".join(lines)

@@ -70,12 +70,12 @@ class LinkTargets:
 
     @classmethod
     def of(cls, movie: "AnnotatedMovie") -> "LinkTargets":
-        """Targets of an annotated movie, on the CPU."""
-        frame = torch.from_numpy(movie.detections.frame.copy())
-        targets = cls.from_mothers(torch.from_numpy(movie.mother.copy()), frame)
-        known = torch.from_numpy(movie.has_target.copy())
-        not_last = frame < movie.detections.n_frames - 1
-        return cls(targets.mother, known, targets.mother_known & not_last)
+        """Targets of an annotated movie, on the CPU: what its annotation leaves open is not known here either."""
+        return cls(
+            torch.from_numpy(movie.mother.copy()),
+            torch.from_numpy(movie.has_target.copy()),
+            torch.from_numpy(movie.daughters_known.copy()),
+        )
 
     @property
     def n_daughters(self) -> Tensor:

@@ -1,8 +1,11 @@
 """The front door: images and masks in, tracks with probabilities out."""
 
+import os
+
 import torch
 from torch import nn
 
+from torchtrack_uq.calibration import Calibration
 from torchtrack_uq.checkpoints import load_model
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
@@ -11,6 +14,7 @@ from torchtrack_uq.layers import TemperatureScaler, UncertaintyLayer
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.result import TrackingResult
 from torchtrack_uq.trackers import ActivityTracker, DistanceTracker, OverlapTracker, Tracker
+from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.tracks import map_links
 
 TRACKERS = ("trackastra", "distance", "overlap", "activity")
@@ -24,12 +28,14 @@ class UncertainTracker:
         tracker: "trackastra" (with the bundled model), "distance", "overlap", "activity", or any `Tracker`.
         method: "SM", "FP", "FP+A", "AS", "exact", "auto" or "bp" (see `UncertaintyLayer` and docs/methods.md), or an
             `UncertaintyLayer`, or any module that makes `LinkProbabilities` from a `CandidateGraph`.
-        temperature: Divides all scores; above 1 for a tracker that is too sure of itself. A number or a fitted
-            `TemperatureScaler`; None means 1, or that of the layer.
+        temperature: Divides all scores; above 1 for a tracker that is too sure of itself. A number, a fitted
+            `TemperatureScaler`, or a `Calibration` (or its file, from `torchtrack-uq fit`); None means 1, or that
+            of the layer.
         device: Where a tracker given by name computes: "auto", "cpu", "cuda".
 
     Raises:
-        InputError: An unknown name, a temperature that is not positive, or one beside a layer that has its own.
+        InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, or a
+            calibration of another method or tracker.
 
     >>> import numpy as np
     >>> masks = np.zeros((3, 32, 32), np.uint16)
@@ -46,21 +52,28 @@ class UncertainTracker:
         self,
         tracker: str | Tracker = "trackastra",
         method: str | nn.Module = "AS",
-        temperature: float | TemperatureScaler | None = None,
+        temperature: float | TemperatureScaler | Calibration | str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        if isinstance(method, UncertaintyLayer):
-            if temperature is not None:
-                raise InputError("the layer has a temperature of its own; give the temperature to the layer")
-            self.layer = method
-        else:
-            self.layer = UncertaintyLayer(method, temperature)
         self.tracker = make_tracker(tracker, device) if isinstance(tracker, str) else tracker
         if not isinstance(self.tracker, Tracker):
             raise InputError(
                 f"tracker is a {type(tracker).__name__}; expected a name ({', '.join(TRACKERS)}) or an object with "
                 "`name` and `candidates(detections, movie)`"
             )
+        self.calibration: Calibration | None = None
+        if isinstance(temperature, str | os.PathLike):
+            temperature = Calibration.load(temperature)
+        if isinstance(method, UncertaintyLayer):
+            if temperature is not None:
+                raise InputError("the layer has a temperature of its own; give the temperature to the layer")
+            self.layer = method
+        elif isinstance(temperature, Calibration):
+            name = method if isinstance(method, str) else type(method).__name__
+            temperature.check(name, tracker_identity(self.tracker))
+            self.calibration, self.layer = temperature, temperature.layer()
+        else:
+            self.layer = UncertaintyLayer(method, temperature)
 
     @property
     def method(self) -> str:
@@ -83,14 +96,16 @@ class UncertainTracker:
             InputError: Images or masks that cannot be used, found before the tracker starts.
         """
         movie = Movie.open(imgs, masks, stride)
+        if self.calibration is not None:
+            self.calibration.check(self.method, self.calibration.tracker, stride)
         detections = Detections.from_movie(movie, progress=progress)
-        scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
-        probabilities = self.layer(scores).to("cpu")
+        found = self.layer.probabilities(self.tracker, detections, movie, progress=progress)
+        probabilities = found.to("cpu")
         return TrackingResult(
             movie=movie,
             detections=detections,
             probabilities=probabilities,
-            selected=map_links(probabilities.graph),
+            selected=map_links(self.layer.corrected(probabilities.graph)),
             tracker=self.tracker.name,
             temperature=float(self.layer.temperature),
         )

@@ -69,8 +69,8 @@ def test_two_divisions_in_the_skipped_frames_leave_a_mother_with_four_daughters(
     assert mothers(strided) == {(5, 4): 1, (5, 5): 1, (5, 6): 1, (5, 7): 1, (5, 9): 0, (5, 10): 10}
     assert strided.detections.label[strided.crowded_mothers].tolist() == [1]
     assert strided.summary() == {
-        "n_frames": 2, "n_cells": 8, "n_daughters": 6, "n_links": 5, "n_null": 1,
-        "n_divisions": 1, "n_crowded_mothers": 1,
+        "n_frames": 2, "n_cells": 8, "n_daughters": 6, "n_unknown": 0, "n_missed_mothers": 0,
+        "n_links": 5, "n_null": 1, "n_divisions": 1, "n_crowded_mothers": 1,
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from tests.assignment.brute_force import all_assignments, posterior
 from tests.assignment.problems import tiny_problems
 from torchtrack_uq import CandidateGraph, Detections, InputError, UncertaintyLayer
 from torchtrack_uq.assignment import AssignmentProblem
-from torchtrack_uq.layers import EventScores, daughters_nll, joint_nll
+from torchtrack_uq.layers import EventOffsets, daughters_nll, joint_nll
 from torchtrack_uq.targets import LinkTargets
 
 
@@ -138,31 +138,20 @@ def test_learnt_event_scores_expect_as_many_events_as_there_are() -> None:
     graph = graph_of(frames, links)
     is_daughter = graph.frame % 2 == 1
     targets = LinkTargets(torch.tensor(mothers), is_daughter, ~is_daughter)
-    events, layer = EventScores(), UncertaintyLayer("exact")
+    events = EventOffsets()
+    layer = UncertaintyLayer("exact", events=events)
     optimizer = torch.optim.LBFGS(events.parameters(), line_search_fn="strong_wolfe", max_iter=15)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = joint_nll(layer, events(graph), targets).loss
+        loss = joint_nll(layer, graph, targets).loss
         loss.backward(retain_graph=True)
         return loss
 
     optimizer.step(closure)
-    found, count = layer(events(graph)), targets.n_daughters[~is_daughter]
+    found, count = layer(graph), targets.n_daughters[~is_daughter]
     expected = [found.null[is_daughter], found.disappear[~is_daughter], found.divide[~is_daughter]]
     happened = [targets.mother[is_daughter] < 0, count == 0, count == 2]
     for p, truly in zip(expected, happened, strict=True):
         assert int(truly.sum()) > 3
         assert float(p.detach().sum()) == pytest.approx(float(truly.sum()), abs=0.1)
-
-
-def test_a_second_daughter_is_never_likelier_than_a_first() -> None:
-    events = EventScores(disappear=-0.2, divide=0.1)
-    with torch.no_grad():
-        events.raw_gap.fill_(-50.0)
-        events.disappear.fill_(3.0)
-    assert float((events.disappear + events.divide).detach()) <= 0
-    with pytest.raises(InputError, match="must be below 0"):
-        EventScores(disappear=0.5, divide=0.0)
-    with pytest.raises(InputError, match="finite"):
-        EventScores(appear=float("nan"))

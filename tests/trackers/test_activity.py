@@ -32,7 +32,7 @@ def bacteria(data_folder: Path) -> tuple[Movie, Detections]:
 def test_scores_are_the_published_formula_on_a_real_movie(bacteria: tuple[Movie, Detections]) -> None:
     """Written out cell by cell from the paper: activity map, mean inside the mask, Gaussian of width activity / 2.5."""
     movie, cells = bacteria
-    graph = ActivityTracker(contrast=None).candidates(cells, movie, progress=False)
+    graph = ActivityTracker(contrast=None, reach=1).candidates(cells, movie, progress=False)
     found = {
         (i, j): s
         for i, j, s in zip(graph.mother.tolist(), graph.daughter.tolist(), graph.score.tolist(), strict=True)
@@ -56,6 +56,9 @@ def test_scores_are_the_published_formula_on_a_real_movie(bacteria: tuple[Movie,
     for link, log_p in expected.items():
         assert found[link] == pytest.approx(log_p, rel=1e-4, abs=1e-5)
     assert graph.appear.tolist() == pytest.approx([np.log(0.01)] * len(cells))
+    farther = ActivityTracker(contrast=None).candidates(cells, movie, progress=False)
+    assert farther.n_links > graph.n_links
+    assert int((farther.score >= np.log(0.01)).sum()) == graph.n_links
 
 
 def test_a_brighter_exposure_changes_nothing(bacteria: tuple[Movie, Detections]) -> None:

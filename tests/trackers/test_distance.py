@@ -59,13 +59,27 @@ def test_the_map_is_what_trackpy_links_on_a_real_movie(hela_cells: Detections) -
 
 def test_scores_are_squared_distances_within_the_range() -> None:
     cells = random_walks(0)
-    graph = DistanceTracker(search_range=7.0, scale=1.0).candidates(cells)
+    graph = DistanceTracker(search_range=7.0, scale=1.0, reach=1).candidates(cells)
     distance = np.linalg.norm(
         cells.coords[graph.mother].astype(float) - cells.coords[graph.daughter].astype(float), axis=1
     )
     assert distance.max() <= 7.0
     np.testing.assert_allclose(graph.score, -(distance**2) / 2, rtol=1e-5)
     assert graph.appear.unique().tolist() == [-24.5]
+
+
+def test_mothers_beyond_the_range_are_candidates_less_likely_than_none() -> None:
+    cells = random_walks(0)
+    near = DistanceTracker(search_range=7.0, scale=1.0, reach=1).candidates(cells)
+    graph = DistanceTracker(search_range=7.0, scale=1.0).candidates(cells)
+    difference = (cells.coords[graph.mother] - cells.coords[graph.daughter]).astype(float)
+    distance = np.linalg.norm(difference, axis=1)
+    beyond = distance > 7.0
+    assert beyond.sum() == graph.n_links - near.n_links > 0
+    np.testing.assert_allclose(graph.score[beyond], -24.5 - (distance[beyond] - 7.0), rtol=1e-5)
+    assert distance.max() <= 14.0
+    with pytest.raises(InputError, match="reach"):
+        DistanceTracker(reach=0.5)
 
 
 def test_candidates_are_all_pairs_within_the_range_or_the_nearest_of_them() -> None:

@@ -4,6 +4,7 @@ from laptrack.metric_utils import LabelOverlap
 
 from torchtrack_uq import Detections, InputError, Movie, OverlapTracker
 from torchtrack_uq.overlaps import measure_overlaps
+from torchtrack_uq.tracks import map_links
 
 
 def test_costs_on_real_masks_are_those_of_laptrack(hela: Movie, hela_cells: Detections) -> None:
@@ -29,10 +30,29 @@ def test_costs_on_real_masks_are_those_of_laptrack(hela: Movie, hela_cells: Dete
         expected = c[0] + c[1] * shared + c[2] * iou + c[3] * ratio_1 + c[4] * ratio_2
         tracker = OverlapTracker(coefficients, scale=1.0)
         np.testing.assert_allclose(tracker.cost(overlaps), expected, atol=1e-6)
-        graph = tracker.candidates(cells, movie, progress=False)
+        graph = OverlapTracker(coefficients, scale=1.0, n_apart=0).candidates(cells, movie, progress=False)
         np.testing.assert_array_equal(
             graph.mother, overlaps.mother[np.lexsort((overlaps.mother, overlaps.daughter))]
         )
+
+
+def test_the_nearest_mothers_without_overlap_are_less_likely_than_none(
+    hela: Movie, hela_cells: Detections
+) -> None:
+    graph = OverlapTracker().candidates(hela_cells, hela, progress=False)
+    as_laptrack = OverlapTracker(n_apart=0).candidates(hela_cells, hela, progress=False)
+    apart = graph.score < graph.appear[graph.daughter]
+    assert int(apart.sum()) >= graph.n_links - as_laptrack.n_links > 0
+    per_daughter = np.bincount(graph.daughter, minlength=len(hela_cells))
+    assert per_daughter[hela_cells.frame > 0].min() >= 3
+    links = map_links(graph)
+    assert not links[apart.numpy()].any()
+    assert links.sum() == map_links(as_laptrack).sum()
+    assert (
+        OverlapTracker(cutoff=1.5).candidates(hela_cells, hela, progress=False).n_links == as_laptrack.n_links
+    )
+    with pytest.raises(InputError, match="n_apart"):
+        OverlapTracker(n_apart=-1)
 
 
 def test_every_overlapping_pair_is_found_once() -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torchtrack_uq import (
     TrackastraTracker,
     UncertaintyLayer,
 )
+from torchtrack_uq.datasets import read_ctc_sequence
 from torchtrack_uq.tracks import map_links
 
 
@@ -57,17 +60,35 @@ def test_a_loss_on_marginals_reaches_the_weights(
     assert all(torch.isfinite(g).all() for g in gradients)
 
 
-def test_the_joint_likelihood_overfits_a_small_transformer_on_a_real_movie(
-    crop: tuple[Movie, Detections],  # noqa: F811
-) -> None:
-    """The lineage to learn is that of the smallest displacements, which an untrained transformer does not know."""
-    _, cells = crop
+def nearest_lineage(cells: Detections) -> torch.Tensor:
+    """The lineage of the smallest displacements, which an untrained transformer does not know."""
     distances = torch.cdist(torch.from_numpy(cells.coords), torch.from_numpy(cells.coords))
     truth = torch.full((len(cells),), -1)
     for t in range(1, cells.n_frames):
         mothers, daughters = cells.in_frame(t - 1), cells.in_frame(t)
         nearest, which = distances[mothers, daughters].min(dim=0)
         truth[daughters] = torch.where(nearest < 12, which + mothers.start, -1)
+    return truth
+
+
+def test_the_joint_likelihood_overfits_a_small_transformer_on_a_real_movie(
+    crop: tuple[Movie, Detections],  # noqa: F811
+) -> None:
+    _, cells = crop
+    overfit(cells, nearest_lineage(cells))
+
+
+def test_the_joint_likelihood_overfits_a_small_transformer_on_an_annotated_movie(data_folder: Path) -> None:
+    """Six frames of HeLa cells, 43 in the first, with the mothers and the divisions that people found."""
+    whole = read_ctc_sequence(data_folder / "Fluo-N2DL-HeLa" / "01", use_images=False, progress=False)
+    movie = whole.frames(0, 6)
+    truth = torch.from_numpy(movie.mother.copy())
+    assert (torch.bincount(truth[truth >= 0]) == 2).sum() >= 5
+    overfit(movie.detections, truth)
+
+
+def overfit(cells: Detections, truth: torch.Tensor) -> None:
+    """Train on the joint log-likelihood of a lineage; the negative log-likelihood of its links falls."""
     transformer = small_transformer(spatial_pos_cutoff=40).train()
     for head in (transformer.head_x, transformer.head_y):
         head.fc2.weight.data.div_(7)

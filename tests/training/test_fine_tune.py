@@ -207,10 +207,11 @@ def test_event_scores_and_temperature_are_saved_and_loaded(
         float(state["averaged_scales.module.scaler.raw_temperature"].exp())
     )
     assert float(layer.temperature.detach()) != 1.0
-    graph = tracker.candidates(movies[0].detections, progress=False)
-    appear = state["averaged_scales.module.events.appear"]
-    assert float(appear) != 0
-    torch.testing.assert_close(graph.appear.detach(), appear.expand(graph.n_cells))
+    assert layer.events is not None
+    for name, value in layer.events.values.items():
+        assert value == pytest.approx(float(state[f"averaged_scales.module.events.{name}"])) != 0
+    assert layer.events.values["disappear"] + layer.events.values["divide"] <= 1e-6
+    assert isinstance(tracker, TrackastraTracker)
     with pytest.raises(InputError, match="was not fine-tuned through the layer"):
         load_fine_tuned(start)
 
@@ -279,6 +280,8 @@ def test_models_and_methods_that_cannot_be_trained_are_refused() -> None:
         LayerFineTuner(model, UncertaintyLayer("FP"), FineTuningSettings(loss="daughters"))
     with pytest.raises(InputError, match="expected a Trackastra model"):
         LayerFineTuner("small_2d")
+    with pytest.raises(InputError, match="no event offsets to learn"):
+        LayerFineTuner(model, UncertaintyLayer("AS"), FineTuningSettings(learn_events=True))
     model.config["causal_norm"] = "softmax"
     with pytest.raises(InputError, match=r"causal_norm softmax, but .* needs quiet_softmax or none"):
         LayerFineTuner(model)

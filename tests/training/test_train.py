@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training import (
@@ -19,7 +20,7 @@ from torchtrack_uq.training import (
 from torchtrack_uq.training.accuracy import LinkAccuracy, held_out_chains, predict_mothers
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import build_model
-from torchtrack_uq.training.save import save_trackastra_folder, write_atomically
+from torchtrack_uq.training.save import save_trackastra_folder
 from torchtrack_uq.training.window import Window
 
 TINY = TrainingSettings(
@@ -225,8 +226,14 @@ def test_bad_settings_are_refused(change: dict[str, float], message: str) -> Non
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_missing_device_is_an_error_before_work_starts(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no CUDA device"):
+    with pytest.raises(InputError, match="sees no CUDA GPU here"):
         train_on_movies([], tmp_path, TINY, device="cuda")
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta"])
+def test_other_devices_are_refused(tmp_path: Path, device: str) -> None:
+    with pytest.raises(InputError, match=f"device '{device}' is .*; expected auto, cpu or cuda"):
+        train_on_movies([], tmp_path, TINY, device=device)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from torchtrack_uq.assignment._types import (
 )
 from torchtrack_uq.assignment.map_solver import solve_map, solve_map_many
 from torchtrack_uq.assignment.marginals import marginals
-from torchtrack_uq.assignment.parallel import solve_each
+from torchtrack_uq.assignment.parallel import available_cores, solve_each
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.ranking import KBest, k_best
 from torchtrack_uq.assignment.result import ComponentReport, Marginals
@@ -22,6 +22,7 @@ __all__ = [
     "KBest",
     "Marginals",
     "NonConvexDivisionError",
+    "available_cores",
     "k_best",
     "log_weight_of",
     "marginals",

@@ -36,10 +36,15 @@ def solve_each(
         [-1.0, -2.0]
     """
     if n_threads is None:
-        n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        n_threads = available_cores()
     if n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
     if n_threads == 1:
         return [function(problem) for problem in problems]
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, problems))
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,7 +12,7 @@ from torchtrack_uq.errors import InputError
 
 def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands, as far as these arguments need it."""
-    from torchtrack_uq.cli import track, train
+    from torchtrack_uq.cli import calibrate, download, track, train
 
     parser = argparse.ArgumentParser(
         prog="torchtrack-uq",
@@ -21,6 +21,8 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     track.add_commands(commands)
+    calibrate.add_commands(commands)
+    download.add_commands(commands)
     train.add_commands(commands, with_arguments="train" in arguments)
     return parser
 
@@ -38,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"torchtrack-uq: {error}; nothing was written", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("torchtrack-uq: interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"torchtrack-uq: {str(interrupt) or 'interrupted; nothing was written'}", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)

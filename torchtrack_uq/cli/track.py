@@ -2,9 +2,18 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.shared import (
+    add_temperature_argument,
+    add_tracker_arguments,
+    read_temperature,
+    tracker_of,
+)
 from torchtrack_uq.errors import InputError
+
+if TYPE_CHECKING:
+    from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
 
 
 def add_commands(commands: Any) -> None:
@@ -16,33 +25,21 @@ def add_commands(commands: Any) -> None:
     track.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
     track.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
     _add_shared(track, default_output=None)
+    add_tracker_arguments(track)
+    add_temperature_argument(track)
     track.add_argument(
-        "--tracker",
-        default="trackastra",
-        choices=("trackastra", "distance", "overlap", "activity"),
-        help="what scores the links (default: %(default)s)",
-    )
-    track.add_argument(
-        "--model",
-        default="small_2d",
-        help="for trackastra: small_2d, which comes with the package; a model folder; or a published model that is "
-        "downloaded once, such as general_2d (default: %(default)s)",
-    )
-    track.add_argument(
-        "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
-    )
-    track.add_argument(
-        "--method",
-        default="AS",
-        choices=("SM", "FP", "FP+A", "AS", "exact", "auto", "bp"),
-        help="how scores become probabilities, see docs/methods.md (default: %(default)s)",
-    )
-    track.add_argument(
-        "--temperature",
+        "--accept-error",
         type=float,
-        help="divides all scores; above 1 for an overconfident tracker (default: 1)",
+        metavar="SHARE",
+        help="mark decisions as accepted so that at most this share of them is wrong, such as 0.01; the others are for "
+        "review. Needs a calibration file, see docs/guarantees.md",
     )
-    track.add_argument("--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)")
+    track.add_argument(
+        "--confidence",
+        type=float,
+        metavar="SHARE",
+        help="how sure that has to be, over the draw of the annotated decisions (default: 0.95)",
+    )
     track.set_defaults(run=_track)
 
     demo = commands.add_parser(
@@ -73,17 +70,32 @@ def _track(options: argparse.Namespace) -> None:
     from torchtrack_uq.device import choose_device
     from torchtrack_uq.export import check_output_folder
     from torchtrack_uq.movie import Movie
-    from torchtrack_uq.uncertain_tracker import UncertainTracker, make_tracker
+    from torchtrack_uq.uncertain_tracker import UncertainTracker
 
     check_output_folder(options.output, options.overwrite)
     choose_device(options.device)
+    temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
-    if options.search_range is not None and options.tracker != "distance":
-        raise InputError(f"--search-range is for --tracker distance, not {options.tracker}")
-    tracker = make_tracker(
-        options.tracker, options.device, model=options.model, search_range=options.search_range
+    acceptance = _acceptance(options, getattr(temperature, "review", None))
+    _run(UncertainTracker(tracker_of(options), options.method, temperature), options, acceptance)
+
+
+def _acceptance(
+    options: argparse.Namespace, review: "ReviewStatistic | None" = None
+) -> "AcceptanceThreshold | None":
+    """The threshold that `--accept-error` asks for, from the annotated decisions in a calibration file."""
+    if options.accept_error is None:
+        if options.confidence is not None:
+            raise InputError("--confidence belongs to --accept-error SHARE, which is missing")
+        return None
+    if review is None:
+        raise InputError(
+            "--accept-error needs annotated decisions; make a calibration file with `torchtrack-uq fit` and pass it "
+            "as --temperature FILE"
+        )
+    return review.threshold(
+        options.accept_error, 1 - (0.95 if options.confidence is None else options.confidence)
     )
-    _run(UncertainTracker(tracker, options.method, options.temperature), options)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -98,10 +110,13 @@ def _demo(options: argparse.Namespace) -> None:
     _run(UncertainTracker(load_model("small_2d", options.device)), options)
 
 
-def _run(uncertain_tracker: Any, options: argparse.Namespace) -> None:
+def _run(
+    uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
+) -> None:
     result = uncertain_tracker.track(
         options.images, options.masks, stride=options.stride, progress=not options.quiet
     )
+    result = result.with_acceptance(acceptance)
     result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())
     print(f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
+from torchtrack_uq.datasets.match import match_movie
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.frames import FramesLike, open_frames
 from torchtrack_uq.movie import Movie
 
 
@@ -49,13 +51,45 @@ class CtcSequence:
         )
         return cls(f"{images.parent.name}/{images.name}", images if has_images else None, masks, lineage)
 
-    def open_movie(self, stride: int = 1, *, use_images: bool = True) -> Movie:
-        """Images (where there are any) and annotated masks as a movie; no pixel is read yet."""
-        return Movie.open(self.images if use_images else None, self.masks, stride)
+    def open_movie(
+        self, stride: int = 1, *, use_images: bool = True, segmentation: FramesLike | None = None
+    ) -> Movie:
+        """Images (where there are any) and masks as a movie; no pixel is read yet.
+
+        Args:
+            stride: Take every `stride`-th frame.
+            use_images: False leaves the images out.
+            segmentation: Masks to use instead of the annotated ones.
+        """
+        return Movie.open(
+            self.images if use_images else None, self.masks if segmentation is None else segmentation, stride
+        )
+
+    def annotate(
+        self,
+        movie: Movie,
+        *,
+        segmentation: FramesLike | None = None,
+        complete: bool = True,
+        progress: bool = True,
+    ) -> AnnotatedMovie:
+        """The truth for a movie that `open_movie` opened; arguments as for `read_ctc_sequence`."""
+        lineage = Lineage.read(self.lineage)
+        if segmentation is not None:
+            annotation = open_frames(self.masks)
+            return match_movie(self.name, movie, annotation, lineage, complete=complete, progress=progress)
+        cells = Detections.from_movie(movie, progress=progress)
+        return AnnotatedMovie(self.name, cells, lineage, complete=complete)
 
 
 def read_ctc_sequence(
-    folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True, progress: bool = True
+    folder: str | os.PathLike[str],
+    stride: int = 1,
+    *,
+    use_images: bool = True,
+    segmentation: FramesLike | None = None,
+    complete: bool = True,
+    progress: bool = True,
 ) -> AnnotatedMovie:
     """Measure the cells of an annotated sequence and read their lineage.
 
@@ -63,13 +97,16 @@ def read_ctc_sequence(
         folder: `NAME/01`; masks are read from `NAME/01_GT/TRA`, images from `NAME/01` where there are any.
         stride: Take every `stride`-th frame.
         use_images: False ignores the images: intensities are then 0, as for a movie that has none.
+        segmentation: Masks of all frames of the sequence, such as the folder `NAME/01_ERR_SEG`, whose cells are
+            to be tracked instead of the annotated ones; each gets the truth of the annotated cell that it covers,
+            and the result is a `MatchedMovie`.
+        complete: False where only some cells are annotated, see `AnnotatedMovie`.
         progress: Show a progress bar.
 
     Raises:
         InputError: Something is missing or contradictory: see `CtcSequence.find`, `Movie.open`,
-            `Lineage.read` and `AnnotatedMovie`.
+            `Lineage.read`, `AnnotatedMovie` and `match_movie`.
     """
     sequence = CtcSequence.find(folder)
-    lineage = Lineage.read(sequence.lineage)
-    movie = sequence.open_movie(stride, use_images=use_images)
-    return AnnotatedMovie(sequence.name, Detections.from_movie(movie, progress=progress), lineage)
+    movie = sequence.open_movie(stride, use_images=use_images, segmentation=segmentation)
+    return sequence.annotate(movie, segmentation=segmentation, complete=complete, progress=progress)

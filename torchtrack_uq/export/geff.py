@@ -14,8 +14,8 @@ def write_geff(result: TrackingResult, path: Path) -> None:
     """Write the chosen links with what is known about them.
 
     Nodes have `t`, (`z`,) `y`, `x`, `label`, `track`, `confidence`, `entropy`, `p_appear`, `p_divide`,
-    `p_disappear`; edges `score`, `probability` and `entropy`, all float32. What cannot be known (such as the
-    entropy in the first frame) is marked as missing. Format: geff 1, https://liveimagetrackingtools.org/geff.
+    `p_disappear`; edges `score`, `probability` and `entropy`, all float32; nodes also `accepted` (bool) where the
+    result has it. What cannot be known (such as the entropy in the first frame) is marked as missing. Format: geff 1, https://liveimagetrackingtools.org/geff.
 
     Args:
         result: What to write.
@@ -28,8 +28,10 @@ def write_geff(result: TrackingResult, path: Path) -> None:
     cells = result.cells.rename(columns={"frame": "t"})
     nodes = {
         name: _column(cells[name].to_numpy(), np.int64 if name in ("t", "label", "track") else np.float32)
-        for name in cells.columns
+        for name in cells.columns.drop("accepted", errors="ignore")
     }
+    if result.acceptance is not None:
+        nodes["accepted"] = {"values": result.accepted, "missing": result.detections.frame == 0}
     candidates, chosen = result.candidates, result.selected
     daughter = candidates.daughter.numpy()[chosen]
     edges = {

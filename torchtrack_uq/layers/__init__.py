@@ -1,7 +1,7 @@
 """Thin nn.Modules over `torchtrack_uq.functional` that take a `CandidateGraph` on any device."""
 
 from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
-from torchtrack_uq.layers.event_scores import EventScores
+from torchtrack_uq.layers.event_offsets import EventOffsets
 from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
 from torchtrack_uq.layers.frequency_posterior import FrequencyPosterior
 from torchtrack_uq.layers.likelihood import LayerLoss, daughters_nll, joint_nll
@@ -12,7 +12,7 @@ from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 
 __all__ = [
     "AssignmentPosterior",
-    "EventScores",
+    "EventOffsets",
     "FeaturePerturbation",
     "FrequencyPosterior",
     "LayerLoss",

@@ -1,30 +1,27 @@
 """The posterior over assignments as a layer: AS, exact, auto and belief propagation."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Literal, NamedTuple, cast
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from torchtrack_uq.assignment import k_best
+from torchtrack_uq.assignment import AssignmentProblem, KBest, Marginals, k_best
 from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional import (
-    belief_propagation,
-    choices_of,
-    listed_marginals,
-    log_weight,
-    safe_log,
-    segment_sum,
-)
-from torchtrack_uq.functional.assignments import ListedMarginals
+from torchtrack_uq.functional import belief_propagation, log_weight, safe_log, segment_sum
 from torchtrack_uq.layers.choices import Choices
 from torchtrack_uq.layers.exact_marginals import MarginalsFunction, SumOptions
-from torchtrack_uq.layers.host import HostCopy
+from torchtrack_uq.layers.host import GraphCopy
+from torchtrack_uq.layers.joint_likelihood import choices_made, log_z_with, weigh_listed
 from torchtrack_uq.layers.leftover import Leftover, give_leftover
 from torchtrack_uq.layers.movie_problems import MovieProblems, to_host
+from torchtrack_uq.layers.pair_stream import solve_stream
 from torchtrack_uq.layers.support import Support
+from torchtrack_uq.link_chunks import LinkChunk, candidates_from_chunks, in_order
 from torchtrack_uq.probabilities import LinkProbabilities
 
 PosteriorMethod = Literal["AS", "exact", "auto", "bp"]
@@ -110,7 +107,7 @@ class AssignmentPosterior(nn.Module):
             InputError: A frame pair without feasible assignment, or one in which a second daughter is likelier
                 than a first (disappear + divide > 0).
         """
-        return self._support(HostCopy.of(graph)).to(graph.device)
+        return self._support(GraphCopy.of(graph)).to(graph.device)
 
     def start(self, graph: CandidateGraph) -> "Future[Support]":
         """`support` in the background, so that the device can score the next movie meanwhile.
@@ -118,11 +115,63 @@ class AssignmentPosterior(nn.Module):
         The scores are copied to pinned memory without waiting for the device; a thread waits for the copy and
         solves. `Future.result()` is the support for `forward`, on the CPU until `forward` moves it.
         """
-        copy = HostCopy.of(graph)
+        copy = GraphCopy.of(graph)
         pool = ThreadPoolExecutor(1)
         started = pool.submit(self._support, copy)
         pool.shutdown(wait=False)
         return started
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether `stream` solves during the scoring: the method works on the CPU, and no gradient is wanted."""
+        return self.method != "bp" and not torch.is_grad_enabled()
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def stream(
+        self,
+        detections: Detections,
+        chunks: Iterable[LinkChunk],
+        temper: Callable[[Any], Any] | None = None,
+    ) -> LinkProbabilities:
+        """Marginals of a whole movie whose candidate links are still being scored.
+
+        Frame pairs are solved in threads on the CPU as soon as their chunk is there, while the device scores the
+        next (see `solve_stream`). The numbers are those of `forward`, to the last bit. With gradients, and for
+        "bp", all chunks are collected first.
+
+        Args:
+            detections: The movie's cells.
+            chunks: Scored links from `StreamingTracker.stream`.
+            temper: Makes of a chunk, and of the whole graph, the same with scores at the temperature and with
+                the event scores wanted, by its `with_scores`; by default they are taken as they are.
+
+        Returns:
+            Probabilities with the graph of the given scores.
+
+        Raises:
+            InputError: As `forward`, and for chunks that do not follow each other.
+        """
+        tempered = temper or nn.Identity()
+        kept: list[LinkChunk] = []
+
+        def arriving() -> Iterator[LinkChunk]:
+            for chunk in in_order(chunks, detections.n_frames):
+                kept.append(chunk)
+                yield tempered(chunk)
+
+        if not self.overlaps:
+            graph = candidates_from_chunks(detections, chunks)
+            p: LinkProbabilities = self(tempered(graph))
+        elif self.method == "AS":
+            listed = solve_stream(self._list, arriving(), detections.offsets)
+            graph = candidates_from_chunks(detections, kept)
+            p = self(tempered(graph), _support_of(MovieProblems.of(graph), listed))
+        else:
+            found = solve_stream(self._sum_options.solve, arriving(), detections.offsets)
+            graph = candidates_from_chunks(detections, kept)
+            choices = Choices.of(tempered(graph))
+            p = self._probabilities(graph, choices, self._sum_all(graph, choices, found))
+        return replace(p, graph=graph)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:
@@ -151,36 +200,44 @@ class AssignmentPosterior(nn.Module):
         tensor([0.5000])
         """
         choices = Choices.of(graph)
-        made, feasible = _choices_made(graph, choices, mother)
+        made, feasible = choices_made(graph, choices, mother)
         weight = log_weight(choices.score, made, choices.pair, choices.n_pairs)
         with torch.autocast(choices.score.device.type, enabled=False):
             if self.method == "AS":
                 support = self.support(graph) if support is None else support.to(graph.device)
-                log_z = _with_assignment(choices, support, made, weight)
+                log_z = log_z_with(choices, support, made, weight)
             else:
                 log_z = self._sum(graph, choices, None).log_z
         return (weight - log_z).masked_fill(~feasible, -torch.inf).to(graph.dtype)
 
-    def _support(self, copy: HostCopy) -> Support:
+    def _list(self, problem: AssignmentProblem) -> tuple[AssignmentProblem, KBest]:
+        return problem, k_best(problem, self.k)
+
+    def _support(self, copy: GraphCopy) -> Support:
         graph = copy.graph()
         problems = MovieProblems.of(graph)
-        score = to_host(Choices.of(graph).score)
-        best = problems.solve(partial(k_best, k=self.k), score)
-        return Support.of(problems, [problems.build(p, score) for p in range(problems.n_pairs)], best)
+        return _support_of(problems, problems.solve(self._list, to_host(Choices.of(graph).score)))
 
     def _sum(self, graph: CandidateGraph, choices: Choices, support: Support | None) -> "_Summed":
         if self.method == "AS":
             support = self.support(graph) if support is None else support.to(graph.device)
             return self._sum_listed(graph, choices, support)
-        if self.method == "bp":
-            return _sum_beliefs(graph, choices)
-        options = SumOptions(self.method, self.tolerance, self.memory_limit)
-        found = MarginalsFunction.apply(choices.score, MovieProblems.of(graph), options)  # type: ignore[no-untyped-call]
+        return _sum_beliefs(graph, choices) if self.method == "bp" else self._sum_all(graph, choices)
+
+    @property
+    def _sum_options(self) -> SumOptions:
+        return SumOptions(self.method, self.tolerance, self.memory_limit)
+
+    def _sum_all(
+        self, graph: CandidateGraph, choices: Choices, solved: Sequence[Marginals] | None = None
+    ) -> "_Summed":
+        arguments = choices.score, MovieProblems.of(graph), self._sum_options, solved
+        found = MarginalsFunction.apply(*arguments)  # type: ignore[no-untyped-call]
         choice, log_z, (covered, error, exact) = cast("tuple[Tensor, Tensor, Tensor]", found)
         return _Summed(choice, log_z, covered, error, exact > 0)
 
     def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> "_Summed":
-        listed = _weigh_listed(choices, support)
+        listed = weigh_listed(choices, support)
         left = Leftover.of(graph, choices, support, listed)
         choice = give_leftover(graph, choices, listed.choice, left.share) if self.leftover else listed.choice
         share = left.share.detach() if self.leftover else torch.zeros_like(left.covered_mass)
@@ -218,6 +275,10 @@ class _Summed(NamedTuple):
     exact: Tensor
 
 
+def _support_of(problems: MovieProblems, listed: Sequence[tuple[AssignmentProblem, KBest]]) -> Support:
+    return Support.of(problems, [problem for problem, _ in listed], [best for _, best in listed])
+
+
 def _sum_beliefs(graph: CandidateGraph, choices: Choices) -> _Summed:
     score, appear, disappear, divide = choices.split(choices.score)
     found = belief_propagation(score, graph.mother, graph.daughter, appear, disappear, divide)
@@ -230,64 +291,3 @@ def _sum_beliefs(graph: CandidateGraph, choices: Choices) -> _Summed:
     )
     nothing = torch.zeros_like(log_z)
     return _Summed(choice, log_z, nothing, torch.full_like(log_z, torch.inf), nothing > 0)
-
-
-def _choices_made(graph: CandidateGraph, choices: Choices, mother: Tensor) -> tuple[Tensor, Tensor]:
-    """Choices (C,) of an assignment, and which frame pairs (P,) of it are feasible."""
-    n = graph.n_cells
-    if mother.shape != (n,) or mother.dtype != torch.int64:
-        raise InputError(
-            f"mother is {tuple(mother.shape)} of {mother.dtype}; expected ({n},) of torch.int64, -1 for no mother"
-        )
-    if n and (int(mother.min()) < -1 or int(mother.max()) >= n):
-        raise InputError(
-            f"mother names cells {int(mother.min())} to {int(mother.max())}; expected -1 to {n - 1}"
-        )
-    mother = mother.to(graph.device)
-    chosen = mother[graph.daughter] == graph.mother
-    is_candidate = segment_sum(chosen.double(), graph.daughter, n) > 0
-    load = segment_sum(chosen.double(), graph.mother, n)
-    bad = torch.zeros(choices.n_pairs, dtype=torch.bool, device=graph.device)
-    bad[graph.frame[(mother >= 0) & ~is_candidate].sub(1).clamp(min=0)] = True
-    bad[graph.frame[load > 2]] = True
-    made = choices_of(chosen, graph.mother, graph.daughter, choices.is_daughter, choices.is_mother)
-    forbidden = made & (choices.score.detach() == -torch.inf)
-    bad[choices.pair[forbidden]] = True
-    made = made & ~forbidden
-    return made, ~bad
-
-
-def _weigh_listed(choices: Choices, support: Support) -> ListedMarginals:
-    """Marginals and log Z of the listed assignments under the present scores."""
-    return listed_marginals(
-        choices.score,
-        support.base,
-        support.row,
-        support.changed,
-        support.sign,
-        support.pair_of_row,
-        log_weight(choices.score, support.base, choices.pair, choices.n_pairs),
-    )
-
-
-def _with_assignment(choices: Choices, support: Support, made: Tensor, weight: Tensor) -> Tensor:
-    """Log Z of the listed assignments and, where it is not among them, of the given one."""
-    listed = _weigh_listed(choices, support)
-    inside = _is_listed(choices, support, made)
-    return torch.where(inside, listed.log_total, torch.logaddexp(listed.log_total, weight))
-
-
-def _is_listed(choices: Choices, support: Support, made: Tensor) -> Tensor:
-    """(P,) bool: whether an assignment is one of each pair's listed ones.
-
-    Row r is the assignment if its differences to the base are exactly those of the assignment.
-    """
-    wanted = made.double() - support.base.double()
-    n_rows = len(support.pair_of_row)
-    agree = segment_sum((wanted[support.changed] == support.sign).double(), support.row, n_rows)
-    own = segment_sum(torch.ones_like(support.sign), support.row, n_rows)
-    differs = wanted != 0
-    needed = segment_sum(differs[differs].double(), choices.pair[differs], choices.n_pairs)
-    same = (agree == own) & (own == needed[support.pair_of_row])
-    found = segment_sum(same.double(), support.pair_of_row, choices.n_pairs)
-    return found > 0

@@ -1,5 +1,6 @@
 """Marginals of the CPU engine as a differentiable function of all scores."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchtrack_uq.assignment import EliminationTooLargeError, marginals
+from torchtrack_uq.assignment import AssignmentProblem, EliminationTooLargeError, Marginals, marginals
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.movie_problems import Floats, MovieProblems, solve_pairs, to_host
 
@@ -24,6 +25,12 @@ class SumOptions(NamedTuple):
     tolerance: float
     memory_limit: int
 
+    def solve(self, problem: AssignmentProblem) -> Marginals:
+        """Marginals of one frame pair."""
+        return marginals(
+            problem, method=self.method, tolerance=self.tolerance, memory_limit=self.memory_limit
+        )
+
 
 class MarginalsFunction(torch.autograd.Function):
     """Marginals and log Z of all frame pairs, with gradients.
@@ -37,7 +44,11 @@ class MarginalsFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, score: Tensor, problems: MovieProblems, options: SumOptions
+        ctx: Any,
+        score: Tensor,
+        problems: MovieProblems,
+        options: SumOptions,
+        found: Sequence[Marginals] | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sum over all assignments.
 
@@ -46,20 +57,14 @@ class MarginalsFunction(torch.autograd.Function):
             score: (C,) float64 scores of all choices at temperature 1, on any device.
             problems: The frame pairs.
             options: Method and tolerance.
+            found: What `options.solve` says of every frame pair at these scores, if that is known.
 
         Returns:
             (C,) probabilities, (P,) log Z, and (3, P) covered mass, error bound and whether it is exact.
         """
         numbers = to_host(score)
-        found = problems.solve(
-            lambda problem: marginals(
-                problem,
-                method=options.method,
-                tolerance=options.tolerance,
-                memory_limit=options.memory_limit,
-            ),
-            numbers,
-        )
+        if found is None:
+            found = problems.solve(options.solve, numbers)
         choice = problems.gather(found)
         certificate = np.array([[m.covered_mass, m.error_bound, m.exact] for m in found]).reshape(-1, 3).T
         ctx.problems, ctx.numbers, ctx.choice = problems, numbers, choice
@@ -71,7 +76,9 @@ class MarginalsFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    def backward(
+        ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, _: Tensor
+    ) -> tuple[Tensor, None, None, None]:
         """Directional derivative of the marginals along `grad_choice`, plus marginals times `grad_log_z`."""
         problems: MovieProblems = ctx.problems
         direction, of_log_z = to_host(grad_choice), to_host(grad_log_z)
@@ -90,7 +97,7 @@ class MarginalsFunction(torch.autograd.Function):
                     gradient[column] += part
 
         solve_pairs(one, range(problems.n_pairs))
-        return torch.from_numpy(gradient).to(grad_choice), None, None
+        return torch.from_numpy(gradient).to(grad_choice), None, None, None
 
 
 def _derivative(

@@ -9,6 +9,7 @@ from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.judged import judge
+from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS, AssignmentPosterior
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.targets import LinkTargets
 
@@ -47,8 +48,9 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
       event scores 0: neither disappearing nor dividing is held against them.
 
     Args:
-        layer: With a method that sums over assignments: "AS", "exact", "auto" or "bp".
-        graph: A tracker's scores, with gradient; event scores included (`EventScores`).
+        layer: With a method that sums over assignments: "AS", "exact", "auto" or "bp". Its temperature and event
+            offsets, if it has any, get gradients too.
+        graph: A tracker's scores, with gradient.
         targets: True mothers of the same cells.
 
     Raises:
@@ -63,13 +65,17 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     >>> found.loss.exp(), found.n_daughters
     (tensor(2., grad_fn=<ExpBackward0>), 1)
     """
+    if not isinstance(layer.posterior, AssignmentPosterior):
+        raise InputError(
+            f"method {layer.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
+        )
     targets = targets.to(graph.device)
     reachable = targets.reachable(graph)
     removed = targets.known & ~reachable
-    graph = _without_unknown_fates(graph, targets, removed)
+    graph = _without_unknown_fates(layer.tempered(graph), targets, removed)
     graph = _without_daughters(graph, ~reachable)
     mother = torch.where(reachable, targets.mother, -1)
-    log_p = layer.log_prob(graph, mother)
+    log_p = layer.posterior.log_prob(graph, mother)
     if bool(torch.isnan(log_p).any()):
         raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
     n_pairs = len(log_p)
@@ -102,7 +108,7 @@ def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkT
         targets: True mothers of the same cells.
 
     Raises:
-        InputError: The targets belong to other cells, or the likelihood is NaN.
+        InputError: A method that needs noise, targets that belong to other cells, or a likelihood that is NaN.
 
     >>> import numpy as np
     >>> from torchtrack_uq.detections import Detections
@@ -112,9 +118,14 @@ def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkT
     >>> daughters_nll(UncertaintyLayer("SM"), graph, targets).loss.exp()
     tensor(2., grad_fn=<ExpBackward0>)
     """
+    if layer.perturbation is not None:
+        raise InputError(
+            f"method {layer.method} needs scores under noise; use a method that takes plain scores"
+        )
     targets = targets.to(graph.device)
     removed = targets.known & ~targets.reachable(graph)
-    log_p = judge(layer(_without_unknown_fates(graph, targets, removed)), targets).true_log_p
+    p = layer.posterior(_without_unknown_fates(layer.tempered(graph), targets, removed))
+    log_p = judge(p, targets).true_log_p
     if bool(torch.isnan(log_p).any()):
         raise InputError("the probability of a link is NaN; are the scores or the temperature too large?")
     possible = log_p.detach() > -torch.inf

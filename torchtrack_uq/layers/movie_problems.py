@@ -94,13 +94,9 @@ class MovieProblems:
         """Apply a solver to every frame pair, in parallel threads; errors name the frames."""
 
         def one(pair: int) -> Result:
-            try:
-                return function(self.build(pair, score))
-            except (ValueError, EliminationTooLargeError) as error:
-                raise InputError(f"frames {pair} and {pair + 1} cannot be linked: {error}") from error
+            return solve_pair(function, lambda: self.build(pair, score), pair)
 
-        # Kernels of small pairs are over before another thread has taken the GIL: measured, threads cost 30 %.
-        in_threads = len(self.mother) > _WORTH_A_THREAD * self.n_pairs
+        in_threads = is_worth_threads(len(self.mother), self.n_pairs)
         return solve_pairs(one, range(self.n_pairs), None if in_threads else 1)
 
     def gather(self, found: Sequence[Marginals]) -> Floats:
@@ -111,6 +107,27 @@ class MovieProblems:
             for column, values in zip(self.columns(pair), parts, strict=True):
                 choice[column] = values
         return choice
+
+
+def is_worth_threads(n_links: int, n_pairs: int) -> bool:
+    """Whether frame pairs are large enough on average to be solved in parallel.
+
+    Kernels of small pairs are over before another thread has taken the GIL: measured, threads cost 30 %.
+    """
+    return n_links > _WORTH_A_THREAD * n_pairs
+
+
+def solve_pair(
+    function: Callable[[AssignmentProblem], Result], build: Callable[[], AssignmentProblem], pair: int
+) -> Result:
+    """Build and solve the frame pair (pair, pair + 1); errors name the frames."""
+    try:
+        return function(build())
+    except (ValueError, EliminationTooLargeError) as error:
+        raise InputError(f"frames {pair} and {pair + 1} cannot be linked: {error}") from error
+    except Exception as error:
+        error.add_note(f"while solving frames {pair} and {pair + 1}")
+        raise
 
 
 def solve_pairs(

@@ -50,6 +50,11 @@ class PerturbedScores:
         """Number of draws R."""
         return len(self.score)
 
+    def to(self, device: torch.device | str) -> "PerturbedScores":
+        """The same scores on another device."""
+        events = {name: getattr(self, name).to(device) for name in EVENTS}
+        return PerturbedScores(self.graph.to(device), self.score.to(device), **events)
+
     @classmethod
     def of(cls, own: CandidateGraph, copies: Sequence[CandidateGraph]) -> "PerturbedScores":
         """Align graphs of the same cells that may hold different links; differentiable in all scores.

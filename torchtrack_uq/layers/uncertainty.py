@@ -1,7 +1,7 @@
 """The front door of the layers: a method and a temperature."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,20 +10,25 @@ from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS, AssignmentPosterior
+from torchtrack_uq.layers.event_offsets import EventOffsets
 from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
 from torchtrack_uq.layers.frequency_posterior import FrequencyPosterior
 from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.layers.support import Support
 from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.link_chunks import LinkChunk
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.trackers.protocol import Tracker
+from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
 
 METHODS = ("SM", "FP", "FP+A", *POSTERIOR_METHODS)
 """Names of the methods that turn scores into probabilities."""
 
 Scores = CandidateGraph | PerturbedScores
+Scored = TypeVar("Scored", CandidateGraph, LinkChunk)
+Solved = Support | Tensor
+"""What does not depend on the temperature: the K best assignments (AS), or frequencies (FP+A)."""
 
 
 class UncertaintyLayer(nn.Module):
@@ -39,9 +44,10 @@ class UncertaintyLayer(nn.Module):
         temperature: T, or a (fitted) `TemperatureScaler`; None means 1.
         k: Number of assignments for "AS".
         perturbation: Noise for "FP" and "FP+A"; the default one if None.
+        events: Corrections of the event scores, for methods that use these scores tempered (not FP+A).
 
     Raises:
-        InputError: An unknown method, or a temperature that is not positive.
+        InputError: An unknown method, a temperature that is not positive, or event offsets for FP+A.
 
     >>> import numpy as np
     >>> cells = Detections.from_points(np.array([0, 1, 1, 1]), np.zeros((4, 2)))
@@ -57,6 +63,7 @@ class UncertaintyLayer(nn.Module):
         *,
         k: int = 100,
         perturbation: FeaturePerturbation | None = None,
+        events: EventOffsets | None = None,
     ) -> None:
         super().__init__()
         self.method = method if isinstance(method, str) else type(method).__name__
@@ -66,6 +73,11 @@ class UncertaintyLayer(nn.Module):
         else:
             self.scaler = TemperatureScaler(1.0 if temperature is None else temperature)
         self.perturbation = (perturbation or FeaturePerturbation()) if self.method in ("FP", "FP+A") else None
+        if events is not None and self.method == "FP+A":
+            raise InputError(
+                "FP+A counts assignments under the tracker's own event scores; it takes no offsets"
+            )
+        self.events = events
 
     @property
     def temperature(self) -> Tensor:
@@ -81,28 +93,79 @@ class UncertaintyLayer(nn.Module):
             return perturbed
         return tracker.candidates(detections, movie, progress=progress)
 
+    def probabilities(
+        self, tracker: Tracker, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> LinkProbabilities:
+        """Link probabilities of a movie from a tracker: `scores` and `forward` in one.
+
+        Under `torch.no_grad()`, a tracker that streams goes on scoring while the frame pairs that it is through
+        with are solved on the CPU ("AS", "exact" and "auto"). The probabilities are the same.
+
+        Args:
+            tracker: Scores the links.
+            detections: The movie's cells.
+            movie: Its images and masks, for trackers that look at pixels.
+            progress: Whether to show a progress bar.
+        """
+        posterior = self.posterior
+        if not (
+            isinstance(posterior, AssignmentPosterior)
+            and posterior.overlaps
+            and isinstance(tracker, StreamingTracker)
+            and detections.n_frames > 1
+        ):
+            return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
+        chunks = tracker.stream(detections, movie, progress=progress)
+        return posterior.stream(detections, chunks, self.tempered)  # type: ignore[no-any-return]
+
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
-    def forward(self, scores: Scores, support: Support | None = None) -> LinkProbabilities:
+    def forward(self, scores: Scores, solved: Solved | None = None) -> LinkProbabilities:
         """Link probabilities of a whole movie.
 
         Args:
             scores: A tracker's candidate links; for "FP" and "FP+A" what `scores` or `FeaturePerturbation`
                 makes of them.
-            support: For "AS": the K best assignments from an earlier search, at any temperature.
+            solved: What `solve` found for these scores, at any temperature; solved now if it is not given.
 
         Raises:
             InputError: Plain scores for a method that needs perturbed ones.
         """
         if self.method == "FP+A":
-            return self.posterior(self._perturbed(scores), self.temperature)  # type: ignore[no-any-return]
+            perturbed = self._perturbed(scores)
+            frequency = self.solve(scores) if solved is None else solved
+            return self.posterior.temper(perturbed, frequency, self.temperature)  # type: ignore[operator, no-any-return]
         if self.method == "FP":
             perturbed = self._perturbed(scores)
-            averaged: LinkProbabilities = self.posterior(self.scaler(perturbed.mean_graph()))
+            averaged: LinkProbabilities = self.posterior(self.tempered(perturbed.mean_graph()))
             return replace(averaged, graph=perturbed.graph, method="FP")
         graph = scores.graph if isinstance(scores, PerturbedScores) else scores
-        scaled = self.scaler(graph)
-        p: LinkProbabilities = self.posterior(scaled) if support is None else self.posterior(scaled, support)
+        scaled = self.tempered(graph)
+        p: LinkProbabilities = self.posterior(scaled) if solved is None else self.posterior(scaled, solved)
         return replace(p, graph=graph)
+
+    @torch.no_grad()
+    def solve(self, scores: Scores) -> Solved | None:
+        """What `forward` needs and the temperature does not change, to be found once and used at any.
+
+        Returns:
+            For "AS" the K best assignments (at the present event offsets, which do change them), for "FP+A" how
+            often each choice was made, for other methods None.
+        """
+        if self.method == "FP+A":
+            return self.posterior.count(self._perturbed(scores))  # type: ignore[operator, no-any-return]
+        if isinstance(self.posterior, AssignmentPosterior) and self.method == "AS":
+            graph = scores.graph if isinstance(scores, PerturbedScores) else scores
+            return self.posterior.support(self.tempered(graph))
+        return None
+
+    def tempered(self, graph: Scored) -> Scored:
+        """Scores divided by T, event scores corrected; of a movie or of a chunk of one."""
+        scaled: Scored = self.scaler(graph)
+        return scaled if self.events is None else self.events(scaled)
+
+    def corrected(self, graph: CandidateGraph) -> CandidateGraph:
+        """The tracker's scores with corrected event scores, at temperature 1: what the MAP assignment is of."""
+        return graph if self.events is None else self.events(graph, unit=self.temperature)
 
     def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:
         """Joint log-likelihood L(A)/T - log Z of an assignment: `AssignmentPosterior.log_prob` at this T.
@@ -114,7 +177,7 @@ class UncertaintyLayer(nn.Module):
             raise InputError(
                 f"method {self.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
             )
-        return self.posterior.log_prob(self.scaler(graph), mother, support)  # type: ignore[no-any-return]
+        return self.posterior.log_prob(self.tempered(graph), mother, support)  # type: ignore[no-any-return]
 
     def _perturbed(self, scores: Scores) -> PerturbedScores:
         if not isinstance(scores, PerturbedScores):

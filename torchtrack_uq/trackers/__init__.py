@@ -3,7 +3,7 @@
 from torchtrack_uq.trackers.activity import ActivityTracker
 from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.overlap import OverlapTracker
-from torchtrack_uq.trackers.protocol import PerturbableTracker, Tracker
+from torchtrack_uq.trackers.protocol import PerturbableTracker, StreamingTracker, Tracker
 from torchtrack_uq.trackers.trackastra import TrackastraTracker
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "DistanceTracker",
     "OverlapTracker",
     "PerturbableTracker",
+    "StreamingTracker",
     "TrackastraTracker",
     "Tracker",
 ]

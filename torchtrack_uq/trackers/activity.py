@@ -12,6 +12,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.neighbours import neighbour_links
 from torchtrack_uq.progress import with_progress
+from torchtrack_uq.trackers.tail import REACH, gaussian_with_tail
 
 PUBLISHED_CONTRAST = 977.0
 """Grey levels of the movie that k was chosen on, from its 1st to its 99.8th percentile."""
@@ -37,9 +38,11 @@ class ActivityTracker:
             grey levels as they are, as the published code does.
         disappear: Score of a cell without daughter.
         divide: Score of a cell with two daughters; -inf forbids divisions.
+        reach: Mothers up to this many times farther than where the probability is `smallest` are candidates too,
+            less likely than none, see `gaussian_with_tail`; 1 drops them, as the published code does.
 
     Raises:
-        InputError: A k, width or contrast that is not positive, or a probability outside (0, 1).
+        InputError: A k, width or contrast that is not positive, a probability outside (0, 1), a reach below 1.
     """
 
     name = "activity"
@@ -52,7 +55,10 @@ class ActivityTracker:
         contrast: float | None = PUBLISHED_CONTRAST,
         disappear: float = 0.0,
         divide: float = 0.0,
+        reach: float = REACH,
     ) -> None:
+        if not reach >= 1:
+            raise InputError(f"reach must be at least 1, got {reach}")
         if not (k > 0 and narrowest > 0):
             raise InputError(f"k and narrowest must be positive, got {k} and {narrowest}")
         if not 0 < smallest < 1:
@@ -60,12 +66,12 @@ class ActivityTracker:
         if contrast is not None and not contrast > 0:
             raise InputError(f"contrast must be positive, got {contrast}")
         self.k, self.smallest, self.narrowest, self.contrast = k, smallest, narrowest, contrast
-        self.disappear, self.divide = disappear, divide
+        self.disappear, self.divide, self.reach = disappear, divide, reach
 
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
-        """Score all pairs of migration probability above `smallest`; needs images.
+        """Score all pairs within reach; needs images.
 
         Raises:
             InputError: There is no movie, or it has no images.
@@ -95,7 +101,8 @@ class ActivityTracker:
     ) -> CandidateGraph:
         width = self.widths(cell_activity(movie, detections, scale, progress=progress))
         mothers = detections.frame < detections.n_frames - 1
-        reach = np.sqrt(-2 * np.log(self.smallest)) * width
+        search_range = float(np.sqrt(-2 * np.log(self.smallest)))  # in widths
+        reach = self.reach * search_range * width
         if not mothers.any():
             return CandidateGraph.from_links(detections, [], [], [])
         mother, daughter, distance = neighbour_links(detections, float(reach[mothers].max()))
@@ -105,7 +112,7 @@ class ActivityTracker:
             detections,
             mother,
             daughter,
-            (-(distance**2) / (2 * width[mother] ** 2)).astype(np.float32),
+            gaussian_with_tail(distance / width[mother], search_range).astype(np.float32),
             appear=float(np.log(self.smallest)),
             disappear=self.disappear,
             divide=self.divide,

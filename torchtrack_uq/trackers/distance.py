@@ -10,16 +10,18 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.neighbours import neighbour_links, typical_displacement
 from torchtrack_uq.progress import with_progress
+from torchtrack_uq.trackers.tail import REACH, gaussian_with_tail
 
 _RANGE_IN_SCALES = 5.0
 
 
 class DistanceTracker:
-    """Score of a link = -(distance between centroids)² / (2 scale²), within a search range.
+    """Score of a link = -(distance between centroids)² / (2 scale²), within a search range and less beyond it.
 
     The cost of Crocker and Grier, "Methods of Digital Video Microscopy for Colloidal Studies", J. Colloid
     Interface Sci. 179 (1996). With the default event scores and `divide=-inf`, the MAP assignment is the one
-    that `trackpy.link` finds: a cell rather appears than moves farther than the search range.
+    that `trackpy.link` finds: a cell rather appears than moves farther than the search range. Mothers up to
+    twice the range away are candidates all the same, see `gaussian_with_tail`.
 
     Args:
         search_range: Largest displacement between frames, in pixels; by default five times the scale.
@@ -28,10 +30,11 @@ class DistanceTracker:
         appear: Score of a cell without mother; by default the score at the search range.
         disappear: Score of a cell without daughter.
         divide: Score of a cell with two daughters; -inf forbids divisions.
-        max_candidates: Keep this many nearest mothers of each daughter; all within the range by default.
+        max_candidates: Keep this many nearest mothers of each daughter; all within reach by default.
+        reach: How many search ranges away a mother may be; at 1, none beyond the range is a candidate.
 
     Raises:
-        InputError: A range or scale that is not positive.
+        InputError: A range or scale that is not positive, or a reach below 1.
 
     >>> cells = Detections.from_points(np.array([0, 1]), np.array([[0.0, 0], [3, 4]]))
     >>> DistanceTracker(search_range=15, scale=5).candidates(cells).score
@@ -48,28 +51,33 @@ class DistanceTracker:
         disappear: float = 0.0,
         divide: float = 0.0,
         max_candidates: int | None = None,
+        reach: float = REACH,
     ) -> None:
+        if not reach >= 1:
+            raise InputError(f"reach must be at least 1 search range, got {reach}")
         for name, value in (("search_range", search_range), ("scale", scale)):
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be a positive number of pixels, got {value}")
         self.search_range, self.scale = search_range, scale
         self.appear, self.disappear, self.divide = appear, disappear, divide
-        self.max_candidates = max_candidates
+        self.max_candidates, self.reach = max_candidates, reach
 
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
-        """Score all pairs within the search range; pixels are not looked at."""
+        """Score all pairs within reach; pixels are not looked at."""
         if not _has_pairs(detections):
             return CandidateGraph.from_links(detections, [], [], [])
         scale = typical_displacement(detections) if self.scale is None else self.scale
         search_range = _RANGE_IN_SCALES * scale if self.search_range is None else self.search_range
-        mother, daughter, distance = neighbour_links(detections, search_range, self.max_candidates)
+        mother, daughter, distance = neighbour_links(
+            detections, self.reach * search_range, self.max_candidates
+        )
         return CandidateGraph.from_links(
             detections,
             mother,
             daughter,
-            (-(distance**2) / (2 * scale**2)).astype(np.float32),
+            gaussian_with_tail(distance / scale, search_range / scale).astype(np.float32),
             appear=-(search_range**2) / (2 * scale**2) if self.appear is None else self.appear,
             disappear=self.disappear,
             divide=self.divide,
@@ -88,7 +96,13 @@ class DistanceTracker:
         if scale is None and _has_pairs(detections):
             scale = typical_displacement(detections)
         fixed = DistanceTracker(
-            self.search_range, scale, self.appear, self.disappear, self.divide, self.max_candidates
+            self.search_range,
+            scale,
+            self.appear,
+            self.disappear,
+            self.divide,
+            self.max_candidates,
+            self.reach,
         )
         bar = with_progress(copies, "Scoring perturbed copies", show=progress)
         return [fixed.candidates(cells, noisy) for cells, noisy in bar]

@@ -1,10 +1,11 @@
 """What a tracker has to offer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
+from torchtrack_uq.link_chunks import LinkChunk
 from torchtrack_uq.movie import Movie
 
 
@@ -40,6 +41,30 @@ class Tracker(Protocol):
             detections: The movie's cells, with their features.
             movie: Its images and masks, for trackers that look at pixels.
             progress: Whether to show a progress bar.
+        """
+        ...
+
+
+@runtime_checkable
+class StreamingTracker(Tracker, Protocol):
+    """A tracker that hands out the first frame pairs while it still scores the last ones.
+
+    Methods that solve frame pairs on the CPU do so meanwhile.
+    """
+
+    def stream(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> Iterator[LinkChunk]:
+        """Score the candidate links of a movie, some frame pairs at a time.
+
+        Args:
+            detections: The movie's cells, with their features.
+            movie: Its images and masks, for trackers that look at pixels.
+            progress: Whether to show a progress bar.
+
+        Yields:
+            Chunks that follow each other from frame 0 to the last frame; together the same links and scores as
+            `candidates` names. None for a movie of a single frame.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,6 +13,7 @@ from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.device import choose_device
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.link_chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.trackers.lift import as_model_sees_it
 from torchtrack_uq.trackers.load_trackastra import download_model, load_folder
@@ -133,11 +134,26 @@ class TrackastraTracker:
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
         """Score the links of a movie; pixels are not looked at again."""
+        chunks = self.stream(detections, movie, progress=progress)
+        return candidates_from_chunks(detections, chunks, self.device)
+
+    def stream(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> Iterator[LinkChunk]:
+        """Score the links of a movie; the frame pairs that a batch of windows completes are a chunk.
+
+        Nothing here waits for the device.
+        """
         config = self.config
-        seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"])
-        tokens = TokenTensors.from_detections(seen, config["feat_dim"] > 0, self.device)
-        pairs = pair_logits(self.transformer, tokens, config["window"], self.batch_size, progress=progress)
-        return self._graph(detections, [self._links(tokens, t, logits) for t, logits in pairs])
+        tokens = self._tokens(detections)
+        known = 0
+        for last, pairs in pair_logits(
+            self.transformer, tokens, config["window"], self.batch_size, progress=progress
+        ):
+            if last > known:
+                links = [self._links(tokens, t, torch.stack(blocks)) for t, blocks in pairs]
+                yield self._chunk(tokens, known, last, links)
+                known = last
 
     def candidates_of_copies(
         self,
@@ -148,23 +164,27 @@ class TrackastraTracker:
         progress: bool = True,
     ) -> list[CandidateGraph]:
         """Score perturbed copies of a movie; the copies of a window are a batch of the transformer."""
-        config = self.config
         cells = [cells for cells, _ in copies]
-        tokens = [
-            TokenTensors.from_detections(
-                as_model_sees_it(copy, config["coord_dim"], config["feat_dim"]),
-                config["feat_dim"] > 0,
-                self.device,
-            )
-            for copy in cells
-        ]
+        tokens = [self._tokens(copy) for copy in cells]
         links: list[list[_Links]] = [[] for _ in tokens]
         for t, logits in copies_logits(
-            self.transformer, tokens, config["window"], self.copies_per_batch, progress=progress
+            self.transformer, tokens, self.config["window"], self.copies_per_batch, progress=progress
         ):
             for r, copy in enumerate(tokens):
                 links[r].append(self._links(copy, t, logits[:, r]))
-        return [self._graph(copy, found) for copy, found in zip(cells, links, strict=True)]
+        return [
+            candidates_from_chunks(
+                copy,
+                [self._chunk(its_tokens, 0, copy.n_frames - 1, found)] if copy.n_frames > 1 else [],
+                self.device,
+            )
+            for copy, its_tokens, found in zip(cells, tokens, links, strict=True)
+        ]
+
+    def _tokens(self, detections: Detections) -> TokenTensors:
+        coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]
+        seen = as_model_sees_it(detections, coord_dim, feat_dim)
+        return TokenTensors.from_detections(seen, feat_dim > 0, self.device)
 
     def _links(self, tokens: TokenTensors, t: int, logits: Tensor) -> "_Links":
         """The best mothers of every cell of frame `t` from (windows, mothers, daughters) logits."""
@@ -192,18 +212,24 @@ class TrackastraTracker:
         mean = log_p.logsumexp(dim=0)
         return mean[1:] - mean[:1]
 
-    def _graph(self, detections: Detections, links: "list[_Links]") -> CandidateGraph:
-        n = len(detections)
-        if not links:
-            return CandidateGraph.from_links(detections, [], [], torch.zeros(0, device=self.device))
-        mother, daughter, score = (torch.cat(parts) for parts in zip(*links, strict=True))
+    def _chunk(self, tokens: TokenTensors, first: int, last: int, links: "list[_Links]") -> LinkChunk:
+        """Links of the frame pairs from `first` to `last`, with the scores of the events."""
+        if links:
+            mother, daughter, score = (torch.cat(parts) for parts in zip(*links, strict=True))
+        else:
+            mother = daughter = torch.zeros(0, dtype=torch.int64, device=self.device)
+            score = torch.zeros(0, device=self.device)
         score = score.float()
-        near = score.detach() > -torch.inf
-        mother, daughter, score = mother[near], daughter[near], score[near]
-        appear = score.new_zeros(n)
+        first_mother, first_daughter, first_last, end = (
+            int(tokens.offsets[t]) for t in (first, first + 1, last, last + 1)
+        )
+        appear = score.new_zeros(end - first_daughter)
         if self.causal_norm == "softmax":
-            top = appear.scatter_reduce(0, daughter, score, "amax")  # at least 0, as in Trackastra
+            # at least 0, as in Trackastra
+            top = appear.scatter_reduce(0, daughter - first_daughter, score, "amax")
             appear = top + math.log(_NORMALISATION_EPS)
         elif self.causal_norm == "linear":
             appear = appear + math.log(_NORMALISATION_EPS)
-        return CandidateGraph.from_links(detections, mother, daughter, score, appear=appear)
+        no_event = score.new_zeros(first_last - first_mother)
+        is_candidate = score.detach() != -torch.inf
+        return LinkChunk(first, last, mother, daughter, score, is_candidate, appear, no_event, no_event)

@@ -67,22 +67,27 @@ class TokenTensors:
         return points, features, padding
 
 
+Blocks = list[Tensor]
+"""Logits of one frame pair, (n_mothers, n_daughters) from every window that holds both frames."""
+
+
 def pair_logits(
     transformer: nn.Module, tokens: TokenTensors, window: int, batch_size: int, *, progress: bool
-) -> Iterator[tuple[int, Tensor]]:
+) -> Iterator[tuple[int, list[tuple[int, Blocks]]]]:
     """Logits between consecutive frames from every window that holds both.
 
     Yields:
-        Frame t of the daughters and (n_windows, n_mothers, n_daughters) logits, for t = 1, 2, ... in order,
-        as soon as the last window that holds frames t - 1 and t is through. Frame pairs of which one side is
-        empty are left out.
+        After each batch of windows the frame up to which all is known now, since no later window holds it and
+        the frame before; and, for each frame t for which that is new, in order, t and the logits of the pair
+        (t - 1, t). Frame pairs of which one side is empty are left out.
     """
     n_frames = len(tokens.offsets) - 1
     window = min(window, n_frames)
-    waiting: dict[int, list[Tensor]] = {t: [] for t in range(1, n_frames)}
+    waiting: dict[int, Blocks] = {t: [] for t in range(1, n_frames)}
     counts = np.diff(tokens.offsets)
     starts = range(n_frames - window + 1)
     batches = [list(starts[k : k + batch_size]) for k in range(0, len(starts), batch_size)]
+    known = 0
     for batch in with_progress(batches, "Scoring links", show=progress):
         occupied = [t for t in batch if tokens.offsets[t + window] > tokens.offsets[t]]
         if occupied:
@@ -96,12 +101,10 @@ def pair_logits(
                     if counts[t - 1] and counts[t]:
                         a0, a1, b1 = (int(tokens.offsets[k]) - base for k in (t - 1, t, t + 1))
                         waiting[t].append(logits[b, a0:a1, a1:b1])
-        last = batch[-1]
-        done = range(1, last + 2) if last < starts[-1] else range(1, n_frames)
-        for t in done:
-            blocks = waiting.pop(t, [])
-            if blocks:
-                yield t, torch.stack(blocks)
+        last = n_frames - 1 if batch[-1] == starts[-1] else batch[-1] + 1
+        blocks = [(t, waiting.pop(t)) for t in range(known + 1, last + 1)]
+        known = last
+        yield last, [(t, found) for t, found in blocks if found]
 
 
 def copies_logits(

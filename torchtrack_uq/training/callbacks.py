@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
+from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.training.accuracy import held_out_accuracy
 from torchtrack_uq.training.module import LinkScorer
-from torchtrack_uq.training.save import save_trackastra_folder, write_atomically
+from torchtrack_uq.training.save import save_trackastra_folder
 
 CHECKPOINT = "last.ckpt"
 QUICK_STRIDES = (1, 2, 4, 8)

@@ -11,13 +11,13 @@ import torch
 
 from torchtrack_uq.checkpoints import bundled_models, load_model
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.device import choose_device
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.fine_tuner import LayerFineTuner
 from torchtrack_uq.training.run import (
     Precision,
     checkpoint_to_continue,
-    choose_accelerator,
     first_held_out_frame,
     fit,
     is_finished,
@@ -48,7 +48,7 @@ def fine_tune_on_movies(
         output: Folder that gets what `train_on_movies` writes; `train_config.yaml` also holds the layer's method,
             temperature and event scores and what the loss left out. A run that is there is continued.
         settings: What to compute; defaults to `FineTuningSettings()`.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
         report: Gets a line after each validation.
         progress: Show Lightning's progress bar.
 
@@ -61,11 +61,11 @@ def fine_tune_on_movies(
     """
     settings = settings or FineTuningSettings()
     folder = Path(output)
-    accelerator = choose_accelerator(device)
+    chosen = choose_device(device)
     precision = settings.precision
     if precision == "auto":
-        precision = "bf16" if accelerator == "cuda" else "32"
-    elif precision == "16" and accelerator == "cpu":
+        precision = "bf16" if chosen.type == "cuda" else "32"
+    elif precision == "16" and chosen.type == "cpu":
         raise InputError("precision 16 needs a GPU; use bf16 or 32 on a CPU")
     refuse_3d(movies)
     start = bundled_models().get(str(start_from), Path(start_from).expanduser())
@@ -93,7 +93,7 @@ def fine_tune_on_movies(
     validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
     fit(
         tuner, sampler, validation, folder, checkpoint,
-        accelerator=accelerator, precision=_PRECISIONS[precision], progress=progress,
+        device=chosen, precision=_PRECISIONS[precision], progress=progress,
     )  # fmt: skip
     if left_out := {name: n for name, n in tuner.left_out.items() if n}:
         report("left out of the loss: " + ", ".join(f"{n} {name[2:]}" for name, n in left_out.items()))
@@ -115,7 +115,7 @@ def fine_tune(
     Raises:
         InputError: As `read_ctc_sequence` and `fine_tune_on_movies`.
     """
-    choose_accelerator(device)
+    choose_device(device)
     movies = read_and_report(folders, report, progress=progress)
     return fine_tune_on_movies(
         movies, start_from, output, settings, device=device, report=report, progress=progress

@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS
-from torchtrack_uq.layers.event_scores import EventScores
+from torchtrack_uq.layers.event_offsets import EventOffsets
 from torchtrack_uq.layers.likelihood import LayerLoss, daughters_nll, joint_nll
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.training.module import LinkScorer
@@ -30,13 +30,13 @@ class LayerFineTuner(LinkScorer):
         tracker_or_model: A `TrackastraTracker`, a `trackastra.model.Trackastra` or a bare `TrackingTransformer`, 2D
             with Trackastra's features. It is changed in place and
             left in training mode.
-        layer: The layer, changed in place if its temperature is learnt; by default one of `settings.layer_method`.
+        layer: The layer, its temperature and event offsets changed in place if they are learnt; by default one of
+            `settings.layer_method`, with offsets if these are to be learnt.
         settings: What to compute.
 
     Attributes:
         model: The transformer in training.
         layer: The layer.
-        events: Learnable event scores, or None.
         left_out: What the losses so far had to leave out, by name (see `LayerLoss`).
 
     Raises:
@@ -50,19 +50,20 @@ class LayerFineTuner(LinkScorer):
         settings: FineTuningSettings | None = None,
     ) -> None:
         settings = settings or FineTuningSettings()
-        layer = UncertaintyLayer(settings.layer_method) if layer is None else layer
+        if layer is None:
+            events = EventOffsets() if settings.learn_events else None
+            layer = UncertaintyLayer(settings.layer_method, events=events)
         model = getattr(tracker_or_model, "transformer", tracker_or_model)
         _check(model, layer, settings)
         model.train()
         super().__init__(model, settings)
         self.layer = layer
-        self.events = EventScores() if settings.learn_events else None
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(settings.train == "all" or name.startswith("head_"))
         layer.scaler.raw_temperature.requires_grad_(settings.learn_temperature)
         scales = nn.ModuleDict({"scaler": layer.scaler})
-        if self.events is not None:
-            scales["events"] = self.events
+        if layer.events is not None:
+            scales["events"] = layer.events.requires_grad_(settings.learn_events)
         self.scales = scales
         self.averaged_scales = AveragedModel(scales, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))  # type: ignore[no-untyped-call]
         self.left_out = dict.fromkeys(_LEFT_OUT, 0)
@@ -73,8 +74,6 @@ class LayerFineTuner(LinkScorer):
         logits = self.model(batch["coords"], features=batch["features"], padding_mask=batch["padding_mask"])
         cutoff = self.model.config["spatial_pos_cutoff"]
         graph, targets = window_graph(logits, batch, cutoff, settings.max_candidates)
-        if self.events is not None:
-            graph = self.events(graph)
         nll = joint_nll if settings.loss == "joint" else daughters_nll
         return nll(self.layer, graph, targets)
 
@@ -102,8 +101,10 @@ class LayerFineTuner(LinkScorer):
         return optimizer
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Take the step and average weights and scales."""
+        """Take the step, keep second daughters no likelier than first ones, average weights and scales."""
         super().optimizer_step(*args, **kwargs)
+        if self.layer.events is not None:
+            _keep_convex(self.layer.events)
         self.averaged_scales.update_parameters(self.scales)
 
     def learnt(self) -> dict[str, Any]:
@@ -113,11 +114,8 @@ class LayerFineTuner(LinkScorer):
             "method": self.layer.method,
             "temperature": float(scales["scaler"].temperature.detach()),
         }
-        if self.events is not None:
-            events = scales["events"]
-            found |= {
-                name: float(getattr(events, name).detach()) for name in ("appear", "disappear", "divide")
-            }
+        if self.layer.events is not None:
+            found |= scales["events"].values
         return {"layer": found, **self.left_out}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -145,6 +143,15 @@ _EXPLAINED = (
 )
 
 
+@torch.no_grad()
+def _keep_convex(events: EventOffsets) -> None:
+    """Solvers refuse disappear + divide > 0; trackers whose scores are fine-tuned give events 0 themselves."""
+    disappear, divide = events.get_parameter("disappear"), events.get_parameter("divide")
+    excess = (disappear + divide).clamp(min=0) / 2
+    disappear.sub_(excess)
+    divide.sub_(excess)
+
+
 def _check(model: Any, layer: UncertaintyLayer, settings: FineTuningSettings) -> None:
     if not isinstance(model, nn.Module) or not hasattr(model, "config"):
         raise InputError(
@@ -158,6 +165,8 @@ def _check(model: Any, layer: UncertaintyLayer, settings: FineTuningSettings) ->
                 f"the model has {name} {config[name]}, but fine-tuning on windows needs {wanted}: "
                 "train on `tracker.candidates` with `joint_nll` in a loop of your own (docs/training_loop.md)"
             )
+    if settings.learn_events and layer.events is None:
+        raise InputError("this layer has no event offsets to learn; make it with events=EventOffsets()")
     if layer.perturbation is not None:
         raise InputError(f"method {layer.method} needs scores under noise and cannot be trained through")
     if settings.loss == "joint" and layer.method not in POSTERIOR_METHODS:

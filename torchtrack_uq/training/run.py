@@ -11,13 +11,13 @@ import pytorch_lightning as pl
 import torch
 import yaml
 
+from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import CHECKPOINT
 from torchtrack_uq.training.data_module import WindowDataModule
 from torchtrack_uq.training.module import LinkScorer
 from torchtrack_uq.training.sampler import WindowSampler
-from torchtrack_uq.training.save import write_atomically
 from torchtrack_uq.training.settings import RunSettings
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
@@ -36,19 +36,6 @@ def first_held_out_frame(movie: AnnotatedMovie, held_out: float) -> int:
     8
     """
     return round(movie.detections.n_frames * (1 - held_out))
-
-
-def choose_accelerator(device: str) -> str:
-    """Lightning's name of "auto", "cpu" or "cuda".
-
-    Raises:
-        InputError: No such device.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device must be auto, cpu or cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda was asked for, but PyTorch finds no CUDA device here")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def refuse_3d(movies: Sequence[AnnotatedMovie]) -> None:
@@ -106,7 +93,7 @@ def fit(
     folder: Path,
     checkpoint: Path | None,
     *,
-    accelerator: str,
+    device: torch.device,
     precision: Precision = "32-true",
     progress: bool = False,
 ) -> None:
@@ -118,15 +105,15 @@ def fit(
         validation: Validates and saves.
         folder: The output folder.
         checkpoint: To continue, or None.
-        accelerator: From `choose_accelerator`.
+        device: From `choose_device`.
         precision: As Lightning calls it.
         progress: Show Lightning's progress bar.
     """
     settings = scorer.settings
     with _quiet_lightning():
         trainer = pl.Trainer(
-            accelerator=accelerator,
-            devices=1,
+            accelerator=device.type,
+            devices=1 if device.index is None or device.type == "cpu" else [device.index],
             precision=precision,
             max_steps=settings.steps,
             gradient_clip_val=5.0,

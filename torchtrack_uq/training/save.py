@@ -1,8 +1,6 @@
 """Write a Trackastra model folder so that no reader ever finds half a file."""
 
 import io
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,19 +8,7 @@ from typing import Any
 import torch
 import yaml
 
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write next to the file, then move into place."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+from torchtrack_uq.atomic import write_atomically
 
 
 def save_trackastra_folder(model: Any, folder: Path, training: Mapping[str, Any]) -> None:

@@ -115,7 +115,7 @@ class FineTuningSettings(RunSettings):
             daughter.
         train: "all" weights of the transformer, or its two output "heads" alone.
         method: The layer's method; by default "auto" for the joint loss and "SM" for daughters.
-        learn_events: Learn one score each for appearing, disappearing and dividing (`EventScores`).
+        learn_events: Learn one score each for appearing, disappearing and dividing (`EventOffsets`).
         learn_temperature: Learn T as well. With train="all" the weights can make up for any T.
         scale_factor: Learning rate of event scores and log T, relative to that of the weights: they are single
             numbers in nats and have farther to go.

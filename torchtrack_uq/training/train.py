@@ -8,11 +8,11 @@ from typing import Any
 
 from torchtrack_uq.datasets.ctc import read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.device import choose_device
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import LinkScorer, build_model
 from torchtrack_uq.training.run import (
     checkpoint_to_continue,
-    choose_accelerator,
     first_held_out_frame,
     fit,
     is_finished,
@@ -39,7 +39,7 @@ def train_on_movies(
             held-out accuracy), `validation.csv`, `run.yaml` and `last.ckpt`, which is continued if it is
             already there, with the same settings or a longer budget.
         settings: What to compute; defaults to `TrainingSettings()`.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
         report: Gets a line after each validation.
         progress: Show Lightning's progress bar.
 
@@ -52,7 +52,7 @@ def train_on_movies(
     """
     settings = settings or TrainingSettings()
     folder = Path(output)
-    accelerator = choose_accelerator(device)
+    chosen = choose_device(device)
     refuse_3d(movies)
     cuts = [first_held_out_frame(movie, settings.held_out) for movie in movies]
     sampler = WindowSampler(
@@ -69,7 +69,7 @@ def train_on_movies(
     description: dict[str, Any] = {"movies": names, "first_held_out_frame": cuts, **asdict(settings)}
     validation = HeldOutValidation(movies, cuts, folder, description, report)
     scorer = LinkScorer(build_model(settings), settings)
-    fit(scorer, sampler, validation, folder, checkpoint, accelerator=accelerator, progress=progress)
+    fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
     return folder
 
 
@@ -87,7 +87,7 @@ def train(
     Raises:
         InputError: As `read_ctc_sequence` and `train_on_movies`.
     """
-    choose_accelerator(device)
+    choose_device(device)
     movies = read_and_report(folders, report, progress=progress)
     return train_on_movies(movies, output, settings, device=device, report=report, progress=progress)
 

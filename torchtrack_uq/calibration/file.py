@@ -1,0 +1,157 @@
+"""The file that holds a calibration: what was fitted, for which method and tracker, on which data."""
+
+import hashlib
+import json
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.calibration.objective import CalibrationWarning
+from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.guarantees import ReviewStatistic
+from torchtrack_uq.layers import EventOffsets, TemperatureScaler, UncertaintyLayer
+from torchtrack_uq.layers.uncertainty import METHODS
+
+FORMAT = "torchtrack-uq calibration 1"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted temperature and what it holds for.
+
+    Attributes:
+        temperature: T.
+        method: Method that it was fitted for, such as "AS".
+        tracker: Name of the tracker, such as "distance" or "trackastra:small_2d".
+        stride: Temporal stride of the annotated movies.
+        offsets: Offsets of appear, disappear and divide, or None where only T was fitted.
+        n_daughters: Annotated daughters that it was fitted on.
+        nll_before: Mean negative log-likelihood of their true mothers at T = 1, nats.
+        nll_after: The same as fitted.
+        prior_width: Width of the prior on log T, or None.
+        movies: Names of the movies.
+        fingerprint: SHA-256 of the scores and true mothers that it was fitted on.
+        date: When, ISO 8601 in UTC.
+        review: Counts of right and wrong decisions by their probability, for `--accept-error`, or None.
+
+    Raises:
+        InputError: A value that cannot be.
+    """
+
+    temperature: float
+    method: str
+    tracker: str
+    stride: int = 1
+    offsets: dict[str, float] | None = None
+    n_daughters: int = 0
+    nll_before: float = math.nan
+    nll_after: float = math.nan
+    prior_width: float | None = None
+    movies: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    review: ReviewStatistic | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise InputError(f"temperature must be a positive number, got {self.temperature}")
+        if self.method not in METHODS:
+            raise InputError(f"method {self.method!r} is unknown; expected one of {', '.join(METHODS)}")
+        if self.stride < 1:
+            raise InputError(f"stride must be at least 1, got {self.stride}")
+
+    def save(self, file: str | os.PathLike[str]) -> Path:
+        """Write it as JSON, all at once or not at all."""
+        path = Path(file)
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        review = None if self.review is None else self.review.to_json()
+        content = {"format": FORMAT, **values, "review": review}
+        # JSON has no NaN
+        plain = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in content.items()}
+        write_atomically(path, (json.dumps(plain, indent=2) + "\n").encode())
+        return path
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> "Calibration":
+        """Read a file that `save` wrote.
+
+        Raises:
+            InputError: The file is missing, or is no calibration.
+        """
+        path = Path(file)
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read as a calibration: {error}; make one with `torchtrack-uq fit`"
+            ) from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(
+                f"{path} is not a calibration file of this version; make one with `torchtrack-uq fit`"
+            )
+        return cls.from_json(content, str(path))
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], source: str = "calibration") -> "Calibration":
+        """From the dictionary in the file."""
+        names = {item.name for item in fields(cls)}
+        known = {name: value for name, value in content.items() if name in names}
+        for name in ("nll_before", "nll_after"):
+            known[name] = math.nan if known.get(name) is None else float(known[name])
+        if known.get("review") is not None:
+            known["review"] = ReviewStatistic.from_json(known["review"])
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise InputError(f"{source} lacks an entry: {error}") from error
+
+    def check(self, method: str, tracker: str, stride: int | None = None) -> None:
+        """Refuse another method or tracker; warn of another stride.
+
+        Raises:
+            InputError: The temperature was fitted for something else, and means nothing here.
+
+        Warns:
+            CalibrationWarning: The movies it was fitted on had another stride.
+        """
+        for what, fitted, used in (("method", self.method, method), ("tracker", self.tracker, tracker)):
+            if fitted != used:
+                raise InputError(
+                    f"this calibration was fitted for {what} {fitted}, but is used with {what} {used}: a temperature "
+                    f"holds for one {what} only; fit one with `torchtrack-uq fit ... --{what} {used.partition(':')[0]}`"
+                )
+        if stride is not None and stride != self.stride:
+            warnings.warn(
+                f"this calibration was fitted at stride {self.stride} and is used at stride {stride}: probabilities "
+                "may be off",
+                CalibrationWarning,
+                stacklevel=2,
+            )
+
+    def layer(self, **options: Any) -> UncertaintyLayer:
+        """The calibrated layer.
+
+        Args:
+            **options: For `UncertaintyLayer`, such as `k` or `perturbation`.
+        """
+        scaler = TemperatureScaler(self.temperature)
+        scaler.fitted.fill_(True)
+        events = None if self.offsets is None else EventOffsets(**self.offsets)
+        return UncertaintyLayer(self.method, scaler, events=events, **options)
+
+
+def fingerprint(movies: Sequence[ScoredMovie]) -> str:
+    """SHA-256 of what a calibration was fitted on: links, scores and true mothers of all movies, in order."""
+    digest = hashlib.sha256()
+    for movie in movies:
+        graph, targets = movie.graph, movie.targets
+        for tensor in (graph.mother, graph.daughter, graph.score.float(), targets.mother, targets.known):
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

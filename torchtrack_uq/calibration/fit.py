@@ -1,0 +1,143 @@
+"""Fit a temperature on annotated movies, without Lightning."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+from torchtrack_uq.calibration.objective import (
+    LARGEST,
+    SETTLED,
+    SMALLEST,
+    CalibrationWarning,
+    TemperatureObjective,
+)
+from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.layers import UncertaintyLayer
+
+N_SCANNED = 15
+"""Temperatures tried before the search, evenly in log T; each valley that they see is entered."""
+
+
+@dataclass(frozen=True)
+class TemperatureFit:
+    """A fitted temperature T.
+
+    Attributes:
+        temperature: T.
+        nll_before: Mean negative log-likelihood (nats) of the true mothers at T = 1.
+        nll_after: The same at T.
+        n_daughters: Annotated daughters that T was fitted on.
+        n_unreachable: Annotated daughters whose true mother is no candidate, left out.
+        at_bound: Whether T ran to the end of the range that was searched.
+    """
+
+    temperature: float
+    nll_before: float
+    nll_after: float
+    n_daughters: int
+    n_unreachable: int
+    at_bound: bool
+
+
+def fit_temperature(
+    layer: UncertaintyLayer, movies: Sequence[ScoredMovie], *, prior_width: float | None = 1.0
+) -> TemperatureFit:
+    """Find the temperature at which the true mothers are likeliest, and leave it in the layer.
+
+    A scan of T in [0.01, 100] finds the valley (the likelihood of marginals may have more than one), Brent's
+    method its floor. Where the start is does not matter. The K best assignments (AS) and the frequencies (FP+A)
+    are found once.
+
+    Args:
+        layer: Method and temperature; `layer.scaler.temperature` and `.fitted` are set.
+        movies: Annotated movies, scored by the tracker that the temperature is for.
+        prior_width: Standard deviation of a Gaussian prior on log T that draws T to 1 where annotations are few;
+            None for none. At the default of 1 it counts less than a handful of daughters.
+
+    Warns:
+        CalibrationWarning: T ran to a bound, or all annotated daughters have a mother (or none has).
+
+    Raises:
+        InputError: There is nothing to fit on; see `TemperatureObjective`.
+
+    >>> import numpy as np
+    >>> from torchtrack_uq import CandidateGraph, Detections
+    >>> from torchtrack_uq.targets import LinkTargets
+    >>> cells = Detections.from_points(np.repeat([0, 1], 10), np.zeros((20, 2)))
+    >>> graph = CandidateGraph.from_links(cells, np.arange(10), np.arange(10, 20), np.full(10, 6.0))
+    >>> mothers = torch.full((20,), -1)
+    >>> mothers[10:18] = torch.arange(8)  # 8 of the 10 links are true; the scores promise 99.75 %
+    >>> movie = ScoredMovie("ten links", graph, LinkTargets.from_mothers(mothers, graph.frame))
+    >>> layer = UncertaintyLayer("SM")
+    >>> found = fit_temperature(layer, [movie], prior_width=None)
+    >>> round(found.temperature, 2), round(float(layer(graph).link[0]), 3)  # 6 / T = log(0.8 / 0.2)
+    (4.33, 0.8)
+    """
+    before = float(layer.scaler.temperature.detach())
+    objective = TemperatureObjective(layer, movies, prior_width)
+    try:
+        best = _lowest(objective)
+    except BaseException:  # an interrupted fit leaves the layer as it was
+        layer.scaler.temperature = before
+        raise
+    return finish(layer, objective, best)
+
+
+def finish(
+    layer: UncertaintyLayer, objective: TemperatureObjective, log_temperature: float
+) -> TemperatureFit:
+    """Set the layer's temperature, warn where it ran to a bound, and report."""
+    nll_before, nll_after = objective.likelihood(0.0), objective.likelihood(log_temperature)
+    layer.scaler.temperature = math.exp(log_temperature)
+    layer.scaler.fitted.fill_(True)
+    low, high = math.log(SMALLEST), math.log(LARGEST)
+    at_bound = log_temperature < low + SETTLED or log_temperature > high - SETTLED
+    if at_bound:
+        why = (
+            "the tracker is hardly ever wrong on these annotations, so they cannot say how sure it should be"
+            if log_temperature < 0
+            else "the tracker's scores say nothing about which mother is right"
+        )
+        warnings.warn(
+            f"the temperature ran to its bound, T = {math.exp(log_temperature):.3g} ({layer.method}, "
+            f"{objective.n_daughters} daughters): {why}; annotate harder cases, or use the default prior_width=1",
+            CalibrationWarning,
+            stacklevel=3,
+        )
+    return TemperatureFit(
+        math.exp(log_temperature),
+        nll_before,
+        nll_after,
+        objective.n_daughters,
+        objective.n_unreachable,
+        at_bound,
+    )
+
+
+def scan(objective: TemperatureObjective) -> tuple[np.ndarray, np.ndarray]:
+    """Values of log T, evenly over the range, and the objective there; both (N_SCANNED,) float64."""
+    grid = np.linspace(math.log(SMALLEST), math.log(LARGEST), N_SCANNED)
+    return grid, np.array([objective.value(float(x)) for x in grid])
+
+
+@torch.no_grad()
+def _lowest(objective: TemperatureObjective) -> float:
+    grid, value = scan(objective)
+    # ends of a flat stretch count as its floor, so that a plateau hides no valley
+    padded = np.concatenate([[np.inf], value, [np.inf]])
+    valleys = np.flatnonzero((padded[1:-1] <= padded[:-2]) & (padded[1:-1] <= padded[2:]))
+    best_x, best_value = 0.0, math.inf
+    for k in valleys[np.argsort(value[valleys], kind="stable")][:3]:
+        low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
+        found = minimize_scalar(
+            objective.value, bounds=(low, high), method="bounded", options={"xatol": 1e-5}
+        )
+        for x, y in ((float(found.x), float(found.fun)), (float(grid[k]), float(value[k]))):
+            if y < best_value:
+                best_x, best_value = x, y
+    return best_x

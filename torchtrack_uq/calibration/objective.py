@@ -1,0 +1,137 @@
+"""What a temperature is fitted by: the negative log-likelihood of the true mothers, with a prior on T."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers import UncertaintyLayer
+
+SMALLEST, LARGEST = 0.01, 100.0
+"""Temperatures are sought between these."""
+LEAST_LOG_P = math.log(1e-12)
+STEP = 1e-2  # of the numerical derivative, in log T
+AUTOGRAD = ("SM", "FP", "FP+A", "AS")
+SETTLED = 1e-3
+"""An optimum this close to a bound, in log T, is at the bound."""
+
+
+class CalibrationWarning(UserWarning):
+    """A fit ended, but its result needs a look."""
+
+
+class TemperatureObjective:
+    """Mean negative log-likelihood of the true mothers, as a function of log T, plus a prior that draws T to 1.
+
+        f(log T) = (1/n) [ -sum over daughters of log P_T(true mother) + (log T)^2 / (2 w^2) ]
+
+    with w the width of a Gaussian prior on log T. Daughters whose true mother is no candidate are left out: no
+    temperature helps them. Probabilities count as at least 1e-12. (Temperature scaling: Guo et al., ICML 2017.)
+
+    Args:
+        layer: The method; its temperature is changed by evaluating.
+        movies: Annotated movies.
+        prior_width: w, or None for no prior.
+
+    Attributes:
+        n_daughters: Number n of daughters that the mean is over.
+        n_unreachable: Daughters that were left out.
+
+    Raises:
+        InputError: No movie, no annotated daughter, none that can be reached, or a width that is not positive.
+    """
+
+    def __init__(
+        self, layer: UncertaintyLayer, movies: Sequence[ScoredMovie], prior_width: float | None = 1.0
+    ) -> None:
+        if not movies:
+            raise InputError("there is no annotated movie to calibrate on")
+        if prior_width is not None and not prior_width > 0:
+            raise InputError(f"prior_width must be positive, or None for no prior, got {prior_width}")
+        self.layer, self.prior_width = layer, prior_width
+        reachable = [movie.targets.reachable(movie.graph) for movie in movies]
+        self.n_daughters = sum(int(cells.sum()) for cells in reachable)
+        self.n_unreachable = sum(movie.targets.n_judged for movie in movies) - self.n_daughters
+        names = ", ".join(movie.name for movie in movies)
+        if self.n_daughters + self.n_unreachable == 0:
+            raise InputError(
+                f"no annotated daughter in {names}: calibration needs cells after the first frame whose mother (or "
+                "lack of one) is known"
+            )
+        if self.n_daughters == 0:
+            raise InputError(
+                f"the true mother of none of the {self.n_unreachable} annotated daughters of {names} is a candidate: "
+                "nothing can be fitted; let the tracker search farther"
+            )
+        self._warn_of_one_class(movies, reachable)
+        # the classes of the mean must not depend on T, so they are settled here
+        judged = [movie.only(cells) for movie, cells in zip(movies, reachable, strict=True)]
+        self.movies = [movie if movie.solved is not None else movie.solve(layer) for movie in judged]
+
+    def _warn_of_one_class(self, movies: Sequence[ScoredMovie], reachable: Sequence[Tensor]) -> None:
+        linked = sum(int((m.targets.mother[c] >= 0).sum()) for m, c in zip(movies, reachable, strict=True))
+        if linked in (0, self.n_daughters):
+            seen, unseen = ("a mother", "no mother") if linked else ("no mother", "a mother")
+            warnings.warn(
+                f"all {self.n_daughters} annotated daughters have {seen}: the temperature is fitted, but how well "
+                f"it does for cells with {unseen} is not known",
+                CalibrationWarning,
+                stacklevel=4,
+            )
+
+    @torch.no_grad()
+    def value(self, log_temperature: float) -> float:
+        """The objective at a temperature, as a number."""
+        self.layer.scaler.temperature = math.exp(log_temperature)
+        return float(self._likelihood() + self._prior(torch.tensor(log_temperature, dtype=torch.float64)))
+
+    def likelihood(self, log_temperature: float) -> float:
+        """The objective without the prior."""
+        return self.value(log_temperature) - float(
+            self._prior(torch.tensor(log_temperature, dtype=torch.float64))
+        )
+
+    def loss(self) -> Tensor:
+        """The objective at the layer's temperature, with gradient in `layer.scaler.raw_temperature` (log T).
+
+        By autograd where that is exact and cheap (SM, FP, FP+A, AS), else by central differences.
+        """
+        raw = self.layer.scaler.raw_temperature
+        if self.layer.method in AUTOGRAD:
+            return self._likelihood() + self._prior(raw)
+        likelihood: Tensor = _AlongTemperature.apply(raw, self.likelihood)  # type: ignore[no-untyped-call]
+        return likelihood + self._prior(raw)
+
+    def _likelihood(self) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for movie in self.movies:
+            log_p = movie.judge(self.layer).true_log_p
+            total = total - log_p.clamp(min=LEAST_LOG_P).sum().cpu()
+        return total / self.n_daughters
+
+    def _prior(self, log_temperature: Tensor) -> Tensor:
+        if self.prior_width is None:
+            return torch.zeros((), dtype=torch.float64)
+        # a copy: evaluating elsewhere changes the parameter in place, which must not reach the saved square
+        return (log_temperature.cpu() * 1.0) ** 2 / (2 * self.prior_width**2 * self.n_daughters)
+
+
+class _AlongTemperature(torch.autograd.Function):
+    """A function of log T with a derivative by central differences."""
+
+    @staticmethod
+    def forward(ctx: Any, log_temperature: Tensor, function: Callable[[float], float]) -> Tensor:
+        at = float(log_temperature.detach())
+        ctx.function, ctx.at = function, at
+        return torch.tensor(function(at), dtype=torch.float64)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        slope = (ctx.function(ctx.at + STEP) - ctx.function(ctx.at - STEP)) / (2 * STEP)
+        ctx.function(ctx.at)  # leaves the layer at its temperature
+        return grad * slope, None

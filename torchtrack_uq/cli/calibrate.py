@@ -1,0 +1,229 @@
+"""`torchtrack-uq fit` and `torchtrack-uq evaluate`."""
+
+import argparse
+import json
+import math
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.cli.shared import (
+    add_temperature_argument,
+    add_tracker_arguments,
+    read_temperature,
+    tracker_of,
+)
+from torchtrack_uq.errors import InputError
+
+_COUNTS = ("n_daughters", "n_unreachable")
+
+
+def add_commands(commands: Any) -> None:
+    """Add `fit` and `evaluate` to a parser's commands."""
+    fit = commands.add_parser(
+        "fit", help="fit a temperature on annotated movies, so that 80 %% sure means right 80 %% of the time"
+    )
+    _add_folders(fit)
+    fit.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="FILE", help="gets the calibration (JSON)"
+    )
+    add_tracker_arguments(fit)
+    fit.add_argument(
+        "--events",
+        action="store_true",
+        help="also fit what appearing, disappearing and dividing cost, by the joint likelihood",
+    )
+    fit.add_argument(
+        "--prior-width",
+        type=float,
+        default=1.0,
+        metavar="WIDTH",
+        help="draws T to 1 where annotations are few: width of a prior on log T; inf for none (default: 1)",
+    )
+    _add_rest(fit)
+    fit.set_defaults(run=_fit)
+
+    evaluate = commands.add_parser(
+        "evaluate", help="hold probabilities against annotated movies: accuracy, calibration, sparsification"
+    )
+    _add_folders(evaluate)
+    add_tracker_arguments(evaluate)
+    add_temperature_argument(evaluate)
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="gets the numbers")
+    evaluate.add_argument("--picture", type=Path, metavar="FILE", help="gets reliability diagrams (PNG)")
+    evaluate.add_argument("--bins", type=int, default=15, help="bins of the ECE (default: %(default)s)")
+    _add_rest(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="annotated sequence, such as data/NAME/01"
+    )
+
+
+def _add_rest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from torchtrack_uq.calibration import Calibration, fingerprint, fit_events, fit_temperature
+    from torchtrack_uq.calibration.movies import score_folders
+    from torchtrack_uq.device import choose_device
+    from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
+    from torchtrack_uq.metrics import summarise
+    from torchtrack_uq.trackers.identity import tracker_identity
+
+    choose_device(options.device)
+    if options.output.is_dir():
+        raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
+    width = None if math.isinf(options.prior_width) else options.prior_width
+    layer = UncertaintyLayer(options.method, events=EventOffsets() if options.events else None)
+    tracker = tracker_of(options)
+    folders = [*options.folders]
+    with _plain_warnings():
+        movies = list(score_folders(folders, tracker, layer, options.stride, progress=not options.quiet))
+        before = summarise([movie.judge(layer) for movie in movies])
+        found = fit_temperature(layer, movies, prior_width=width)
+        if options.events:
+            fit_events(layer, movies, prior_width=width)
+            movies = [movie.solve(layer) for movie in movies]
+        after = summarise([movie.judge(layer) for movie in movies])
+        review = _review(layer, movies)
+    temperature = float(layer.temperature.detach())
+    calibration = Calibration(
+        temperature=temperature,
+        method=options.method,
+        tracker=tracker_identity(tracker),
+        stride=options.stride,
+        offsets=layer.events.values if layer.events is not None else None,
+        n_daughters=found.n_daughters,
+        nll_before=float(before["nll_reachable"]),
+        nll_after=float(after["nll_reachable"]),
+        prior_width=width,
+        movies=[movie.name for movie in movies],
+        fingerprint=fingerprint(movies),
+        review=review,
+    )
+    calibration.save(options.output)
+    print(
+        f"T = {temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, fitted on "
+        f"{found.n_daughters} daughters of {len(movies)} movie(s)"
+    )
+    if layer.events is not None:
+        offsets = ", ".join(f"{name} {value:+.2f}" for name, value in layer.events.values.items())
+        print(f"event scores changed by {offsets} (nats, after dividing by T)")
+    if found.n_unreachable:
+        print(f"{found.n_unreachable} daughters were left out: their true mother is no candidate")
+    print(
+        "on these daughters, which is milder than on new ones: "
+        f"NLL {before['nll_reachable']:.4f} -> {after['nll_reachable']:.4f}, "
+        f"ECE {before['ece']:.4f} -> {after['ece']:.4f}"
+    )
+    print(f"use it with --temperature {options.output}")
+
+
+def _review(layer: Any, movies: Any) -> Any:
+    """How right decisions are by their probability, at the fitted temperature."""
+    from torchtrack_uq.guarantees import ReviewStatistic, judge_decisions
+    from torchtrack_uq.tracks import map_links
+
+    total = None
+    for movie in movies:
+        selected = map_links(layer.corrected(movie.graph))
+        decisions = judge_decisions(layer(movie.scores, movie.solved), selected, movie.targets)
+        found = ReviewStatistic.of(decisions.probability, decisions.correct, decisions.linked)
+        total = found if total is None else total + found
+    return total
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from torchtrack_uq.atomic import write_atomically
+    from torchtrack_uq.calibration import Calibration
+    from torchtrack_uq.calibration.movies import score_folders
+    from torchtrack_uq.device import choose_device
+    from torchtrack_uq.judged import judge, judge_events
+    from torchtrack_uq.layers import UncertaintyLayer
+    from torchtrack_uq.metrics import summarise, summarise_with_intervals
+    from torchtrack_uq.trackers.identity import tracker_identity
+
+    choose_device(options.device)
+    temperature = read_temperature(options)
+    tracker = tracker_of(options)
+    with _plain_warnings():
+        if isinstance(temperature, Calibration):
+            temperature.check(options.method, tracker_identity(tracker), options.stride)
+            layer = temperature.layer()
+        else:
+            layer = UncertaintyLayer(options.method, temperature)
+        names, judged, events = [], [], []
+        progress = not options.quiet
+        for movie in score_folders(options.folders, tracker, layer, options.stride, progress=progress):
+            probabilities = layer(movie.scores, movie.solved)
+            names.append(movie.name)
+            judged.append(judge(probabilities, movie.targets).detach())
+            events.append(judge_events(probabilities, movie.targets))
+        total = summarise(judged, events, n_bins=options.bins)
+        intervals = summarise_with_intervals(judged, events, n_bins=options.bins)
+        each = {
+            name: summarise(one, event, n_bins=options.bins)
+            for name, one, event in zip(names, judged, events, strict=True)
+        }
+    report = {
+        **total,
+        "n_bins": options.bins,
+        "temperature": float(layer.temperature.detach()),
+        "tracker": options.tracker,
+        "method": options.method,
+        "stride": options.stride,
+        "intervals": {name: [value.lower, value.upper] for name, value in intervals.items()},
+        "sequences": each,
+    }
+    if options.json is not None:
+        write_atomically(options.json, (json.dumps(_without_nan(report), indent=2) + "\n").encode())
+    if options.picture is not None:
+        _save_picture(judged, options.picture, options.bins)
+    print(_table(total, intervals))
+
+
+def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
+    import io
+
+    from torchtrack_uq.atomic import write_atomically
+    from torchtrack_uq.judged import JudgedDaughters
+    from torchtrack_uq.report.calibration import draw_reliability
+
+    daughters = JudgedDaughters.concatenate(judged)
+    panels = {"all daughters": daughters, "daughters with a mother": daughters.where(daughters.has_mother)}
+    content = io.BytesIO()
+    draw_reliability(panels, n_bins).savefig(content, format="png", dpi=150)
+    write_atomically(file, content.getvalue())
+
+
+def _table(total: dict[str, Any], intervals: dict[str, Any]) -> str:
+    lines = [f"{total['n_daughters']} daughters ({total['n_unreachable']} whose true mother is no candidate)"]
+    for name, value in total.items():
+        if name not in _COUNTS:
+            low, high = intervals[name].lower, intervals[name].upper
+            lines.append(f"  {name:<20} {value:8.4f}   95 % of resampled frames: {low:.4f} to {high:.4f}")
+    return "\n".join(lines)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _plain_warnings(warnings.catch_warnings):  # noqa: N801
+    """Warnings as one line each, without the place in the source."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,206 @@
+"""Matching of a separate segmentation to annotated masks, by the rule of the Cell Tracking Challenge."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.lineage import Lineage
+from torchtrack_uq.detections import Detections
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.frames import FrameSource
+from torchtrack_uq.measure import index_regions
+from torchtrack_uq.movie import Movie
+from torchtrack_uq.overlaps import count_pairs
+from torchtrack_uq.progress import with_progress
+
+
+@dataclass(frozen=True)
+class MatchCounts:
+    """How detections and annotated cells match, frame by frame; each (T,) int64.
+
+    Attributes:
+        n_matched: Detections that cover one annotated cell.
+        n_merges: Detections that cover several: which of them each stands for is open, so their truth is not known.
+        n_unmatched: Detections that cover none: false positives, or cells that nobody annotated.
+        n_annotated: Annotated cells.
+        n_missed: Annotated cells that no detection covers.
+        n_splits: Annotated cells in which two or more detections lie with more than half of their own pixels.
+    """
+
+    n_matched: NDArray[np.int64]
+    n_merges: NDArray[np.int64]
+    n_unmatched: NDArray[np.int64]
+    n_annotated: NDArray[np.int64]
+    n_missed: NDArray[np.int64]
+    n_splits: NDArray[np.int64]
+
+    def of_frames(self, kept: NDArray[np.int64]) -> "MatchCounts":
+        """The counts of some frames."""
+        return MatchCounts(*(getattr(self, item.name)[kept] for item in fields(self)))
+
+    def total(self) -> dict[str, int]:
+        """Sums over all frames."""
+        return {item.name: int(getattr(self, item.name).sum()) for item in fields(self)}
+
+
+@dataclass(frozen=True)
+class FrameMatch:
+    """Detections and annotated cells of one frame: n detections, m annotated cells, both by ascending label.
+
+    Attributes:
+        detection: (n,) int64, labels of the detections.
+        annotated: (m,) int64, labels of the annotated cells.
+        covered_by: (m,) int64, label of the detection that covers each annotated cell, 0 for none.
+        n_covered: (n,) int64, how many annotated cells each detection covers.
+        n_splits: See `MatchCounts`.
+    """
+
+    detection: NDArray[np.int64]
+    annotated: NDArray[np.int64]
+    covered_by: NDArray[np.int64]
+    n_covered: NDArray[np.int64]
+    n_splits: int
+
+    @property
+    def track(self) -> NDArray[np.int64]:
+        """(n,) int64, the annotated cell that each detection is: the only one that it covers, else 0."""
+        track = np.zeros(len(self.detection), dtype=np.int64)
+        covered = self.covered_by > 0
+        track[np.searchsorted(self.detection, self.covered_by[covered])] = self.annotated[covered]
+        return np.where(self.n_covered == 1, track, 0)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The counts of `MatchCounts`, in its order."""
+        matched, several = int((self.n_covered == 1).sum()), int((self.n_covered > 1).sum())
+        missed = int((self.covered_by == 0).sum())
+        unmatched = len(self.detection) - matched - several
+        return matched, several, unmatched, len(self.annotated), missed, self.n_splits
+
+
+def match_frame(segmentation: NDArray[np.generic], annotation: NDArray[np.generic]) -> FrameMatch:
+    """Match the detections of one frame to its annotated cells.
+
+    A detection covers an annotated cell if it holds more than half of that cell's pixels. So a cell is covered by
+    one detection at most, while a detection may cover several cells. (Matula et al. 2015, "Cell tracking accuracy
+    measurement based on comparison of acyclic oriented graphs", PLoS ONE 10(12): e0144959.)
+
+    Args:
+        segmentation: (Y, X) or (Z, Y, X) integer labels, 0 for background.
+        annotation: The same of the annotation.
+
+    Raises:
+        InputError: The masks have different shapes.
+
+    >>> match = match_frame(np.array([5, 5, 5, 5, 7, 0, 9]), np.array([1, 1, 2, 2, 3, 3, 0]))
+    >>> match.covered_by  # detection 5 covers the cells 1 and 2; 7 holds only half of 3
+    array([5, 5, 0])
+    >>> match.track
+    array([0, 0, 0])
+    """
+    if segmentation.shape != annotation.shape:
+        raise InputError(
+            f"the segmentation has frames of shape {segmentation.shape} but the annotation of {annotation.shape}; "
+            "expected the same frames"
+        )
+    where, detection, cell = index_regions(segmentation)
+    annotated_where, annotated, annotated_cell = index_regions(annotation)
+    annotated_at = np.zeros(annotation.size, np.int64)
+    annotated_at[annotated_where] = annotated_cell + 1
+    behind = annotated_at[where]
+    both = behind > 0
+    i, j, shared = count_pairs(behind[both] - 1, cell[both], len(annotated), len(detection))
+    covers = 2 * shared > np.bincount(annotated_cell, minlength=len(annotated))[i]
+    inside = 2 * shared > np.bincount(cell, minlength=len(detection))[j]
+    covered_by = np.zeros(len(annotated), dtype=np.int64)
+    covered_by[i[covers]] = detection[j[covers]]
+    return FrameMatch(
+        detection=detection,
+        annotated=annotated,
+        covered_by=covered_by,
+        n_covered=np.bincount(j[covers], minlength=len(detection)).astype(np.int64),
+        n_splits=int((np.bincount(i[inside], minlength=len(annotated)) >= 2).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class MatchedMovie(AnnotatedMovie):
+    """An annotated movie whose detections come from a segmentation of their own.
+
+    False positives, detections that cover several annotated cells, and daughters whose mother was not detected are
+    not known: see `AnnotatedMovie.has_target`.
+
+    Attributes:
+        counts: How detections and annotated cells match.
+    """
+
+    counts: MatchCounts | None = None
+
+    def summary(self) -> dict[str, int]:
+        """Counts of `AnnotatedMovie.summary` and of `MatchCounts`."""
+        return {**super().summary(), **(self.counts.total() if self.counts else {})}
+
+    def _keep_frames(self, kept: NDArray[np.int64], stride: int, offset: int) -> Self:
+        part = super()._keep_frames(kept, stride, offset)
+        return part if self.counts is None else replace(part, counts=self.counts.of_frames(kept))
+
+
+def match_movie(
+    name: str,
+    movie: Movie,
+    annotation: FrameSource,
+    lineage: Lineage,
+    *,
+    complete: bool = True,
+    detections: Detections | None = None,
+    progress: bool = True,
+) -> MatchedMovie:
+    """Give the detections of a segmentation the truth of an annotation of the same frames.
+
+    Args:
+        name: What to call the movie.
+        movie: The segmentation's masks, and images where there are any.
+        annotation: Annotated masks, whose labels are tracks of `lineage`: all frames of the recording from its
+            first, or those of the movie's stride.
+        lineage: Their tracks, in frames of the recording.
+        complete: Whether every cell is annotated, see `AnnotatedMovie`. Where only some are, detections that match
+            none of them are not judged, and neither is whether a track's first cell has a mother.
+        detections: The movie's cells, if they have been measured already.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        InputError: Segmentation and annotation have different frames, or no detection matches an annotated cell.
+    """
+    if annotation.n_frames != movie.n_frames:
+        annotation = annotation.strided(movie.stride)
+    for what, ours, theirs in (
+        ("frames", movie.n_frames, annotation.n_frames),
+        ("frames of shape", movie.frame_shape, annotation.frame_shape),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"the segmentation {movie.masks.name} has {what} {ours} but the annotation {annotation.name} "
+                f"{theirs}; expected the same frames of the same recording"
+            )
+    cells = Detections.from_movie(movie, progress=progress) if detections is None else detections
+    tracks, rows = [], []
+    for t in with_progress(range(movie.n_frames), "Matching cells", show=progress):
+        match = match_frame(movie.read_mask(t), annotation.read(t))
+        if not np.array_equal(match.detection, cells.label[cells.in_frame(t)]):
+            raise InputError(
+                f"{movie.masks.name} holds other cells in frame {t} than the detections measured on it; "
+                "expected the masks that they were measured on"
+            )
+        tracks.append(match.track)
+        rows.append(match.counts)
+    track = np.concatenate(tracks)
+    counts = MatchCounts(*np.array(rows, dtype=np.int64).T)
+    if not track.any():
+        raise InputError(
+            f"none of the {len(track)} cells of {movie.masks.name} covers more than half of one annotated cell of "
+            f"{annotation.name} ({int(counts.n_merges.sum())} cover several); expected a segmentation of the same movie"
+        )
+    return MatchedMovie(name, cells, lineage, track=track, complete=complete, counts=counts)

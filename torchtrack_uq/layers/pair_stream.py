@@ -1,0 +1,155 @@
+"""Solve the first frame pairs of a movie on the CPU while the last ones are still being scored."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchtrack_uq.assignment import AssignmentProblem, available_cores
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.host import HostCopy
+from torchtrack_uq.layers.movie_problems import is_worth_threads, solve_pair, to_host
+from torchtrack_uq.link_chunks import LinkChunk
+
+Result = TypeVar("Result")
+Offsets = NDArray[np.int64]
+
+_WAITING = 4  # tasks a worker that may wait, each with the copy of its chunk
+
+
+def solve_stream(
+    function: Callable[[AssignmentProblem], Result],
+    chunks: Iterable[LinkChunk],
+    cell_offsets: Offsets,
+    n_threads: int | None = None,
+) -> list[Result]:
+    """Apply a solver to every frame pair of a movie in threads, while the next chunks are being made.
+
+    Each chunk is copied to the CPU as soon as it is there, with one event behind the copies; the workers wait
+    for that event, this thread goes on to the next chunk. It waits for the workers only if they fall behind, so
+    that no more than a few copies exist at any time.
+
+    Args:
+        function: A solver of one problem, such as `k_best` with a K. It runs in several threads at once.
+        chunks: Scored links, in order, on any device; taken in this thread.
+        cell_offsets: (n_frames + 1,) cells of frame t are cell_offsets[t] to cell_offsets[t + 1] - 1.
+        n_threads: Number of workers; by default the cores that this process may use.
+
+    Returns:
+        One result a frame pair, in order, whichever was ready first.
+
+    Raises:
+        InputError: A frame pair cannot be solved; the first one in the order of the movie. It, any other error,
+            or an interrupt ends all work: no worker starts another frame pair.
+    """
+    workers = n_threads or available_cores()
+    stopped = threading.Event()
+    pending: deque[Future[list[Result]]] = deque()
+    found: list[Result] = []
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="frame-pairs")
+    try:
+        for chunk in chunks:
+            problems = ChunkProblems(chunk, cell_offsets)
+            for pairs in problems.shares():
+                pending.append(pool.submit(_solve, function, problems, pairs, stopped))
+            while pending and (pending[0].done() or len(pending) > _WAITING * workers):
+                found += pending.popleft().result()
+        while pending:
+            found += pending.popleft().result()
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+    return found
+
+
+def _solve(
+    function: Callable[[AssignmentProblem], Result],
+    problems: "ChunkProblems",
+    pairs: Sequence[int],
+    stopped: threading.Event,
+) -> list[Result]:
+    found: list[Result] = []
+    for pair in pairs:
+        if stopped.is_set():
+            break  # nobody asks for the result any more
+        found.append(solve_pair(function, lambda pair=pair: problems.build(pair), pair))  # type: ignore[misc]
+    return found
+
+
+class ChunkProblems:
+    """The frame pairs of a chunk as assignment problems, as soon as its copy is on the CPU.
+
+    Args:
+        chunk: Links on any device.
+        cell_offsets: (n_frames + 1,) cells of frame t are cell_offsets[t] to cell_offsets[t + 1] - 1.
+    """
+
+    def __init__(self, chunk: LinkChunk, cell_offsets: Offsets) -> None:
+        self.pairs = range(chunk.first, chunk.last)
+        self.n_links = len(chunk.score)
+        self._offsets = cell_offsets
+        names = ("mother", "daughter", "score", "is_candidate", "appear", "disappear", "divide")
+        self._copy: HostCopy | None = HostCopy.of({name: getattr(chunk, name) for name in names})
+        self._lock = threading.Lock()
+        self._links: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+        self._events: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+    def shares(self) -> list[Sequence[int]]:
+        """The frame pairs in shares for one worker each: one by one, or all together if they are small."""
+        if is_worth_threads(self.n_links, len(self.pairs)):
+            return [[pair] for pair in self.pairs]
+        return [self.pairs]
+
+    def build(self, pair: int) -> AssignmentProblem:
+        """The frame pair (pair, pair + 1) of the movie; its links in the order of a `CandidateGraph`.
+
+        Raises:
+            InputError: The chunk's links or events are not those of its frames.
+        """
+        with self._lock:
+            if self._copy is not None:
+                self._read(self._copy)
+                self._copy = None
+        mother, daughter, score = self._links
+        appear, disappear, divide = self._events
+        at = self._offsets
+        links = slice(*np.searchsorted(daughter, at[pair + 1 : pair + 3]))
+        mothers, daughters = at[pair : pair + 2], at[pair + 1 : pair + 3]
+        as_mother = slice(*(mothers - at[self.pairs.start]))
+        as_daughter = slice(*(daughters - at[self.pairs.start + 1]))
+        return AssignmentProblem(
+            mother[links] - mothers[0],
+            daughter[links] - daughters[0],
+            score[links],
+            appear[as_daughter],
+            disappear[as_mother],
+            divide[as_mother],
+        )
+
+    def _read(self, copy: HostCopy) -> None:
+        """Wait for the copy; choose the candidates, and sort them by daughter and mother."""
+        tensors = copy.wait()
+        meant = tensors["is_candidate"].numpy()
+        mother, daughter = (tensors[name].numpy()[meant] for name in ("mother", "daughter"))
+        score = to_host(tensors["score"])[meant]
+        first, last = self.pairs.start, self.pairs.stop
+        mothers, daughters = (self._offsets[[t, t + last - first]] for t in (first, first + 1))
+        if len(daughter) and not (daughters[0] <= daughter.min() and daughter.max() < daughters[1]):
+            raise InputError(
+                f"the chunk of frames {first} to {last} has links to cells {daughter.min()} to {daughter.max()}; "
+                f"expected {daughters[0]} to {daughters[1] - 1}"
+            )
+        self._events = to_host(tensors["appear"]), to_host(tensors["disappear"]), to_host(tensors["divide"])
+        sizes = [len(values) for values in self._events]
+        expected = [int(np.diff(cells)[0]) for cells in (daughters, mothers, mothers)]
+        if sizes != expected:
+            raise InputError(
+                f"the chunk of frames {first} to {last} has {sizes} scores of appearing, disappearing and dividing; "
+                f"expected {expected}, one a cell"
+            )
+        order = np.lexsort((mother, daughter))
+        self._links = mother[order], daughter[order], score[order]

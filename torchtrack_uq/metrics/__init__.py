@@ -1,0 +1,33 @@
+"""Calibration metrics: torchmetrics Metrics over judged daughters and events, and all of them as plain numbers."""
+
+from torchtrack_uq.metrics.collection import calibration_metrics
+from torchtrack_uq.metrics.daughters import (
+    AURC,
+    AUSE,
+    BrierScore,
+    DaughterMetric,
+    MotherAccuracy,
+    NegativeLogLikelihood,
+    TopLabelCalibrationError,
+    UnreachableDaughters,
+    example_daughters,
+)
+from torchtrack_uq.metrics.events import EventCalibrationError
+from torchtrack_uq.metrics.summary import Interval, summarise, summarise_with_intervals
+
+__all__ = [
+    "AURC",
+    "AUSE",
+    "BrierScore",
+    "DaughterMetric",
+    "EventCalibrationError",
+    "Interval",
+    "MotherAccuracy",
+    "NegativeLogLikelihood",
+    "TopLabelCalibrationError",
+    "UnreachableDaughters",
+    "calibration_metrics",
+    "example_daughters",
+    "summarise",
+    "summarise_with_intervals",
+]

@@ -1,0 +1,54 @@
+"""All metrics as one torchmetrics collection."""
+
+from torchmetrics import Metric, MetricCollection
+
+from torchtrack_uq.metrics.daughters import (
+    AURC,
+    AUSE,
+    BrierScore,
+    MotherAccuracy,
+    NegativeLogLikelihood,
+    TopLabelCalibrationError,
+    UnreachableDaughters,
+)
+from torchtrack_uq.metrics.events import EVENTS, EventCalibrationError
+
+
+def calibration_metrics(n_bins: int = 15, norm: str = "l1", events: bool = True) -> MetricCollection:
+    """All metrics of `summarise`, under the same names but n_daughters, as a collection for training loops.
+
+    Update it with the probabilities and targets of each movie; each movie is judged once for all metrics of
+    daughters.
+
+    Args:
+        n_bins: Number of bins.
+        norm: "l1" (ECE), "l2" or "max", for all calibration errors.
+        events: Whether to include the calibration of links, nulls, divisions and disappearances. Without, the
+            collection can also be updated with judged daughters.
+
+    Raises:
+        InputError: n_bins below 1, or an unknown norm.
+
+    >>> from torchtrack_uq.metrics import example_daughters
+    >>> metrics = calibration_metrics(events=False)
+    >>> metrics.update(example_daughters())
+    >>> metrics.compute()["accuracy"]
+    tensor(0.5000, dtype=torch.float64)
+    """
+    chosen: dict[str, Metric | MetricCollection] = {
+        "accuracy": MotherAccuracy(),
+        "n_unreachable": UnreachableDaughters(),
+        "ece": TopLabelCalibrationError(n_bins, norm),
+        "ece_with_mother": TopLabelCalibrationError(n_bins, norm, with_mother=True),
+        "ece_adaptive": TopLabelCalibrationError(n_bins, norm, adaptive=True),
+        "nll": NegativeLogLikelihood(),
+        "nll_reachable": NegativeLogLikelihood(reachable=True),
+        "brier": BrierScore(),
+        "aurc": AURC(),
+        "ause": AUSE(),
+        "aurc_entropy": AURC("entropy"),
+        "ause_entropy": AUSE("entropy"),
+    }
+    if events:
+        chosen |= {f"ece_{event}": EventCalibrationError(event, n_bins, norm) for event in EVENTS}
+    return MetricCollection(chosen)
