@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from torchtrack_uq.assignment._augment import NULL, UNASSIGNED, assign_waiting
-from torchtrack_uq.assignment._perturbed import solve_perturbed, useful_links
+from torchtrack_uq.assignment._perturbed import gather_links, solve_perturbed
 from torchtrack_uq.assignment._types import (
     BoolArray,
     FloatArray,
@@ -220,12 +220,14 @@ def solve_map_many(
     base = solve_duals(problem, costs, warm_start)
     if scores.shape[0] == 0:
         return []
-    useful = useful_links(links, scores, costs.null, costs.slot, base.price, base.chosen)
-    parent, price, log_weight = solve_perturbed(
-        useful.start, useful.mother, useful.daughter, useful.link, scores, costs.null, costs.slot,
-        useful.mother_start, useful.by_mother, base.price, useful.chosen, base.load, base.held,
-    )  # fmt: skip
-    return [Assignment(parent[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
+    parent = np.full(problem.n_daughters, -1, np.int64)
+    linked = base.chosen >= 0
+    parent[linked] = links.mother[base.chosen[linked]]
+    gathered = gather_links(links, scores, costs.null, costs.slot, base.price, base.chosen)
+    parents, price, log_weight = solve_perturbed(
+        *gathered, scores, costs.null, costs.slot, base.price, parent, base.load, base.held
+    )
+    return [Assignment(parents[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
 
 
 def _same_forbidden(problem: AssignmentProblem, scores: FloatArray) -> BoolArray:
