@@ -160,7 +160,7 @@ def _gains(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _panels(
     n_rows: int, trackers: list[str], style: Style, sharey: Literal["row", "none"] = "row"
 ) -> tuple[Figure, list[list[Axes]]]:
-    figure = Figure(figsize=(3.1 * len(trackers) + 1.2, 3.0 * n_rows + 1.5), layout="constrained")
+    figure = Figure(figsize=(max(3.1 * len(trackers) + 1.2, 11.5), 3.0 * n_rows + 1.5), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(n_rows, len(trackers), sharex=True, sharey=sharey, squeeze=False)
     for k, row in enumerate(grid):
