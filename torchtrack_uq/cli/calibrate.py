@@ -141,7 +141,7 @@ def _review(layer: Any, movies: Any) -> Any:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.atomic import write_atomically
-    from torchtrack_uq.calibration import Calibration
+    from torchtrack_uq.calibration import Calibration, FeasibleTruth
     from torchtrack_uq.calibration.movies import score_folders
     from torchtrack_uq.device import choose_device
     from torchtrack_uq.judged import judge, judge_events
@@ -158,20 +158,22 @@ def _evaluate(options: argparse.Namespace) -> None:
             layer = temperature.layer()
         else:
             layer = UncertaintyLayer(options.method, temperature)
-        names, judged, events = [], [], []
+        names, judged, events, crowded = [], [], [], []
         progress = not options.quiet
         for movie in score_folders(options.folders, tracker, layer, options.stride, progress=progress):
             probabilities = layer(movie.scores, movie.solved)
             names.append(movie.name)
+            crowded.append(FeasibleTruth.of(movie.graph, movie.targets).n_crowded)
             judged.append(judge(probabilities, movie.targets).detach())
             events.append(judge_events(probabilities, movie.targets))
         total = summarise(judged, events, n_bins=options.bins)
         intervals = summarise_with_intervals(judged, events, n_bins=options.bins)
         each = {
-            name: summarise(one, event, n_bins=options.bins)
-            for name, one, event in zip(names, judged, events, strict=True)
+            name: {"n_crowded": n, **summarise(one, event, n_bins=options.bins)}
+            for name, one, event, n in zip(names, judged, events, crowded, strict=True)
         }
     report = {
+        "n_crowded": sum(crowded),
         **total,
         "n_bins": options.bins,
         "temperature": float(layer.temperature.detach()),
@@ -186,6 +188,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.picture is not None:
         _save_picture(judged, options.picture, options.bins)
     print(_table(total, intervals))
+    if sum(crowded):
+        print(
+            f"{sum(crowded)} daughters are their mother's third or later one (frames were skipped): no feasible "
+            "assignment holds them all"
+        )
 
 
 def _save_picture(judged: Any, file: Path, n_bins: int) -> None:

@@ -1,0 +1,230 @@
+"""The paper's claims and the project's bars, each with a criterion that the table decides."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from study_tables import by_recording, common, mean_and_error
+from study_units import METHODS
+
+STRIDES_JUDGED = (1, 2, 4, 8)
+CALIBRATED = 0.02
+BAR_HARD = 0.05
+KEPT = "0.20"  # share set aside at which gains are compared
+CHEAP, BAYESIAN = ("SM", "FP"), ("FP+A", "AS")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, how it is decided, and what came out.
+
+    Attributes:
+        claim: In words.
+        criterion: When it counts as confirmed.
+        verdict: "confirmed", "not confirmed" or "not testable".
+        evidence: The numbers.
+    """
+
+    claim: str
+    criterion: str
+    verdict: str
+    evidence: str
+
+
+def paper_claims(tables: dict[str, pd.DataFrame]) -> list[Finding]:
+    """The four claims of the paper's results section."""
+    table = tables["study"]
+    main = table[table["method"].isin(METHODS[:4]) & table["stride"].isin(STRIDES_JUDGED)]
+    means = mean_and_error(main, "ece", ["tracker", "method", "ts"]).pivot(
+        index=["tracker", "method"], columns="ts", values="mean"
+    )
+    return [_not_calibrated(means), *_scaling(means), _entropy(main), *_more_gain(tables, means)]
+
+
+def _not_calibrated(means: pd.DataFrame) -> Finding:
+    above = means["none"] > CALIBRATED
+    return Finding(
+        "Trackers are not calibrated per se",
+        f"without TS the ECE (mean over recordings and strides {_strides()}) exceeds {CALIBRATED} for most pairs of "
+        "tracker and method",
+        _verdict(above.mean() > 0.5),
+        f"{above.sum()} of {len(above)} pairs; mean ECE {means['none'].mean():.4f}, from {means['none'].min():.4f} "
+        f"({_pair(means['none'].idxmin())}) to {means['none'].max():.4f} ({_pair(means['none'].idxmax())})",
+    )
+
+
+def _scaling(means: pd.DataFrame) -> list[Finding]:
+    found = []
+    for ts, where in (("in time", "fitted in time"), ("other movies", "fitted on other movies")):
+        claim = f"TS calibrates ({where})"
+        criterion = (
+            f"TS lowers that ECE for most pairs of tracker and method, and the mean over pairs is then at most "
+            f"{BAR_HARD}"
+        )
+        if ts not in means or means[ts].isna().all():
+            found.append(Finding(claim, criterion, "not testable", "there is no other movie"))
+            continue
+        both = means.dropna(subset=["none", ts])
+        lower = both[ts] < both["none"]
+        found.append(
+            Finding(
+                claim,
+                criterion,
+                _verdict(lower.mean() > 0.5 and both[ts].mean() <= BAR_HARD),
+                f"lower for {lower.sum()} of {len(lower)} pairs; mean ECE {both['none'].mean():.4f} without, "
+                f"{both[ts].mean():.4f} with",
+            )
+        )
+    return found
+
+
+def _entropy(main: pd.DataFrame) -> Finding:
+    rows = main[main["ts"] == "none"]
+    rows = rows.assign(difference=rows["aurc_entropy"] - rows["aurc"])
+    per = by_recording(rows, ["difference"]).groupby("recording")["difference"].mean()
+    mean, se = per.mean(), per.sem()
+    return Finding(
+        "Entropy is at least as good as confidence for sparsification",
+        "the AURC by entropy is on average no larger than by confidence (without TS; mean over trackers, methods "
+        "and strides, then over recordings)",
+        _verdict(mean <= 0),
+        f"AURC by entropy minus by confidence {mean:+.5f} ± {se:.5f} (standard error over {len(per)} recordings); "
+        f"entropy is no worse in {(rows['difference'] <= 0).mean():.0%} of {len(rows)} combinations",
+    )
+
+
+def _more_gain(tables: dict[str, pd.DataFrame], means: pd.DataFrame) -> list[Finding]:
+    curves = tables["sparsification"]
+    chosen = curves[
+        (curves["ts"] == "none") & (curves["by"] == "entropy") & curves["stride"].isin(STRIDES_JUDGED)
+    ]
+    chosen = chosen.assign(gain=chosen[KEPT] - chosen["0.00"])
+    gain = chosen[chosen["method"].isin(METHODS)].groupby("method")["gain"].mean() * 100
+    need = (means["none"] - means["in time"]).groupby("method").mean()
+    without = means["none"].groupby("method").mean()
+    better = min(gain[name] for name in BAYESIAN) > max(gain[name] for name in CHEAP)
+    less = max(need[name] for name in BAYESIAN) < min(need[name] for name in CHEAP)
+    return [
+        Finding(
+            "AS and FP+A gain more accuracy",
+            "without TS, setting aside the 20 % of highest entropy gains more accuracy under both AS and FP+A than "
+            f"under SM and FP (mean over movies, trackers, strides {_strides()})",
+            _verdict(better),
+            ", ".join(f"{name} {gain[name]:+.2f}" for name in METHODS) + " points",
+        ),
+        Finding(
+            "AS and FP+A need TS less",
+            "TS (in time) lowers the ECE by less under both AS and FP+A than under SM and FP",
+            _verdict(less),
+            "; ".join(f"{name} {without[name]:.4f}, lowered by {need[name]:+.4f}" for name in METHODS[:4]),
+        ),
+    ]
+
+
+def bars(table: pd.DataFrame) -> list[Finding]:
+    """What the project set itself."""
+    main = table[table["method"].isin(METHODS)]
+    found = []
+    for stride, limit in ((1, CALIBRATED), (8, BAR_HARD)):
+        for ts in ("in time", "other movies"):
+            rows = main[(main["stride"] == stride) & (main["ts"] == ts)]
+            if rows.empty:
+                found.append(Finding(_bar(stride, limit, ts), "", "not testable", "no such rows"))
+                continue
+            means = mean_and_error(rows, "ece", ["tracker", "method"])
+            best = means.loc[means.groupby("tracker")["mean"].idxmin()]
+            found.append(
+                Finding(
+                    _bar(stride, limit, ts),
+                    "the best method's mean ECE over recordings, for every tracker",
+                    _verdict(bool((best["mean"] <= limit).all())),
+                    "; ".join(
+                        f"{tracker}: {method} {mean:.4f} ± {_se(se)}"
+                        for tracker, method, mean, se in best[["tracker", "method", "mean", "se"]].to_numpy()
+                    ),
+                )
+            )
+    return [*found, *_against_as(table)]
+
+
+def _against_as(table: pd.DataFrame) -> list[Finding]:
+    found = []
+    names = ("AS, K=10", "AS", "AS, K=1000")
+    rows = table[table["method"].isin((*names, "auto")) & table["tracker"].isin(("Distance", "Transformer"))]
+    for ts in ("none", "in time"):
+        at = rows[rows["ts"] == ts].pivot_table(
+            index=["movie", "stride", "tracker"], columns="method", values="nll"
+        )
+        missing = [name for name in (*names, "auto") if name not in at]
+        if missing:
+            found.append(
+                Finding(f"auto against AS, {ts}", "", "not testable", f"no rows of {', '.join(missing)}")
+            )
+            continue
+        at = at.dropna()
+        mean = at.mean()
+        found.append(
+            Finding(
+                f"`auto` no worse than AS at any K in NLL, {'without TS' if ts == 'none' else 'with TS in time'}",
+                "its mean NLL over units is at most the least mean of AS with K = 10, 100, 1000, plus 0.001 nats",
+                _verdict(mean["auto"] <= min(mean[name] for name in names) + 1e-3),
+                f"auto {mean['auto']:.4f}; "
+                + "; ".join(
+                    f"{name.replace('AS, ', '') if name != 'AS' else 'K=100'} {mean[name]:.4f} (auto lower or "
+                    f"equal in {(at['auto'] <= at[name] + 1e-3).mean():.0%} of {len(at)})"
+                    for name in names
+                ),
+            )
+        )
+    return found
+
+
+def why_above(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows with TS in time whose ECE stays above 0.02, each with the reason that its numbers give.
+
+    In this order: *chance*, if perfectly calibrated confidences would show as much (95 % quantile of simulations);
+    *unreachable*, if half of it or more are daughters whose true mother is no candidate; *drift*, if the
+    temperature of the second half itself would do (0.02, or chance); else *shape*: no one temperature does.
+    """
+    rows = common(table[table["method"].isin(METHODS)], ("in time", "oracle"))
+    key = ["movie", "recording", "stride", "tracker", "method"]
+    fitted, oracle = (rows[rows["ts"] == ts].set_index(key) for ts in ("in time", "oracle"))
+    above = fitted[fitted["ece"] > CALIBRATED]
+    best = oracle.loc[above.index]
+    enough = np.maximum(best["ece_if_calibrated_upper"], CALIBRATED)
+    reason = np.select(
+        [
+            above["ece"] <= above["ece_if_calibrated_upper"],
+            above["n_unreachable"] / above["n_daughters"] >= above["ece"] / 2,
+            best["ece"] <= enough,
+        ],
+        ["chance", "unreachable", "drift"],
+        "shape",
+    )
+    columns = ["ece", "ece_if_calibrated_upper", "temperature", "n_daughters", "n_unreachable", "accuracy"]
+    found = above[columns].assign(
+        reason=reason, oracle_ece=best["ece"], oracle_temperature=best["temperature"]
+    )
+    return found.reset_index()
+
+
+def _bar(stride: int, limit: float, ts: str) -> str:
+    where = "native rate" if stride == 1 else f"stride {stride}"
+    fitted = "in time" if ts == "in time" else "on other movies"
+    return f"ECE of the best TS method at most {limit} at {where} (T fitted {fitted})"
+
+
+def _verdict(holds: bool) -> str:
+    return "confirmed" if holds else "not confirmed"
+
+
+def _strides() -> str:
+    return ", ".join(map(str, STRIDES_JUDGED))
+
+
+def _pair(pair: object) -> str:
+    return " ".join(map(str, pair)) if isinstance(pair, tuple) else str(pair)
+
+
+def _se(value: float) -> str:
+    return f"{value:.4f}" if np.isfinite(value) else "?"
