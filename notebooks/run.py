@@ -17,8 +17,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-SECONDS = 300
-"""What a cell may take: all kernels of the assignment engine are compiled on their first use."""
+SECONDS = 600
+"""What a cell may take: the engine's kernels are compiled on first use, perhaps on a busy machine."""
 
 
 def notebooks() -> list[Path]:

@@ -77,8 +77,8 @@ def test_gradients_reach_the_scores_that_are_left() -> None:
     AssignmentPosterior("exact")(confirm(open_graph, [3], [1])).link[:4].sum().backward()
     assert score.grad is not None
     assert bool(score.grad.isfinite().all())
-    assert (score.grad[graph.daughter == 3] == 0).all()
-    assert (score.grad[graph.daughter == 4] != 0).any()
+    assert score.grad[graph.daughter == 3].abs().max() < 1e-7  # central differences
+    assert score.grad[graph.daughter == 4].abs().max() > 1e-2
 
 
 def test_nothing_decided_changes_nothing() -> None:
