@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from torchtrack_uq import ParentalSoftmax, TrackastraTracker
+from torchtrack_uq import TrackastraTracker, UncertaintyLayer
 from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.judged import judge
 from torchtrack_uq.targets import LinkTargets
@@ -59,12 +59,12 @@ def _mean(values: NDArray[np.generic]) -> float:
 
 
 @torch.no_grad()
-def judge_model(tracker: TrackastraTracker, chain: HeldOutChain) -> Judged:
-    """The model's parental softmax, each daughter by herself."""
+def judge_model(tracker: TrackastraTracker, chain: HeldOutChain, method: str) -> Judged:
+    """The model's probabilities by a method of the layer, at T = 1."""
     movie = chain.movie
     graph = tracker.candidates(movie.detections, progress=False)
     targets = LinkTargets.of(movie).only(torch.from_numpy(chain.judged))
-    found = judge(ParentalSoftmax()(graph), targets)
+    found = judge(UncertaintyLayer(method)(graph), targets)
     frame = movie.recording_frame[found.cell.numpy()]
     return Judged(frame, found.correct.numpy(), found.has_mother.numpy(), -found.true_log_p.numpy())
 

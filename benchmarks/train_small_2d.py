@@ -81,11 +81,13 @@ def rows_of(
             for rule, link in rules.items()
         }
         for model, tracker in models.items():
-            judged[model] = Judged.concatenate([judge_model(tracker, chain) for chain in chains])
+            for label, method in ((model, "SM"), (f"{model}_auto", "auto")):
+                found = [judge_model(tracker, chain, method) for chain in chains]
+                judged[label] = Judged.concatenate(found)
             if movie.detections.has_images:
                 blank = [HeldOutChain(without_intensity(chain.movie), chain.judged) for chain in chains]
                 judged[f"{model}_no_image"] = Judged.concatenate(
-                    [judge_model(tracker, chain) for chain in blank]
+                    [judge_model(tracker, chain, "SM") for chain in blank]
                 )
         for part, frame in first.items():
             row: dict[str, object] = {"part": part, "movie": name, "stride": stride}
