@@ -138,7 +138,7 @@ def test_a_file_that_changed_meanwhile_is_downloaded_anew(
     assert (tmp_path / "Set" / "01" / "t000.tif").read_bytes() == NOISE[::-1]
 
 
-@pytest.mark.parametrize("known_hash", [HASH, None])
+@pytest.mark.parametrize("known_hash", [HASH, None], ids=["hash known", "hash unknown"])  # zips hold the time
 def test_a_server_without_ranges_or_versions_sends_everything_again(
     server: RangeServer, published: PublishedDataset, tmp_path: Path, known_hash: str | None
 ) -> None:
