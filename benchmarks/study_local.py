@@ -48,6 +48,9 @@ def local_marginals(
     return link, null
 
 
+_MEMORY = 1 << 20  # bytes, as `AssignmentPosterior("auto")` has it: crowded neighbourhoods are estimated
+
+
 def parental_softmax(problem: AssignmentProblem, temperature: float) -> Floats:
     """(E,) softmax over each daughter's mothers and null."""
     score, appear = problem.score / temperature, problem.appear / temperature
@@ -103,5 +106,6 @@ def _solve(
             problem.divide[mothers],
         ),
         temperature,
+        memory_limit=_MEMORY,
     )
     return found.link[np.searchsorted(kept, own)], float(found.null[np.searchsorted(daughters, daughter)])

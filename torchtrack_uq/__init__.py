@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torchtrack_uq.calibration import Calibration, ScoredMovie, fit_temperature
     from torchtrack_uq.candidates import CandidateGraph
+    from torchtrack_uq.corrections import confirm, forbid
     from torchtrack_uq.detections import Detections
     from torchtrack_uq.errors import InputError
     from torchtrack_uq.guarantees import AcceptanceThreshold, ConformalSets
@@ -71,7 +72,9 @@ __all__ = [
     "TrackingResult",
     "UncertainTracker",
     "UncertaintyLayer",
+    "confirm",
     "fit_temperature",
+    "forbid",
     "judge",
     "summarise",
 ]
@@ -107,7 +110,9 @@ _HOME = {
     "TrackingResult": "result",
     "UncertainTracker": "uncertain_tracker",
     "UncertaintyLayer": "layers",
+    "confirm": "corrections",
     "fit_temperature": "calibration",
+    "forbid": "corrections",
     "judge": "judged",
     "summarise": "metrics",
 }

@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.event_offsets import EVENT_SCORES, EventOffsets
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.trackers.trackastra import TrackastraTracker
 
 _PACKAGE = Path(__file__).parent
@@ -59,3 +63,27 @@ def load_model(name: str, device: str | torch.device | None = None) -> Trackastr
     if Path(name).expanduser().is_dir() or os.sep in name:
         return TrackastraTracker.from_folder(name, device=device)
     return TrackastraTracker.from_pretrained(name, device=device)
+
+
+def load_fine_tuned(
+    folder: str | os.PathLike[str], device: str | torch.device | None = None
+) -> tuple[TrackastraTracker, UncertaintyLayer]:
+    """Load what `fine_tune` saved: the model, and its layer with learnt temperature and event offsets.
+
+    Args:
+        folder: A model folder whose `train_config.yaml` describes the layer.
+        device: "auto", "cpu", "cuda".
+
+    Raises:
+        InputError: The folder is damaged or holds a model that was not fine-tuned through a layer.
+    """
+    tracker = TrackastraTracker.from_folder(folder, device=device)
+    described: Any = yaml.safe_load((Path(folder).expanduser() / "train_config.yaml").read_text()).get(
+        "layer"
+    )
+    if not isinstance(described, dict) or not {"method", "temperature"} <= described.keys():
+        raise InputError(
+            f"the model in {folder} was not fine-tuned through the layer; load it with load_model"
+        )
+    events = EventOffsets(*(described[name] for name in EVENT_SCORES)) if "appear" in described else None
+    return tracker, UncertaintyLayer(described["method"], described["temperature"], events=events)

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from scipy.optimize import minimize_scalar
 
-from torchtrack_uq import DistanceTracker, InputError, UncertaintyLayer
+from torchtrack_uq import AssignmentPosterior, DistanceTracker, InputError, UncertaintyLayer
 from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie, TemperatureObjective, fit_temperature
 from torchtrack_uq.calibration.lightning import TemperatureModule
 from torchtrack_uq.datasets import read_ctc_sequence
@@ -235,3 +235,16 @@ class TestBadAnnotation:
         three = LinkTargets.from_mothers(torch.tensor([-1, -1, 0]), torch.tensor([0, 0, 1]))
         with pytest.raises(InputError, match="targets of 3"):
             ScoredMovie("other", movie.graph, three)
+
+
+def test_temperatures_at_which_exact_gives_up_are_no_candidates() -> None:
+    movie = simulated_movie(60, 7, scale=2.0)
+    layer = UncertaintyLayer(AssignmentPosterior("exact", memory_limit=1 << 16))
+    layer.method = "exact"
+    layer.scaler.temperature = 100.0
+    crowded = simulated_movie(1, 8)
+    assert fit_temperature(layer, [movie, crowded]).temperature < 10
+    hopeless = UncertaintyLayer(AssignmentPosterior("exact", memory_limit=1))
+    hopeless.method = "exact"
+    with pytest.raises(InputError, match="fit method auto"):
+        fit_temperature(hopeless, [movie])

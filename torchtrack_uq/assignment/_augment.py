@@ -23,12 +23,23 @@ UNASSIGNED = -2  # the daughter still waits for its augmenting path
 
 @kernel
 def place_of_cheapest(
-    j: int, start: IntArray, mother: IntArray, cost: FloatArray, null_cost: FloatArray, price: FloatArray
+    j: int,
+    start: IntArray,
+    mother: IntArray,
+    cost: FloatArray,
+    null_cost: FloatArray,
+    price: FloatArray,
+    lowest_price: float,
 ) -> tuple[int, float]:
-    """The option of daughter j that is cheapest at the given prices: (place of the link or NULL, value)."""
+    """The option of daughter j that is cheapest at the given prices: (place of the link or NULL, value).
+
+    No price is below `lowest_price`, so the prices of mothers that are too far anyway need not be read.
+    """
     best_place = NULL
     best = null_cost[j]
     for e in range(start[j], start[j + 1]):
+        if cost[e] + lowest_price >= best:
+            continue
         value = cost[e] + price[mother[e]]
         if value < best:
             best = value
@@ -71,10 +82,11 @@ def assign_waiting(
     touched = np.empty(n_mothers, np.int64)
     scanned = np.empty(n_mothers, np.int64)
     queue = np.empty(2, np.int64)
+    lowest_price = price.min() if n_mothers > 0 else 0.0  # and stays so: prices only rise
     for source in range(chosen.size):
         if chosen[source] != UNASSIGNED:
             continue
-        first, lowest = place_of_cheapest(source, start, mother, cost, null_cost, price)
+        first, lowest = place_of_cheapest(source, start, mother, cost, null_cost, price, lowest_price)
         if lowest == np.inf:
             return source
         value[source] = lowest
@@ -100,6 +112,8 @@ def assign_waiting(
             for q in range(n_queue):
                 j = queue[q]
                 for e in range(start[j], start[j + 1]):
+                    if base + (cost[e] + lowest_price - value[j]) >= best:
+                        continue
                     i = mother[e]
                     reach = base + max(0.0, cost[e] + price[i] - value[j])
                     if reach < best and reach < dist[i]:

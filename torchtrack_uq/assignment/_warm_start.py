@@ -12,7 +12,6 @@ from torchtrack_uq.assignment._augment import (
     NULL,
     UNASSIGNED,
     assign_waiting,
-    place_of_cheapest,
     replace_held,
 )
 from torchtrack_uq.assignment._compile import kernel
@@ -46,13 +45,20 @@ def release(
     for i in range(price.size):
         if load[i] > 0 and price[i] < slot[i, load[i] - 1]:
             price[i] = slot[i, load[i] - 1]
+    lowest_price = price.min() if price.size > 0 else 0.0
     for j in range(chosen.size):
-        if chosen[j] == UNASSIGNED:
-            continue
-        _, best = place_of_cheapest(j, start, mother, cost, null_cost, price)
         kept = chosen[j]
-        value[j] = null_cost[j] if kept < 0 else cost[kept] + price[mother[kept]]
-        if value[j] > best:
+        if kept == UNASSIGNED:
+            continue
+        here = null_cost[j] if kept < 0 else cost[kept] + price[mother[kept]]
+        value[j] = here
+        released = null_cost[j] < here
+        for e in range(start[j], start[j + 1]):
+            # no price is below the lowest, so those of mothers that are too far anyway need not be read
+            if cost[e] + lowest_price < here and cost[e] + price[mother[e]] < here:
+                released = True
+                break
+        if released:
             chosen[j] = UNASSIGNED
             if kept >= 0:
                 take_out(held, load, mother[kept], j)
@@ -210,51 +216,3 @@ def repair(
             value,
         )
     return stuck
-
-
-@kernel
-def solve_perturbed(
-    start: IntArray,
-    mother: IntArray,
-    daughter: IntArray,
-    link: IntArray,
-    scores: FloatArray,
-    null_cost: FloatArray,
-    slot: FloatArray,
-    mother_start: IntArray,
-    by_mother: IntArray,
-    price: FloatArray,
-    chosen: IntArray,
-    load: IntArray,
-    held: IntArray,
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Solve each row of link scores (R, E) from the same warm start.
-
-    Returns parents (R, N), prices (R, M) and log-weights (R,). The state that is passed in is left as it
-    is. Problems that are feasible stay so when finite costs change.
-    """
-    parents = np.empty((scores.shape[0], chosen.size), np.int64)
-    prices = np.empty((scores.shape[0], price.size))
-    log_weights = np.zeros(scores.shape[0])
-    value = np.empty(chosen.size)
-    cost = np.empty(link.size)
-    for r in range(scores.shape[0]):
-        for e in range(link.size):
-            cost[e] = -scores[r, link[e]]
-        new_chosen, new_price = chosen.copy(), price.copy()
-        new_load, new_held = load.copy(), held.copy()
-        repair(
-            start, mother, daughter, cost, null_cost, slot, mother_start, by_mother,
-            new_price, new_chosen, new_load, new_held, value,
-        )  # fmt: skip
-        prices[r] = new_price
-        for j in range(chosen.size):
-            e = new_chosen[j]
-            parents[r, j] = mother[e] if e >= 0 else -1
-            log_weights[r] -= cost[e] if e >= 0 else null_cost[j]
-        for i in range(price.size):
-            if new_load[i] == 0:
-                log_weights[r] += slot[i, 0]
-            elif new_load[i] == 2:
-                log_weights[r] -= slot[i, 1]
-    return parents, prices, log_weights

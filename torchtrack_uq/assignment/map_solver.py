@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from torchtrack_uq.assignment._augment import NULL, UNASSIGNED, assign_waiting
+from torchtrack_uq.assignment._perturbed import gather_links, solve_perturbed
 from torchtrack_uq.assignment._types import (
     BoolArray,
     FloatArray,
@@ -13,7 +14,7 @@ from torchtrack_uq.assignment._types import (
     IntArray,
     NonConvexDivisionError,
 )
-from torchtrack_uq.assignment._warm_start import repair, solve_perturbed
+from torchtrack_uq.assignment._warm_start import repair
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
 
@@ -217,11 +218,16 @@ def solve_map_many(
         )
     costs = costs_of(problem)
     base = solve_duals(problem, costs, warm_start)
-    parent, price, log_weight = solve_perturbed(
-        links.start, links.mother, links.daughter, links.link, scores, costs.null, costs.slot,
-        links.mother_start, links.by_mother, base.price, base.chosen, base.load, base.held,
-    )  # fmt: skip
-    return [Assignment(parent[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
+    if scores.shape[0] == 0:
+        return []
+    parent = np.full(problem.n_daughters, -1, np.int64)
+    linked = base.chosen >= 0
+    parent[linked] = links.mother[base.chosen[linked]]
+    gathered = gather_links(links, scores, costs.null, costs.slot, base.price, base.chosen)
+    parents, price, log_weight = solve_perturbed(
+        *gathered, scores, costs.null, costs.slot, base.price, parent, base.load, base.held
+    )
+    return [Assignment(parents[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
 
 
 def _same_forbidden(problem: AssignmentProblem, scores: FloatArray) -> BoolArray:

@@ -6,6 +6,7 @@
 from torchtrack_uq.calibration.events import EventFit, FeasibleTruth, fit_events
 from torchtrack_uq.calibration.file import Calibration, fingerprint
 from torchtrack_uq.calibration.fit import TemperatureFit, fit_temperature
+from torchtrack_uq.calibration.movies import read_annotated, score_folders, score_movie
 from torchtrack_uq.calibration.objective import CalibrationWarning, TemperatureObjective
 from torchtrack_uq.calibration.scored import ScoredMovie
 
@@ -20,4 +21,7 @@ __all__ = [
     "fingerprint",
     "fit_events",
     "fit_temperature",
+    "read_annotated",
+    "score_folders",
+    "score_movie",
 ]

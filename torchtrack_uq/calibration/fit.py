@@ -17,6 +17,7 @@ from torchtrack_uq.calibration.objective import (
     TemperatureObjective,
 )
 from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers import UncertaintyLayer
 
 N_SCANNED = 15
@@ -82,6 +83,11 @@ def fit_temperature(
     objective = TemperatureObjective(layer, movies, prior_width)
     try:
         best = _lowest(objective)
+        if not math.isfinite(objective.value(best)):
+            raise InputError(
+                "these frames are too ambiguous for method exact at every temperature: fit method auto, which is exact "
+                "where that is possible"
+            )
     except BaseException:  # an interrupted fit leaves the layer as it was
         layer.scaler.temperature = before
         raise

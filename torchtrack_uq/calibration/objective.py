@@ -86,9 +86,15 @@ class TemperatureObjective:
 
     @torch.no_grad()
     def value(self, log_temperature: float) -> float:
-        """The objective at a temperature, as a number."""
+        """The objective at a temperature, as a number; inf where "exact" finds frames too ambiguous at it."""
         self.layer.scaler.temperature = math.exp(log_temperature)
-        return float(self._likelihood() + self._prior(torch.tensor(log_temperature, dtype=torch.float64)))
+        try:
+            likelihood = self._likelihood()
+        except InputError:
+            if self.layer.method != "exact":
+                raise
+            return math.inf
+        return float(likelihood + self._prior(torch.tensor(log_temperature, dtype=torch.float64)))
 
     def likelihood(self, log_temperature: float) -> float:
         """The objective without the prior."""

@@ -117,13 +117,15 @@ def apply_linear_map(window: Window, matrix: NDArray[np.float64]) -> Window:
 def drop_cells(window: Window, keep: NDArray[np.bool_]) -> Window:
     """The window without some cells, as if they had not been detected: their daughters' mother is null.
 
+    Their mothers have a daughter less, as a tracker would see it.
+
     Args:
         window: Any window.
         keep: (N,) bool.
     """
     mother = window.mother.copy()
     orphaned = (mother >= 0) & ~keep[mother]
-    mother[orphaned] = -1
+    mother[orphaned | ~keep] = -1
     return window.replace(mother=mother).subset(np.flatnonzero(keep))
 
 

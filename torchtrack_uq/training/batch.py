@@ -22,7 +22,9 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
     Returns:
         `coords` (B, N, 1 + D) float32 with time first, `features` (B, N, F) float32, `timepoints` (B, N)
         int64, `padding_mask` (B, N) bool, `mother` (B, N) int64 (index in the row, -1 for null) and `weight`
-        (B, N) float32: 1 / (number of daughters with a target in the window), 0 for all other cells.
+        (B, N) float32: 1 / (number of daughters with a target in the window), 0 for all other cells. And
+        `window` (B, N) int64, index of each cell's window among those given, -1 for padding, and `mother_known`
+        (B, N) bool as in `Window`.
     """
     weights = [_weights(window) for window in windows]
     rows = [[i] for i in range(len(windows))]
@@ -48,6 +50,8 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
         "padding_mask": timepoints < 0,
         "mother": padded(mothers, -1),
         "weight": padded(weights, 0),
+        "window": padded([np.full(len(window), i) for i, window in enumerate(windows)], -1),
+        "mother_known": padded([window.mother_known for window in windows], False),
     }
 
 

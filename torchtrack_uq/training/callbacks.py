@@ -80,6 +80,7 @@ class HeldOutValidation(pl.Callback):
         if np.isnan(score) or self.best is None or score >= self.best:
             self.best = None if np.isnan(score) else score
             training = {**self.description, "steps_done": trainer.global_step, "held_out_accuracy": self.best}
+            training |= scorer.learnt()
             save_trackastra_folder(scorer.averaged_model, self.folder, training)
         table = io.StringIO()
         writer = csv.DictWriter(table, fieldnames=list(row))

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from torchtrack_uq.training.initialise import initialise_as_nearest
 from torchtrack_uq.training.loss import candidate_mask, link_nll
-from torchtrack_uq.training.settings import TrainingSettings
+from torchtrack_uq.training.settings import RunSettings, TrainingSettings
 
 
 def build_model(settings: TrainingSettings) -> Any:
@@ -34,7 +34,7 @@ class LinkScorer(pl.LightningModule):
         averaged: Running average of its weights.
     """
 
-    def __init__(self, model: Any, settings: TrainingSettings) -> None:
+    def __init__(self, model: Any, settings: RunSettings) -> None:
         super().__init__()
         self.settings = settings
         self.model = model
@@ -61,6 +61,10 @@ class LinkScorer(pl.LightningModule):
         of_time = 0.0 if minutes is None else self.seconds / (60 * minutes)
         return min(1.0, max(self.global_step / steps, of_time))
 
+    def learnt(self) -> dict[str, Any]:
+        """What was learnt beside the model's weights, in plain numbers and texts for its description."""
+        return {}
+
     def learning_rate_now(self) -> float:
         """Linear warm-up over `warmup_steps`, then a cosine from the highest rate down to 0."""
         warmup = min(1.0, (self.global_step + 1) / max(1, self.settings.warmup_steps))
@@ -70,7 +74,7 @@ class LinkScorer(pl.LightningModule):
         """Daughter-wise negative log-likelihood of a batch from `collate_windows`."""
         coords, timepoints = batch["coords"], batch["timepoints"]
         logits = self.model(coords, features=batch["features"], padding_mask=batch["padding_mask"])
-        candidates = candidate_mask(coords, timepoints, self.settings.spatial_cutoff)
+        candidates = candidate_mask(coords, timepoints, self.model.config["spatial_pos_cutoff"])
         return link_nll(logits, candidates, batch["mother"], batch["weight"])
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
@@ -87,7 +91,7 @@ class LinkScorer(pl.LightningModule):
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_index: int) -> None:
         """Set this step's learning rate."""
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.learning_rate_now()
+            group["lr"] = self.learning_rate_now() * group.get("factor", 1.0)
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_index: int) -> None:
         """Stop when the budget is used up."""
@@ -96,8 +100,9 @@ class LinkScorer(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW with weight decay on matrices only."""
-        matrices = [p for p in self.model.parameters() if p.ndim == 2]
-        others = [p for p in self.model.parameters() if p.ndim != 2]
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        matrices = [p for p in trained if p.ndim == 2]
+        others = [p for p in trained if p.ndim != 2]
         groups = [
             {"params": matrices, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},

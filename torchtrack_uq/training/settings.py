@@ -1,14 +1,14 @@
 """Settings of a training run and of the model it trains."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torchtrack_uq.errors import InputError
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Everything that decides what a run computes.
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What every run has: its budget, its windows and its optimiser.
 
     Attributes:
         steps: Optimiser steps.
@@ -23,13 +23,9 @@ class TrainingSettings:
         weight_decay: Of AdamW, on weight matrices only.
         averaging: Decay of the running average of the weights, which is what gets validated and saved.
         validate_every: Steps between checkpoints, each with a quick validation.
-        window: Frames that the model sees at once.
-        d_model: Width of the embeddings.
-        n_heads: Attention heads.
-        n_layers: Encoder layers, and as many decoder layers.
-        dropout: In attention.
-        spatial_cutoff: Links longer than this many pixels are no candidates.
-        random_start: Initialise at random, as Trackastra does, rather than as a nearest-centroid linker.
+
+    Raises:
+        InputError: A value out of its range.
     """
 
     steps: int = 20_000
@@ -43,6 +39,33 @@ class TrainingSettings:
     weight_decay: float = 0.01
     averaging: float = 0.999
     validate_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "max_cells", "learning_rate", "validate_every"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.minutes is not None and self.minutes <= 0:
+            raise InputError(f"minutes must be positive, got {self.minutes}")
+        if not 0 <= self.held_out < 1:
+            raise InputError(f"held_out must be at least 0 and below 1, got {self.held_out}")
+        if not 0 <= self.averaging < 1:
+            raise InputError(f"averaging must be at least 0 and below 1, got {self.averaging}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(RunSettings):
+    """Everything that decides what a run from scratch computes; see `RunSettings` for the rest.
+
+    Attributes:
+        window: Frames that the model sees at once.
+        d_model: Width of the embeddings.
+        n_heads: Attention heads.
+        n_layers: Encoder layers, and as many decoder layers.
+        dropout: In attention.
+        spatial_cutoff: Links longer than this many pixels are no candidates.
+        random_start: Initialise at random, as Trackastra does, rather than as a nearest-centroid linker.
+    """
+
     window: int = 4
     d_model: int = 128
     n_heads: int = 4
@@ -52,15 +75,9 @@ class TrainingSettings:
     random_start: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "max_cells", "learning_rate", "validate_every", "n_layers"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.minutes is not None and self.minutes <= 0:
-            raise InputError(f"minutes must be positive, got {self.minutes}")
-        if not 0 <= self.held_out < 1:
-            raise InputError(f"held_out must be at least 0 and below 1, got {self.held_out}")
-        if not 0 <= self.averaging < 1:
-            raise InputError(f"averaging must be at least 0 and below 1, got {self.averaging}")
+        super().__post_init__()
+        if self.n_layers <= 0:
+            raise InputError(f"n_layers must be positive, got {self.n_layers}")
         if self.window < 2:
             raise InputError(f"window must be at least 2 frames, got {self.window}")
         if self.d_model % (2 * self.n_heads) or self.d_model < 72:
@@ -87,3 +104,57 @@ class TrainingSettings:
             "causal_norm": "quiet_softmax",
             "attn_dist_mode": "v1",
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningSettings(RunSettings):
+    """Everything that decides what fine-tuning through the layer computes; see `RunSettings` for the rest.
+
+    Attributes:
+        loss: "joint": -log p of the true assignment of each frame pair; "daughters": -log P(true mother) of each
+            daughter.
+        train: "all" weights of the transformer, or its two output "heads" alone.
+        method: The layer's method; by default "auto" for the joint loss and "SM" for daughters.
+        learn_events: Learn one score each for appearing, disappearing and dividing (`EventOffsets`).
+        learn_temperature: Learn T as well. With train="all" the weights can make up for any T.
+        scale_factor: Learning rate of event scores and log T, relative to that of the weights: they are single
+            numbers in nats and have farther to go.
+        max_candidates: Mothers of highest score that compete for each daughter, beside the true one.
+        precision: "32", "bf16" or "16" (autocast); "auto" is bf16 on a GPU and 32 elsewhere.
+    """
+
+    steps: int = 4000
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    warmup_steps: int = 100
+    averaging: float = 0.99
+    validate_every: int = 500
+    loss: Literal["joint", "daughters"] = "joint"
+    train: Literal["all", "heads"] = "all"
+    method: str | None = None
+    learn_events: bool = False
+    learn_temperature: bool = False
+    scale_factor: float = 30.0
+    max_candidates: int = 16
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("scale_factor", "max_candidates"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+
+    @property
+    def layer_method(self) -> str:
+        """The layer's method, the loss's own one if none was chosen."""
+        return self.method or ("auto" if self.loss == "joint" else "SM")
+
+
+_CHOICES = {
+    "loss": ("joint", "daughters"),
+    "train": ("all", "heads"),
+    "precision": ("auto", "32", "bf16", "16"),
+}

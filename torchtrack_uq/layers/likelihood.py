@@ -1,0 +1,158 @@
+"""Likelihood of annotated links under the uncertainty layer: the losses for training scorers through it."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional import segment_sum
+from torchtrack_uq.judged import judge
+from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS, AssignmentPosterior
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.targets import LinkTargets
+
+
+@dataclass(frozen=True)
+class LayerLoss:
+    """A loss, and what it is about.
+
+    Attributes:
+        loss: Scalar, nats per daughter, with gradient; 0 where no daughter is left.
+        n_daughters: Daughters that count.
+        n_unreachable: Known daughters whose true mother the layer gives probability 0: no candidate, or forbidden.
+            Treated as not annotated.
+        n_crowded: Frame pairs left out because a mother has more than two true daughters, which no assignment has.
+        n_impossible: Frame pairs left out because an event that the truth needs is forbidden (-inf).
+    """
+
+    loss: Tensor
+    n_daughters: int
+    n_unreachable: int = 0
+    n_crowded: int = 0
+    n_impossible: int = 0
+
+
+def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTargets) -> LayerLoss:
+    """Joint negative log-likelihood -(L(A)/T - log Z) of the annotated assignments, per daughter.
+
+    Its gradient is marginals minus truth, by every method that sums over assignments. What has no place in an
+    assignment of at most two daughters a mother does not make the loss infinite:
+
+    - A frame pair in which a mother has more than two true daughters (possible where frames are skipped) is left out.
+    - A daughter that nobody annotated, or whose true mother is no candidate, is taken out of her frame pair: as
+      daughter only, so that the other daughters of the pair still count. Leaving out the whole pair instead would
+      cost most of a large frame for one cell that moved too far.
+    - Mothers whose daughters are not all known (`targets.mother_known`, and true mothers of such daughters) get
+      event scores 0: neither disappearing nor dividing is held against them.
+
+    Args:
+        layer: With a method that sums over assignments: "AS", "exact", "auto" or "bp". Its temperature and event
+            offsets, if it has any, get gradients too.
+        graph: A tracker's scores, with gradient.
+        targets: True mothers of the same cells.
+
+    Raises:
+        InputError: The method has no joint likelihood, the targets belong to other cells, or the likelihood is NaN.
+
+    >>> import numpy as np
+    >>> from torchtrack_uq.detections import Detections
+    >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+    >>> graph = CandidateGraph.from_links(cells, [0], [1], torch.tensor([0.0], requires_grad=True))
+    >>> targets = LinkTargets.from_mothers(torch.tensor([-1, 0]), graph.frame)
+    >>> found = joint_nll(UncertaintyLayer("exact"), graph, targets)
+    >>> found.loss.exp(), found.n_daughters
+    (tensor(2., grad_fn=<ExpBackward0>), 1)
+    """
+    if not isinstance(layer.posterior, AssignmentPosterior):
+        raise InputError(
+            f"method {layer.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
+        )
+    targets = targets.to(graph.device)
+    reachable = targets.reachable(graph)
+    removed = targets.known & ~reachable
+    graph = _without_unknown_fates(layer.tempered(graph), targets, removed)
+    graph = _without_daughters(graph, ~reachable)
+    mother = torch.where(reachable, targets.mother, -1)
+    log_p = layer.posterior.log_prob(graph, mother)
+    if bool(torch.isnan(log_p).any()):
+        raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
+    n_pairs = len(log_p)
+    crowded = torch.zeros(n_pairs, dtype=torch.bool, device=graph.device)
+    crowded[graph.frame[targets.n_daughters > 2]] = True
+    daughters = segment_sum(
+        reachable[graph.is_daughter].double(), graph.frame[graph.is_daughter] - 1, n_pairs
+    )
+    possible = torch.isfinite(log_p.detach())
+    counted = (daughters > 0) & possible & ~crowded
+    n_daughters = int(daughters[counted].sum())
+    return LayerLoss(
+        -log_p[counted].sum() / max(n_daughters, 1),
+        n_daughters,
+        int(removed.sum()),
+        int(crowded.sum()),
+        int(((daughters > 0) & ~possible & ~crowded).sum()),
+    )
+
+
+def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTargets) -> LayerLoss:
+    """Mean over known daughters of -log P(true mother), with the layer's probabilities by any method.
+
+    Daughters whose true mother the layer gives probability 0 (no candidate; for "AS" without `leftover` also those
+    outside the K best) are left out and counted. Mothers with more than two true daughters are no obstacle here.
+
+    Args:
+        layer: With a method that takes plain scores, so not "FP" or "FP+A".
+        graph: A tracker's scores, with gradient.
+        targets: True mothers of the same cells.
+
+    Raises:
+        InputError: A method that needs noise, targets that belong to other cells, or a likelihood that is NaN.
+
+    >>> import numpy as np
+    >>> from torchtrack_uq.detections import Detections
+    >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+    >>> graph = CandidateGraph.from_links(cells, [0], [1], torch.tensor([0.0], requires_grad=True))
+    >>> targets = LinkTargets.from_mothers(torch.tensor([-1, 0]), graph.frame)
+    >>> daughters_nll(UncertaintyLayer("SM"), graph, targets).loss.exp()
+    tensor(2., grad_fn=<ExpBackward0>)
+    """
+    if layer.perturbation is not None:
+        raise InputError(
+            f"method {layer.method} needs scores under noise; use a method that takes plain scores"
+        )
+    targets = targets.to(graph.device)
+    removed = targets.known & ~targets.reachable(graph)
+    p = layer.posterior(_without_unknown_fates(layer.tempered(graph), targets, removed))
+    log_p = judge(p, targets).true_log_p
+    if bool(torch.isnan(log_p).any()):
+        raise InputError("the probability of a link is NaN; are the scores or the temperature too large?")
+    possible = log_p.detach() > -torch.inf
+    n_daughters = int(possible.sum())
+    loss = -log_p[possible].sum() / max(n_daughters, 1)
+    return LayerLoss(loss.to(graph.dtype), n_daughters, n_unreachable=len(log_p) - n_daughters)
+
+
+def _without_unknown_fates(graph: CandidateGraph, targets: LinkTargets, removed: Tensor) -> CandidateGraph:
+    """Event scores 0 for mothers of whom it is not known how many daughters they have."""
+    fate = targets.mother_known.clone()
+    lost = targets.mother[removed]
+    fate[lost[lost >= 0]] = False
+    return replace(
+        graph,
+        disappear=torch.where(fate, graph.disappear, 0.0),
+        divide=torch.where(fate, graph.divide, 0.0),
+    )
+
+
+def _without_daughters(graph: CandidateGraph, gone: Tensor) -> CandidateGraph:
+    """Cells without candidate mothers, for whom appearing costs nothing; they may still be mothers."""
+    kept = ~gone[graph.daughter]
+    return replace(
+        graph,
+        mother=graph.mother[kept],
+        daughter=graph.daughter[kept],
+        score=graph.score[kept],
+        appear=graph.appear.masked_fill(gone, 0.0),
+    )

@@ -1,0 +1,150 @@
+"""What training runs share: their output folder, resuming, and Lightning's trainer."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+import yaml
+
+from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.training.callbacks import CHECKPOINT
+from torchtrack_uq.training.data_module import WindowDataModule
+from torchtrack_uq.training.module import LinkScorer
+from torchtrack_uq.training.sampler import WindowSampler
+from torchtrack_uq.training.settings import RunSettings
+
+_OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_MAY_CHANGE = {"steps", "minutes", "validate_every"}  # when a run is continued
+
+
+def first_held_out_frame(movie: AnnotatedMovie, held_out: float) -> int:
+    """The first frame of the last `held_out` share of a movie's frames.
+
+    >>> from torchtrack_uq.datasets import Lineage
+    >>> from torchtrack_uq.detections import Detections
+    >>> import numpy as np
+    >>> cells = Detections.from_points(np.arange(10), np.zeros((10, 2)), label=np.ones(10, int))
+    >>> first_held_out_frame(AnnotatedMovie("one cell", cells, Lineage.from_rows([(1, 0, 9, 0)])), 0.2)
+    8
+    """
+    return round(movie.detections.n_frames * (1 - held_out))
+
+
+def refuse_3d(movies: Sequence[AnnotatedMovie]) -> None:
+    """Raise InputError where a movie is not 2D."""
+    for movie in movies:
+        if movie.detections.ndim != 2:
+            raise InputError(f"{movie.name} is {movie.detections.ndim}D; this trains 2D models")
+
+
+def checkpoint_to_continue(folder: Path, run: Mapping[str, Any]) -> Path | None:
+    """The checkpoint of an earlier run in a folder, None for a new run; writes down what the run computes.
+
+    Args:
+        folder: The output folder.
+        run: Everything that decides what is computed; a continued run may differ in its budget only.
+
+    Raises:
+        InputError: The folder holds another run, or something else.
+    """
+    checkpoint, run_file = folder / CHECKPOINT, folder / "run.yaml"
+    if checkpoint.is_file() and run_file.is_file():
+        before = yaml.safe_load(run_file.read_text())
+        fixed = (run.keys() | before.keys()) - _MAY_CHANGE
+        if changed := sorted(key for key in fixed if before.get(key) != run.get(key)):
+            raise InputError(
+                f"{folder} holds a run with other {', '.join(changed)}; "
+                "continue it with the same, or choose another output folder"
+            )
+        write_atomically(run_file, yaml.safe_dump(dict(run)).encode())
+        return checkpoint
+    if folder.exists() and any(file.name not in _OUTPUT_FILES for file in folder.iterdir()):
+        raise InputError(f"{folder} is not empty and holds no run to continue; choose another output folder")
+    write_atomically(run_file, yaml.safe_dump(dict(run)).encode())
+    return None
+
+
+def is_finished(checkpoint: Path, settings: RunSettings) -> bool:
+    """Whether a run with these settings has used up its steps or minutes.
+
+    Raises:
+        InputError: The checkpoint is damaged.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        steps, seconds = int(state["global_step"]), float(state["link_scorer"]["seconds"])
+    except Exception as error:
+        raise InputError(f"{checkpoint} cannot be read, remove it to start again: {error}") from error
+    return steps >= settings.steps or (settings.minutes is not None and seconds >= 60 * settings.minutes)
+
+
+def fit(
+    scorer: LinkScorer,
+    sampler: WindowSampler,
+    validation: pl.Callback,
+    folder: Path,
+    checkpoint: Path | None,
+    *,
+    device: torch.device,
+    precision: Precision = "32-true",
+    progress: bool = False,
+) -> None:
+    """Train a scorer on windows until its settings' budget is used up.
+
+    Args:
+        scorer: The module.
+        sampler: The windows.
+        validation: Validates and saves.
+        folder: The output folder.
+        checkpoint: To continue, or None.
+        device: From `choose_device`.
+        precision: As Lightning calls it.
+        progress: Show Lightning's progress bar.
+    """
+    settings = scorer.settings
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator=device.type,
+            devices=1 if device.index is None or device.type == "cpu" else [device.index],
+            precision=precision,
+            max_steps=settings.steps,
+            gradient_clip_val=5.0,
+            callbacks=[validation],
+            logger=False,
+            enable_checkpointing=False,
+            default_root_dir=folder,
+            reload_dataloaders_every_n_epochs=1,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            num_sanity_val_steps=0,
+        )
+        apart = 1.1 * scorer.model.config["spatial_pos_cutoff"]
+        data = WindowDataModule(sampler, settings.batch_size, settings.steps, pack_apart=apart)
+        trainer.fit(scorer, datamodule=data, ckpt_path=checkpoint)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's notes on hardware and its advice on workers, which does not apply here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings(
+                "ignore", message=".*ended before the epoch ended.*"
+            )  # see WindowDataModule
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,82 @@
+"""A batch of training windows as one candidate graph: the way from a model's logits into the layer."""
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.training.loss import candidate_mask
+
+
+def window_graph(
+    logits: Tensor, batch: dict[str, Tensor], spatial_cutoff: float, max_candidates: int = 16
+) -> tuple[CandidateGraph, LinkTargets]:
+    """Candidate links and true mothers of all windows of a batch, one window after the other in time.
+
+    With W frames in the longest window, frame t of window w becomes frame w W + t. Nothing links the last frame of a
+    window to the first of the next, and no daughter there is known, so that such frame pairs count for nothing.
+
+    Args:
+        logits: (B, N, N) logits of mother i and daughter j, of any floating dtype; becomes float32 here.
+        batch: From `collate_windows`.
+        spatial_cutoff: Longest candidate link in pixels.
+        max_candidates: Mothers of highest logit to keep for each daughter; the true one stays in any case, or there
+            would be nothing to learn where she is far down.
+
+    Returns:
+        The graph, event scores 0, with gradients into the logits; and its targets.
+
+    Raises:
+        InputError: A candidate's logit is NaN or infinite: the model has diverged.
+    """
+    timepoints, window = batch["timepoints"], batch["window"]
+    n_rows, n = timepoints.shape
+    candidates = candidate_mask(batch["coords"], timepoints, spatial_cutoff)
+    seen = logits.detach().float()
+    if not bool(torch.isfinite(seen[candidates]).all()):
+        raise InputError("the model's logits are NaN or infinite: it has diverged; lower the learning rate")
+    n_frames = int(timepoints.max()) + 1
+    frame = window * n_frames + timepoints
+    present = (timepoints >= 0).flatten().nonzero().squeeze(1)
+    order = present[torch.argsort(frame.flatten()[present], stable=True)]
+    index = torch.full((n_rows * n,), -1, device=order.device)
+    index[order] = torch.arange(len(order), device=order.device)
+    start = torch.arange(n_rows, device=order.device).unsqueeze(1) * n
+
+    has_mother = batch["mother"] >= 0
+    true = torch.zeros_like(candidates).scatter_(
+        1, batch["mother"].clamp(min=0).unsqueeze(1), has_mother.unsqueeze(1)
+    )
+    kept = candidates & (_among_best(seen.masked_fill(~candidates, -torch.inf), max_candidates) | true)
+    row, i, j = kept.nonzero(as_tuple=True)
+    mother, daughter = index[row * n + i], index[row * n + j]
+    by_daughter = torch.argsort(daughter * len(order) + mother)
+    score = logits[row, i, j].float()[by_daughter]
+    nothing = score.new_zeros(len(order))
+    graph = CandidateGraph(
+        mother=mother[by_daughter],
+        daughter=daughter[by_daughter],
+        score=score,
+        appear=nothing,
+        disappear=nothing,
+        divide=nothing,
+        frame=frame.flatten()[order],
+        label=torch.arange(1, len(order) + 1, device=order.device),
+        coords=batch["coords"][..., 1:].reshape(n_rows * n, -1)[order],
+        n_frames=(int(window.max()) + 1) * n_frames,
+    )
+    true_mother = index[(batch["mother"].clamp(min=0) + start).flatten()]
+    targets = LinkTargets(
+        torch.where(has_mother.flatten(), true_mother, -1)[order],
+        (batch["weight"] > 0).flatten()[order],
+        batch["mother_known"].flatten()[order],
+    )
+    return graph, targets
+
+
+def _among_best(score: Tensor, k: int) -> Tensor:
+    """(B, N, N) bool, the k highest of each column and what equals the last of them."""
+    if score.shape[1] <= k:
+        return torch.ones_like(score, dtype=torch.bool)
+    return score >= score.topk(k, dim=1).values[:, -1:]
