@@ -25,7 +25,7 @@ from torchtrack_uq.judged import judge
 from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.targets import LinkTargets
 
-N_FRAMES, N_CELLS, SIZE = 16, 12, 96
+N_FRAMES, N_CELLS, SIZE = 12, 10, 96  # stride 4 leaves too few frames: one unit a movie
 
 
 def write_movie(folder: Path, seed: int) -> None:
@@ -71,7 +71,7 @@ def test_one_command_makes_tables_figures_and_pages_and_does_nothing_twice(
         "--quick", "--workers", "1", "--trackers", "Distance",
     ]  # fmt: skip
     study.main(arguments)
-    assert "unit 4/4" in capsys.readouterr().out
+    assert "unit 2/2" in capsys.readouterr().out
     first = {file.name: file.read_bytes() for file in sorted((tmp_path / "out").iterdir()) if file.is_file()}
     table = pd.read_csv(tmp_path / "out" / "study.csv")
     good = table[table["error"].isna()]
@@ -79,7 +79,7 @@ def test_one_command_makes_tables_figures_and_pages_and_does_nothing_twice(
     main = combinations[
         combinations.index.get_level_values("method").isin(("SM", "FP", "FP+A", "AS", "auto"))
     ]
-    assert len(main) == 2 * 2 * 5
+    assert len(main) == 2 * 5
     assert all(states == {"none", "in time", "other movies", "oracle"} for states in main)
     assert ((good["ece_lower"] <= good["ece"]) & (good["ece"] <= good["ece_upper"])).all()
     assert {"study.csv", "figure_2a_light.png", "figure_2b_dark.png"} <= set(first)
@@ -115,6 +115,7 @@ def test_a_unit_that_fails_is_a_row_and_not_the_end(
     assert load(result_file) is None  # so it is tried again
 
 
+@pytest.mark.filterwarnings("ignore:all .* annotated daughters have a mother")
 @pytest.mark.parametrize(("method", "step"), [("SM", FINE), ("AS", COARSE), ("auto", COARSE)])
 def test_the_curve_has_its_minimum_where_the_fit_finds_it(
     scored: ScoredMovie, method: str, step: int
@@ -124,6 +125,7 @@ def test_the_curve_has_its_minimum_where_the_fit_finds_it(
     assert math.log(found) == pytest.approx(math.log(fit_temperature(layer, [scored]).temperature), abs=0.03)
 
 
+@pytest.mark.filterwarnings("ignore:all .* annotated daughters have a mother")
 def test_pooled_curves_are_the_fit_of_all_movies_together(scored: ScoredMovie) -> None:
     layer = UncertaintyLayer("SM")
     parts = halves(scored.graph, scored.targets, "one")
