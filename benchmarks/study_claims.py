@@ -43,13 +43,14 @@ def paper_claims(tables: dict[str, pd.DataFrame]) -> list[Finding]:
 
 def _not_calibrated(means: pd.DataFrame) -> Finding:
     above = means["none"] > CALIBRATED
+    low, high = means["none"].idxmin(), means["none"].idxmax()
     return Finding(
         "Trackers are not calibrated per se",
         f"without TS the ECE (mean over recordings and strides {_strides()}) exceeds {CALIBRATED} for most pairs of "
         "tracker and method",
         _verdict(above.mean() > 0.5),
         f"{above.sum()} of {len(above)} pairs; mean ECE {means['none'].mean():.4f}, from {means['none'].min():.4f} "
-        f"({_pair(means['none'].idxmin())}) to {means['none'].max():.4f} ({_pair(means['none'].idxmax())})",
+        f"({_pair(low)}) to {means['none'].max():.4f} ({_pair(high)})",
     )
 
 

@@ -148,13 +148,14 @@ def _gains(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     parts = []
     for by, part in curves.groupby("by"):
         mean = by_recording(part, shares).groupby(["tracker", "method", "ts"])[shares].mean()
-        gain = mean.sub(mean[shares[0]], axis=0).rename_axis(columns="removed").stack().rename("gain")
-        parts.append(gain.reset_index().assign(by=by))
+        gain = mean.sub(mean[shares[0]], axis=0).reset_index()
+        long = gain.melt(["tracker", "method", "ts"], shares, "removed", "gain")
+        parts.append(long.dropna().assign(by=by))
     found = pd.concat(parts, ignore_index=True)
-    found = found[found["removed"].astype(float) <= MOST_REMOVED]
-    return found.assign(removed=found["removed"].astype(float))[
-        ["tracker", "method", "ts", "by", "removed", "gain"]
-    ]
+    found["removed"] = found["removed"].astype(float)
+    columns = ["tracker", "method", "ts", "by", "removed", "gain"]
+    order = ["by", "tracker", "method", "ts", "removed"]
+    return found.loc[found["removed"] <= MOST_REMOVED, columns].sort_values(order)
 
 
 def _panels(

@@ -56,6 +56,9 @@ def study_page(tables: dict[str, pd.DataFrame], link: str, sizes: Any) -> str:
         "",
         _picture(link, "figure_2b", "Accuracy gained when only the most certain links are kept"),
         "",
+        "A gain counts from the method's own accuracy, so a method that is less often right has more to gain; AURC "
+        "in the tables below counts both.",
+        "",
         "## The paper's claims",
         "",
         _findings(paper_claims(tables)),

@@ -4,6 +4,7 @@ import pickle
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from study_compare import fitted_events, local_rows
 from study_curve import Curve, best_temperature, curve_of
 from study_halves import halves
-from study_judge import Row, judge_at, movie_facts
+from study_judge import Judgement, Row, judge_at, movie_facts
 from study_methods import Method, methods_of
 from study_units import COMPARED, Unit, make_unit_tracker, read_unit
 
@@ -136,13 +137,14 @@ def _compare(scored: Scored, options: Options, result: dict[str, Any]) -> None:
     first, second = halves(scored.plain, scored.targets, "auto")
     curves = result["curves"]
     temperature = best_temperature([Curve.from_json(curves["auto"])]) if "auto" in curves else 1.0
-    for what, function in (
+    compared: tuple[tuple[str, Callable[[], Iterator[tuple[str, str, Judgement]]]], ...] = (
         ("local", lambda: local_rows(second, temperature, options.local_daughters, options.resamples)),
         (
             "auto, fitted events",
             lambda: fitted_events(first, second, temperature, options.event_links, options.resamples),
         ),
-    ):
+    )
+    for what, function in compared:
         try:
             for name, ts, found in function():
                 _add(result, name, ts, found, {})

@@ -33,12 +33,13 @@ def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     "command", [c for b in blocks("bash") for c in re.findall(r"^torchtrack-uq .*", b, re.M)]
 )
 def test_every_command_has_arguments_that_exist(command: str) -> None:
-    arguments = shlex.split(command)[1:]
+    arguments = shlex.split(command, comments=True)[1:]
     assert callable(build_parser(arguments).parse_args(arguments).run)
 
 
 def test_every_option_in_the_tables_exists() -> None:
-    usage = build_parser(["track"])._subparsers._group_actions[0].choices["track"].format_help()
+    commands = build_parser(["train"])._subparsers._group_actions[0].choices
+    usage = " ".join(command.format_help() for command in commands.values())
     for option in re.findall(r"`(--[a-z-]+)", README):
         assert option in usage, option
 

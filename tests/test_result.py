@@ -196,7 +196,7 @@ class TestFiles:
 
     def test_more_tracks_than_16_bits_warn_and_keep_their_number(self, tmp_path: Path) -> None:
         masks = np.arange(1, 2 * 200 * 200 + 1, dtype=np.uint32).reshape(2, 200, 200)
-        result = UncertainTracker(DistanceTracker(search_range=0.5, scale=0.1)).track(
+        result = UncertainTracker(DistanceTracker(search_range=0.5, scale=0.1, reach=1)).track(
             None, masks, progress=False
         )
         result.selected[:] = False

@@ -76,7 +76,7 @@ def fit_temperature(
     >>> movie = ScoredMovie("ten links", graph, LinkTargets.from_mothers(mothers, graph.frame))
     >>> layer = UncertaintyLayer("SM")
     >>> found = fit_temperature(layer, [movie], prior_width=None)
-    >>> round(found.temperature, 2), round(float(layer(graph).link[0]), 3)  # 6 / T = log(0.8 / 0.2)
+    >>> round(found.temperature, 2), round(layer(graph).link[0].item(), 3)  # 6 / T = log(0.8 / 0.2)
     (4.33, 0.8)
     """
     before = float(layer.scaler.temperature.detach())
