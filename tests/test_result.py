@@ -21,7 +21,7 @@ OUTPUTS = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png
 
 @pytest.fixture
 def result(blobs: tuple[np.ndarray, np.ndarray]) -> TrackingResult:
-    return UncertainTracker(OverlapTracker()).track(*blobs, progress=False)
+    return UncertainTracker(OverlapTracker(n_apart=0)).track(*blobs, progress=False)
 
 
 @pytest.fixture(scope="module")
