@@ -108,6 +108,18 @@ def test_events_that_never_happen_say_so() -> None:
         fit_events(layer_with_offsets(), [movie], prior_width=None, offset_width=None, max_steps=100)
 
 
+def test_a_second_daughter_never_becomes_likelier_than_a_first() -> None:
+    graph = simulated_movie(3, 5).graph
+    offsets = EventOffsets(disappear=3.0, divide=4.0)
+    changed = offsets(graph)
+    assert float((changed.disappear + changed.divide).max().detach()) == 0.0
+    UncertaintyLayer("AS", events=offsets).solve(graph)  # refuses anything else
+    changed.divide.sum().backward()
+    assert float(offsets.disappear.grad) < 0
+    free = graph.with_scores(graph.score, graph.appear, graph.disappear + 3, graph.divide + 3)
+    assert float(offsets(free).divide[0].detach()) == float(free.divide[0]) + 4.0
+
+
 def test_offsets_move_the_map_and_the_posterior_alike() -> None:
     movie = simulated_movie(5, 3)
     layer = UncertaintyLayer("exact", 2.0, events=EventOffsets(appear=1.0, divide=-3.0))

@@ -16,7 +16,9 @@ class EventOffsets(nn.Module):
 
     Trackers rarely say what their events cost in the units of their link scores. Together with a temperature T
     (applied first) the scores become s / T, a / T + appear, d / T + disappear, v / T + divide; all three offsets
-    can be fitted by the joint log-likelihood (`torchtrack_uq.calibration.fit_events`).
+    can be fitted by the joint log-likelihood (`torchtrack_uq.calibration.fit_events`). They never make a second
+    daughter likelier than a first where it was not: divisions stay at most at -(d / T + disappear), beyond which large
+    frames cannot be solved.
 
     Args:
         appear: Offset of every cell's score of having no mother.
@@ -44,10 +46,12 @@ class EventOffsets(nn.Module):
             graph: Candidate links; scores divided by the temperature.
             unit: What the offsets are multiplied by: 1 after dividing by the temperature, T before.
         """
-        corrected = [
+        appear, disappear, divide = (
             getattr(graph, name) + (getattr(self, name) * unit).to(graph.score) for name in EVENT_SCORES
-        ]
-        return graph.with_scores(graph.score, *corrected)
+        )
+        solvable = graph.disappear + graph.divide <= 0
+        divide = torch.where(solvable, torch.minimum(divide, -disappear), divide)
+        return graph.with_scores(graph.score, appear, disappear, divide)
 
     @property
     def values(self) -> dict[str, float]:
