@@ -21,7 +21,7 @@ from torchtrack_uq import ParentalSoftmax, TrackastraTracker
 from torchtrack_uq.checkpoints import bundled_models
 from torchtrack_uq.datasets import AnnotatedMovie, read_ctc_sequence
 from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.training.train import first_held_out_frame
+from torchtrack_uq.training.run import first_held_out_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("TORCHTRACK_UQ_DATA", ROOT.parent / "shared" / "data"))

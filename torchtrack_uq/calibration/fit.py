@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.optimize import minimize_scalar
 
 from torchtrack_uq.calibration.objective import (
@@ -67,6 +66,7 @@ def fit_temperature(
         InputError: There is nothing to fit on; see `TemperatureObjective`.
 
     >>> import numpy as np
+    >>> import torch
     >>> from torchtrack_uq import CandidateGraph, Detections
     >>> from torchtrack_uq.targets import LinkTargets
     >>> cells = Detections.from_points(np.repeat([0, 1], 10), np.zeros((20, 2)))
@@ -82,8 +82,8 @@ def fit_temperature(
     before = float(layer.scaler.temperature.detach())
     objective = TemperatureObjective(layer, movies, prior_width)
     try:
-        best = _lowest(objective)
-        if not math.isfinite(objective.value(best)):
+        best, lowest = _lowest(objective)
+        if not math.isfinite(lowest):
             raise InputError(
                 "these frames are too ambiguous for method exact at every temperature: fit method auto, which is exact "
                 "where that is possible"
@@ -131,8 +131,8 @@ def scan(objective: TemperatureObjective) -> tuple[np.ndarray, np.ndarray]:
     return grid, np.array([objective.value(float(x)) for x in grid])
 
 
-@torch.no_grad()
-def _lowest(objective: TemperatureObjective) -> float:
+def _lowest(objective: TemperatureObjective) -> tuple[float, float]:
+    """Log T of the deepest valley, and the objective there; inf if it is finite nowhere."""
     grid, value = scan(objective)
     # ends of a flat stretch count as its floor, so that a plateau hides no valley
     padded = np.concatenate([[np.inf], value, [np.inf]])
@@ -146,4 +146,4 @@ def _lowest(objective: TemperatureObjective) -> float:
         for x, y in ((float(found.x), float(found.fun)), (float(grid[k]), float(value[k]))):
             if y < best_value:
                 best_x, best_value = x, y
-    return best_x
+    return best_x, best_value

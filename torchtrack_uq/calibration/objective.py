@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -86,21 +86,20 @@ class TemperatureObjective:
 
     @torch.no_grad()
     def value(self, log_temperature: float) -> float:
-        """The objective at a temperature, as a number; inf where "exact" finds frames too ambiguous at it."""
+        """The objective at a temperature, as a number; the layer keeps that temperature."""
+        prior = self._prior(torch.tensor(log_temperature, dtype=torch.float64))
+        return self.likelihood(log_temperature) + float(prior)
+
+    @torch.no_grad()
+    def likelihood(self, log_temperature: float) -> float:
+        """The objective without the prior; inf where "exact" finds frames too ambiguous at the temperature."""
         self.layer.scaler.temperature = math.exp(log_temperature)
         try:
-            likelihood = self._likelihood()
+            return float(self._likelihood())
         except InputError:
             if self.layer.method != "exact":
                 raise
             return math.inf
-        return float(likelihood + self._prior(torch.tensor(log_temperature, dtype=torch.float64)))
-
-    def likelihood(self, log_temperature: float) -> float:
-        """The objective without the prior."""
-        return self.value(log_temperature) - float(
-            self._prior(torch.tensor(log_temperature, dtype=torch.float64))
-        )
 
     def loss(self) -> Tensor:
         """The objective at the layer's temperature, with gradient in `layer.scaler.raw_temperature` (log T).
@@ -110,7 +109,7 @@ class TemperatureObjective:
         raw = self.layer.scaler.raw_temperature
         if self.layer.method in AUTOGRAD:
             return self._likelihood() + self._prior(raw)
-        likelihood: Tensor = _AlongTemperature.apply(raw, self.likelihood)  # type: ignore[no-untyped-call]
+        likelihood: Tensor = _AlongTemperature.apply(raw, self)  # type: ignore[no-untyped-call]
         return likelihood + self._prior(raw)
 
     def _likelihood(self) -> Tensor:
@@ -128,16 +127,17 @@ class TemperatureObjective:
 
 
 class _AlongTemperature(torch.autograd.Function):
-    """A function of log T with a derivative by central differences."""
+    """The likelihood as a function of log T, with a derivative by central differences."""
 
     @staticmethod
-    def forward(ctx: Any, log_temperature: Tensor, function: Callable[[float], float]) -> Tensor:
+    def forward(ctx: Any, log_temperature: Tensor, objective: TemperatureObjective) -> Tensor:
         at = float(log_temperature.detach())
-        ctx.function, ctx.at = function, at
-        return torch.tensor(function(at), dtype=torch.float64)
+        ctx.objective, ctx.at = objective, at
+        return torch.tensor(objective.likelihood(at), dtype=torch.float64)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        slope = (ctx.function(ctx.at + STEP) - ctx.function(ctx.at - STEP)) / (2 * STEP)
-        ctx.function(ctx.at)  # leaves the layer at its temperature
-        return grad * slope, None
+        objective: TemperatureObjective = ctx.objective
+        ahead, behind = (objective.likelihood(ctx.at + sign * STEP) for sign in (1, -1))
+        objective.layer.scaler.temperature = math.exp(ctx.at)
+        return grad * (ahead - behind) / (2 * STEP), None

@@ -5,6 +5,8 @@ import json
 import math
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +84,16 @@ def _fit(options: argparse.Namespace) -> None:
     width = None if math.isinf(options.prior_width) else options.prior_width
     layer = UncertaintyLayer(options.method, events=EventOffsets() if options.events else None)
     tracker = tracker_of(options)
-    folders = [*options.folders]
+    progress = not options.quiet
     with _plain_warnings():
-        movies = list(score_folders(folders, tracker, layer, options.stride, progress=not options.quiet))
+        movies = list(score_folders(options.folders, tracker, layer, options.stride, progress=progress))
         before = summarise([movie.judge(layer) for movie in movies])
         found = fit_temperature(layer, movies, prior_width=width)
         if options.events:
             fit_events(layer, movies, prior_width=width)
             movies = [movie.solve(layer) for movie in movies]
-        after = summarise([movie.judge(layer) for movie in movies])
-        review = _review(layer, movies)
+        judged, review = _judge_and_count(layer, movies)
+        after = summarise(judged)
     temperature = float(layer.temperature.detach())
     calibration = Calibration(
         temperature=temperature,
@@ -125,18 +127,21 @@ def _fit(options: argparse.Namespace) -> None:
     print(f"use it with --temperature {options.output}")
 
 
-def _review(layer: Any, movies: Any) -> Any:
-    """How right decisions are by their probability, at the fitted temperature."""
+def _judge_and_count(layer: Any, movies: Any) -> tuple[list[Any], Any]:
+    """At the fitted temperature: judged daughters, and how right decisions are by their probability."""
     from torchtrack_uq.guarantees import ReviewStatistic, judge_decisions
+    from torchtrack_uq.judged import judge
     from torchtrack_uq.tracks import map_links
 
-    total = None
+    judged, total = [], None
     for movie in movies:
+        probabilities = layer(movie.scores, movie.solved)
+        judged.append(judge(probabilities, movie.targets))
         selected = map_links(layer.corrected(movie.graph))
-        decisions = judge_decisions(layer(movie.scores, movie.solved), selected, movie.targets)
+        decisions = judge_decisions(probabilities, selected, movie.targets)
         found = ReviewStatistic.of(decisions.probability, decisions.correct, decisions.linked)
         total = found if total is None else total + found
-    return total
+    return judged, total
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -227,10 +232,10 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class _plain_warnings(warnings.catch_warnings):  # noqa: N801
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
     """Warnings as one line each, without the place in the source."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
+    with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+        yield

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from torch import nn
+
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.trackastra import TrackastraTracker
 
@@ -13,8 +15,13 @@ def tracker_identity(tracker: Tracker) -> str:
     """
     if not isinstance(tracker, TrackastraTracker):
         return tracker.name
+    return f"{tracker.name}:{weights_digest(tracker.transformer)}"
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of a model's weights and their names."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(tracker.transformer.state_dict().items()):
+    for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"{tracker.name}:{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]

@@ -1,29 +1,26 @@
 """Fine-tune a Trackastra model on annotated movies through the uncertainty layer."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from torchtrack_uq.checkpoints import bundled_models, load_model
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.device import choose_device
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.identity import weights_digest
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.fine_tuner import LayerFineTuner
 from torchtrack_uq.training.run import (
     Precision,
     checkpoint_to_continue,
-    first_held_out_frame,
     fit,
     is_finished,
     refuse_3d,
+    windows_to_train_on,
 )
-from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import FineTuningSettings
 from torchtrack_uq.training.train import read_and_report
 
@@ -72,18 +69,12 @@ def fine_tune_on_movies(
     if start.resolve() == folder.resolve():
         raise InputError(f"{folder} holds the model to start from; choose another output folder")
     tracker = load_model(str(start_from), "cpu")
-    cuts = [first_held_out_frame(movie, settings.held_out) for movie in movies]
-    sampler = WindowSampler(
-        [movie.frames(0, cut) for movie, cut in zip(movies, cuts, strict=True)],
-        window=tracker.config["window"],
-        max_cells=settings.max_cells,
-        seed=settings.seed,
-    )
+    sampler, cuts = windows_to_train_on(movies, settings, tracker.config["window"])
     tuner = LayerFineTuner(tracker, settings=settings)
     run: dict[str, Any] = {
         "movies": [movie.name for movie in movies],
         "start_from": str(start_from),
-        "start_weights": _fingerprint(tracker.transformer),
+        "start_weights": weights_digest(tracker.transformer),
         **asdict(settings),
     }
     checkpoint = checkpoint_to_continue(folder, run)
@@ -120,11 +111,3 @@ def fine_tune(
     return fine_tune_on_movies(
         movies, start_from, output, settings, device=device, report=report, progress=progress
     )
-
-
-def _fingerprint(model: torch.nn.Module) -> str:
-    """A hash of all weights: a continued run must have started from the same."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -45,6 +45,19 @@ def refuse_3d(movies: Sequence[AnnotatedMovie]) -> None:
             raise InputError(f"{movie.name} is {movie.detections.ndim}D; this trains 2D models")
 
 
+def windows_to_train_on(
+    movies: Sequence[AnnotatedMovie], settings: RunSettings, window: int
+) -> tuple[WindowSampler, list[int]]:
+    """Windows of the frames that are not held out, and the first held-out frame of each movie.
+
+    Raises:
+        InputError: A movie cannot be trained on.
+    """
+    cuts = [first_held_out_frame(movie, settings.held_out) for movie in movies]
+    kept = [movie.frames(0, cut) for movie, cut in zip(movies, cuts, strict=True)]
+    return WindowSampler(kept, window=window, max_cells=settings.max_cells, seed=settings.seed), cuts
+
+
 def checkpoint_to_continue(folder: Path, run: Mapping[str, Any]) -> Path | None:
     """The checkpoint of an earlier run in a folder, None for a new run; writes down what the run computes.
 

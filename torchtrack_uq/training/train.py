@@ -13,12 +13,11 @@ from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import LinkScorer, build_model
 from torchtrack_uq.training.run import (
     checkpoint_to_continue,
-    first_held_out_frame,
     fit,
     is_finished,
     refuse_3d,
+    windows_to_train_on,
 )
-from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import TrainingSettings
 
 
@@ -54,20 +53,13 @@ def train_on_movies(
     folder = Path(output)
     chosen = choose_device(device)
     refuse_3d(movies)
-    cuts = [first_held_out_frame(movie, settings.held_out) for movie in movies]
-    sampler = WindowSampler(
-        [movie.frames(0, cut) for movie, cut in zip(movies, cuts, strict=True)],
-        window=settings.window,
-        max_cells=settings.max_cells,
-        seed=settings.seed,
-    )
-    names = [movie.name for movie in movies]
-    checkpoint = checkpoint_to_continue(folder, {"movies": names, **asdict(settings)})
+    sampler, cuts = windows_to_train_on(movies, settings, settings.window)
+    run: dict[str, Any] = {"movies": [movie.name for movie in movies], **asdict(settings)}
+    checkpoint = checkpoint_to_continue(folder, run)
     if checkpoint is not None and is_finished(checkpoint, settings):
         report(f"{folder} holds a finished run; nothing is left to train")
         return folder
-    description: dict[str, Any] = {"movies": names, "first_held_out_frame": cuts, **asdict(settings)}
-    validation = HeldOutValidation(movies, cuts, folder, description, report)
+    validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
     scorer = LinkScorer(build_model(settings), settings)
     fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
     return folder
