@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
-from study import DATA, OUT
-from study_curve import FLOOR, GRID, Curve, best_temperature
+from study import DATA, OUT, cache_folder
+from study_curve import GRID, Curve, best_temperature
+from study_unit import Options
 from study_units import METHODS, STRIDES, Unit, find_units, read_unit
 
 from torchtrack_uq.detections import Detections
@@ -42,10 +42,9 @@ def context(cells: Detections) -> tuple[float, float]:
 
 
 def nll_at(curve: Curve, log_t: float) -> float:
-    """Mean nats per daughter at a temperature, between the points of the curve."""
+    """Mean nats per daughter at a temperature, or at the end of the grid that it lies beyond."""
     grid = GRID[:: curve.step]
-    spline = CubicSpline(grid, np.log(curve.total / curve.n + FLOOR))
-    return float(np.exp(spline(np.clip(log_t, grid[0], grid[-1]))) - FLOOR)
+    return curve.nll()(float(np.clip(log_t, grid[0], grid[-1])))
 
 
 def predictions(table: pd.DataFrame) -> pd.DataFrame:
@@ -72,11 +71,7 @@ def predictions(table: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Compare the two on every recording and write the table."""
-    folder = (
-        Path(sys.argv[1])
-        if len(sys.argv) > 1
-        else max((OUT / ".cache").glob("*/first"), key=lambda p: p.stat().st_mtime)
-    )
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else cache_folder(OUT, Options()) / "first"
     units: list[tuple[Unit, dict[str, dict[str, object]]]] = []
     contexts: dict[tuple[str, int], tuple[float, float]] = {}
     for unit in find_units(DATA, None, STRIDES):

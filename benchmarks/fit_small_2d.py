@@ -9,17 +9,24 @@ at 6 minutes a frame, where images exist.
 
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import yaml
 
 from torchtrack_uq import UncertaintyLayer
-from torchtrack_uq.calibration import Calibration, CalibrationWarning, fingerprint, fit_temperature
+from torchtrack_uq.calibration import (
+    Calibration,
+    CalibrationWarning,
+    TemperatureFit,
+    fingerprint,
+    fit_temperature,
+)
 from torchtrack_uq.calibration.movies import read_annotated, score_movie
 from torchtrack_uq.checkpoints import load_model
+from torchtrack_uq.layers.uncertainty import METHODS
 from torchtrack_uq.trackers.identity import tracker_identity
+from torchtrack_uq.training.accuracy import held_out_chains
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "checkpoints" / "small_2d"
@@ -32,7 +39,6 @@ MOVIES = (
     "cglutamicum-06min",
     "mouse-epidermis",
 )
-METHODS = ("SM", "FP", "FP+A", "AS", "exact", "auto", "bp")
 
 
 def main() -> None:
@@ -44,20 +50,19 @@ def main() -> None:
     plain, noisy = [], []
     for name in MOVIES:
         annotated, _ = read_annotated(data / name / "01", progress=False)
-        context = min(first.get(annotated.name, 0), tracker.config["window"] - 1)
-        start = first.get(annotated.name, 0) - context
-        unseen = annotated.frames(start, annotated.detections.n_frames)
+        (chain,) = held_out_chains(annotated, first.get(annotated.name, 0), 1, tracker.config["window"])
         for found, method in ((plain, "SM"), (noisy, "FP")):
-            scored = score_movie(unseen, None, tracker, UncertaintyLayer(method), progress=False)
-            found.append(scored.only(scored.graph.frame >= context))
+            scored = score_movie(chain.movie, None, tracker, UncertaintyLayer(method), progress=False)
+            found.append(scored.only(torch.from_numpy(chain.judged)))
         print(f"{name}: {plain[-1].targets.n_judged} daughters", flush=True)
     warnings.simplefilter("always", CalibrationWarning)
+    fits: dict[str, TemperatureFit] = {}
     for method in METHODS:
-        # exact refuses crowded frame pairs; where it does not, auto is exact
-        layer = UncertaintyLayer("auto" if method == "exact" else method)
-        movies = [replace(movie, solved=None) for movie in (noisy if method.startswith("FP") else plain)]
-        with torch.no_grad():
-            found = fit_temperature(layer, movies)
+        movies = noisy if method.startswith("FP") else plain
+        fitted = "auto" if method == "exact" else method  # exact refuses crowded frame pairs
+        if fitted not in fits:
+            fits[fitted] = fit_temperature(UncertaintyLayer(fitted), movies)
+        found = fits[fitted]
         calibration = Calibration(
             temperature=round(found.temperature, 6),
             method=method,

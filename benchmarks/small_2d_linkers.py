@@ -59,14 +59,19 @@ def _mean(values: NDArray[np.generic]) -> float:
 
 
 @torch.no_grad()
-def judge_model(tracker: TrackastraTracker, chain: HeldOutChain, method: str) -> Judged:
-    """The model's probabilities by a method of the layer, at T = 1."""
+def judge_model(tracker: TrackastraTracker, chain: HeldOutChain, methods: Sequence[str]) -> list[Judged]:
+    """The model's probabilities by methods of the layer, at T = 1."""
     movie = chain.movie
     graph = tracker.candidates(movie.detections, progress=False)
     targets = LinkTargets.of(movie).only(torch.from_numpy(chain.judged))
-    found = judge(UncertaintyLayer(method)(graph), targets)
-    frame = movie.recording_frame[found.cell.numpy()]
-    return Judged(frame, found.correct.numpy(), found.has_mother.numpy(), -found.true_log_p.numpy())
+    judged = []
+    for method in methods:
+        found = judge(UncertaintyLayer(method)(graph), targets)
+        frame = movie.recording_frame[found.cell.numpy()]
+        judged.append(
+            Judged(frame, found.correct.numpy(), found.has_mother.numpy(), -found.true_log_p.numpy())
+        )
+    return judged
 
 
 def judge_linker(link: Linker, chain: HeldOutChain) -> Judged:

@@ -32,11 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
     strides = (1, 4) if options.quick else STRIDES
     sizes = Options(3, 20, 30, 2_000) if options.quick else Options()
     units = find_units(options.data, options.movies, strides)
-    cache = options.output / ".cache" / _fingerprint(sizes)
-    name = {unit: f"{unit.key}{_model_digest() if unit.tracker == 'Transformer' else ''}" for unit in units}
-    store = {unit: cache / "scores" / f"{name[unit]}.pickle" for unit in units}
-    file = {unit: cache / "first" / f"{name[unit]}.json" for unit in units}
-    other = {unit: cache / "other" / f"{name[unit]}.json" for unit in units}
+    cache = cache_folder(options.output, sizes)
+    store = {unit: cache / "scores" / f"{unit.key}.pickle" for unit in units}
+    file = {unit: cache / "first" / f"{unit.key}.json" for unit in units}
+    other = {unit: cache / "other" / f"{unit.key}.json" for unit in units}
     if options.trackers:
         units = [unit for unit in units if unit.tracker in options.trackers]
     print(f"{len(units)} units of {len({unit.recording for unit in units})} recordings", flush=True)
@@ -89,19 +88,9 @@ def _elsewhere(unit: Any, found: dict[Any, Any], curve: Any, best: Any) -> dict[
     return temperatures
 
 
-def _fingerprint(sizes: Any) -> str:
-    """A folder name for results of these sizes: a quick run's results are not mixed in."""
-    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:12]
-
-
-def _model_digest() -> str:
-    """Part of the name of the transformer's results: another model's are not mixed in."""
-    from study_units import MODEL
-
-    from torchtrack_uq.checkpoints import bundled_models
-
-    weights = (bundled_models()[MODEL] / "model.pt").read_bytes()
-    return f"_{hashlib.sha256(weights).hexdigest()[:12]}"
+def cache_folder(output: Path, sizes: Any) -> Path:
+    """Where results of these sizes are kept: a quick run's are not mixed in."""
+    return output / ".cache" / hashlib.sha256(repr(sizes).encode()).hexdigest()[:12]
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -7,7 +7,7 @@ curve + prior is what `fit_temperature` finds (tests/benchmarks compares them).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,11 @@ class Curve:
     total: NDArray[np.float64]
     n: int
     step: int
+
+    def nll(self) -> Callable[[float], float]:
+        """Mean nats a daughter as a function of log T, between the points of the grid."""
+        spline = CubicSpline(GRID[:: self.step], np.log(self.total / self.n + FLOOR))
+        return lambda x: float(np.exp(spline(x)) - FLOOR)
 
     def to_json(self) -> dict[str, object]:
         """As plain numbers."""
@@ -82,14 +87,14 @@ def best_temperature(curves: Sequence[Curve], prior_width: float = PRIOR_WIDTH) 
     1.0
     """
     step = max(curve.step for curve in curves)
-    total = sum(curve.total[:: step // curve.step] for curve in curves)
+    total = np.sum([curve.total[:: step // curve.step] for curve in curves], axis=0)
     n, grid = sum(curve.n for curve in curves), GRID[::step]
-    spline = CubicSpline(grid, np.log(np.asarray(total) / n + FLOOR))
+    nll = Curve(total, n, step).nll()
 
     def value(x: float) -> float:
-        return float(n * (np.exp(spline(x)) - FLOOR) + x**2 / (2 * prior_width**2))
+        return n * nll(x) + x**2 / (2 * prior_width**2)
 
-    at = int(np.argmin(np.asarray(total) + grid**2 / (2 * prior_width**2)))
+    at = int(np.argmin(total + grid**2 / (2 * prior_width**2)))
     bounds = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
     found = minimize_scalar(value, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(f"{math.exp(found.x):.6g}")

@@ -1,6 +1,8 @@
 """What the study consists of: movies, strides, trackers, and which of them go together."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -54,13 +56,19 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """A name for files."""
-        return f"{self.movie}_{self.stride:02d}_{self.tracker}"
+        """A name for files; the transformer's has a digest of its weights: another model's are not mixed in."""
+        model = f"_{_model_digest()}" if self.tracker == "Transformer" else ""
+        return f"{self.movie}_{self.stride:02d}_{self.tracker}{model}"
 
     @property
     def recording(self) -> str:
         """The same for all frame rates of one recording."""
         return SAME_RECORDING.get(self.movie, self.movie)
+
+
+@cache
+def _model_digest() -> str:
+    return hashlib.sha256((bundled_models()[MODEL] / "model.pt").read_bytes()).hexdigest()[:12]
 
 
 def find_units(data: Path, movies: list[str] | None, strides: tuple[int, ...]) -> list[Unit]:

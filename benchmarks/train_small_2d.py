@@ -32,7 +32,7 @@ from small_2d_report import STRIDES, as_markdown
 
 from torchtrack_uq import TrackastraTracker
 from torchtrack_uq.datasets import AnnotatedMovie, CtcSequence, read_ctc_sequence
-from torchtrack_uq.training import FineTuningSettings, TrainingSettings, fine_tune, train
+from torchtrack_uq.training import TrainingSettings, train
 from torchtrack_uq.training.accuracy import HeldOutChain, held_out_chains
 from torchtrack_uq.training.run import first_held_out_frame
 
@@ -40,18 +40,15 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("TORCHTRACK_UQ_DATA", ROOT.parent / "shared" / "data"))
 TRAINED = ("Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "cell-migration", "mouse-epidermis")
 NEVER_SEEN = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "cglutamicum", "cglutamicum-06min")
-PRETRAINING = TrainingSettings(steps=40_000, minutes=50, seed=1, held_out=0.15)
-FINE_TUNING = FineTuningSettings(steps=20_000, minutes=20, seed=2, held_out=0.15)
+SETTINGS = TrainingSettings(steps=40_000, minutes=71, seed=1, held_out=0.15)
 RANGES = np.concatenate([np.arange(0.3, 4, 0.1), [np.inf]])
 
 Models = dict[str, TrackastraTracker]
 
 
 def train_small_2d(folder: Path) -> Path:
-    """Pretrain daughter-wise, then fine-tune through the layer; both runs resume."""
-    sequences = [DATA / name / "01" for name in TRAINED]
-    train(sequences, folder / "pretrain", PRETRAINING, device="cpu")
-    return fine_tune(sequences, folder / "pretrain", folder / "finetuned", FINE_TUNING, device="cpu")
+    """Train as the model in `checkpoints` was; the run resumes."""
+    return train([DATA / name / "01" for name in TRAINED], folder, SETTINGS, device="cpu")
 
 
 def rows_of(
@@ -81,13 +78,13 @@ def rows_of(
             for rule, link in rules.items()
         }
         for model, tracker in models.items():
-            for label, method in ((model, "SM"), (f"{model}_auto", "auto")):
-                found = [judge_model(tracker, chain, method) for chain in chains]
-                judged[label] = Judged.concatenate(found)
+            found = [judge_model(tracker, chain, ("SM", "auto")) for chain in chains]
+            for label, parts in zip((model, f"{model}_auto"), zip(*found, strict=True), strict=True):
+                judged[label] = Judged.concatenate(parts)
             if movie.detections.has_images:
                 blank = [HeldOutChain(without_intensity(chain.movie), chain.judged) for chain in chains]
                 judged[f"{model}_no_image"] = Judged.concatenate(
-                    [judge_model(tracker, chain, "SM") for chain in blank]
+                    [one for chain in blank for one in judge_model(tracker, chain, ("SM",))]
                 )
         for part, frame in first.items():
             row: dict[str, object] = {"part": part, "movie": name, "stride": stride}
@@ -104,7 +101,7 @@ def rows_of(
 def compare(models: Models) -> tuple[pd.DataFrame, dict[int, float]]:
     """One row per part, movie and stride with the result of every method, and the ranges of `nearest`."""
     movies = {name: read_ctc_sequence(DATA / name / "01", progress=False) for name in TRAINED + NEVER_SEEN}
-    cuts = {name: first_held_out_frame(movies[name], PRETRAINING.held_out) for name in TRAINED}
+    cuts = {name: first_held_out_frame(movies[name], SETTINGS.held_out) for name in TRAINED}
     ranges = best_ranges([movies[name].frames(0, cut) for name, cut in cuts.items()], STRIDES, RANGES)
     rows = []
     for name, movie in movies.items():

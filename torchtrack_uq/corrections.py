@@ -1,5 +1,6 @@
 """What a person decided, as candidate links: the rest of the posterior is then conditional on it."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,8 +8,7 @@ from torch import Tensor
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
-
-NO_MOTHER = -1
+from torchtrack_uq.targets import NO_MOTHER
 
 
 def confirm(graph: CandidateGraph, daughter: Any, mother: Any) -> CandidateGraph:
@@ -59,14 +59,12 @@ def confirm(graph: CandidateGraph, daughter: Any, mother: Any) -> CandidateGraph
     added = missing.nonzero().squeeze(1)
     mother_of, daughter_of = torch.cat([graph.mother, decided[added]]), torch.cat([graph.daughter, added])
     order = torch.argsort(daughter_of * graph.n_cells + mother_of)
-    parts = {name: getattr(graph, name) for name in ("disappear", "divide", "frame", "label", "coords")}
-    return CandidateGraph(
+    return replace(
+        graph,
         mother=mother_of[order],
         daughter=daughter_of[order],
         score=torch.cat([score, score.new_zeros(len(added))])[order],
         appear=appear,
-        n_frames=graph.n_frames,
-        **parts,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.functional.segments import segment_max
@@ -97,9 +98,7 @@ def judge(probabilities: LinkProbabilities, targets: LinkTargets) -> JudgedDaugh
     truly_null = targets.mother < 0
     right_link = torch.zeros(n, dtype=torch.bool, device=graph.device)
     right_link[daughter[top & true_link]] = True
-    # -inf for those whose mother is no candidate; index_put keeps the gradient of the others
-    of_truth = torch.where(truly_null, log_null, torch.full_like(log_null, -torch.inf))
-    of_truth = of_truth.index_put((daughter[true_link],), log_link[true_link])
+    of_truth = at_truth(log_link, log_null, graph, targets, missing=-torch.inf)
     squares = segment_sum(link**2, daughter, n) + null**2
     brier = squares - 2 * of_truth.exp() + 1
     known = targets.known.nonzero().squeeze(1)
@@ -114,6 +113,37 @@ def judge(probabilities: LinkProbabilities, targets: LinkTargets) -> JudgedDaugh
         entropy=probabilities.entropy.double()[known],
         brier=brier[known],
     )
+
+
+def true_log_p(probabilities: LinkProbabilities, targets: LinkTargets) -> Tensor:
+    """`judge(probabilities, targets).true_log_p` without the rest: (D,) float64, with gradient."""
+    log_link, log_null = probabilities.log_link.double(), probabilities.log_null.double()
+    of_truth = at_truth(log_link, log_null, probabilities.graph, targets, missing=-torch.inf)
+    return of_truth[targets.known.to(of_truth.device)]
+
+
+def at_truth(
+    link: Tensor, null: Tensor, graph: CandidateGraph, targets: LinkTargets, *, missing: float
+) -> Tensor:
+    """What stands at each cell's true class.
+
+    Args:
+        link: (E,) float, a number for each candidate link.
+        null: (N,) float, a number for "no mother".
+        graph: The candidate links.
+        targets: The truth.
+        missing: What daughters get whose true mother is no candidate.
+
+    Returns:
+        (N,) float with gradient; means nothing where the truth is not known.
+
+    Raises:
+        InputError: The targets belong to another number of cells.
+    """
+    true_link = targets.true_link(graph)
+    truly_null = targets.mother.to(graph.device) < 0
+    of_truth = torch.where(truly_null, null, torch.full_like(null, missing))
+    return of_truth.index_put((graph.daughter[true_link],), link[true_link])
 
 
 def first_of_segment(chosen: Tensor, segment: Tensor, n_segments: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Progress bars: one place that decides how long work reports itself."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -17,3 +17,18 @@ def with_progress(
     [1, 2]
     """
     return iter(tqdm(items, desc=description, total=total, disable=not show, dynamic_ncols=True))
+
+
+def byte_progress(
+    description: str, total: int | None, *, done: int = 0, show: bool = True
+) -> "tqdm[NoReturn]":
+    """A progress bar of bytes, to be updated by hand: a context manager with `update(n)`."""
+    return tqdm(
+        total=total,
+        initial=done,
+        unit="B",
+        unit_scale=True,
+        desc=description,
+        disable=not show,
+        dynamic_ncols=True,
+    )

@@ -69,17 +69,13 @@ def select_useful(
 
 @kernel
 def number_by_neighbours(
-    mother: IntArray, daughter: IntArray, n_daughters: int, n_mothers: int
+    start: IntArray, mother: IntArray, daughter: IntArray, n_mothers: int
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Numbers of the daughters (N,) and mothers (M,) in breadth-first order along links, and the daughters so.
 
-    Links are sorted by daughter.
+    Links are sorted by daughter; those of daughter j are start[j] to start[j + 1] - 1.
     """
-    start = np.zeros(n_daughters + 1, np.int64)
-    for j in daughter:
-        start[j + 1] += 1
-    for j in range(n_daughters):
-        start[j + 1] += start[j]
+    n_daughters = start.size - 1
     mother_start, by_mother = stable_order(mother, np.arange(mother.size), n_mothers)
     daughter_number = np.full(n_daughters, -1, np.int64)
     mother_number = np.full(n_mothers, -1, np.int64)
@@ -117,18 +113,17 @@ def number_by_neighbours(
 
 @kernel
 def rearrange(
-    useful: IntArray, mother: IntArray, daughter: IntArray, n_daughters: int, n_mothers: int
+    useful: IntArray, old_start: IntArray, mother: IntArray, daughter: IntArray, n_mothers: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
-    """Number the cells by their `useful` links and sort these: start, mother, place and the cells' numbers."""
-    old_mother, old_daughter = mother[useful], daughter[useful]
+    """Number the cells by their `useful` links and sort these: start, mother, place and the cells' numbers.
+
+    Daughter j has the useful links old_start[j] to old_start[j + 1] - 1.
+    """
+    n_daughters = old_start.size - 1
+    old_mother = mother[useful]
     daughter_number, mother_number, order = number_by_neighbours(
-        old_mother, old_daughter, n_daughters, n_mothers
+        old_start, old_mother, daughter[useful], n_mothers
     )
-    old_start = np.zeros(n_daughters + 1, np.int64)
-    for j in old_daughter:
-        old_start[j + 1] += 1
-    for j in range(n_daughters):
-        old_start[j + 1] += old_start[j]
     start = np.zeros(n_daughters + 1, np.int64)
     new_mother = np.empty(useful.size, np.int64)
     place = np.empty(useful.size, np.int64)
@@ -156,7 +151,7 @@ def gather_links(
         links.start, links.mother, links.link, scores.max(axis=0), null_cost, slot, price, chosen
     )
     start, mother, place, daughter_number, mother_number = rearrange(
-        useful, links.mother, links.daughter, chosen.size, price.size
+        useful, np.searchsorted(useful, links.start), links.mother, links.daughter, price.size
     )
     daughter = np.repeat(np.arange(chosen.size), np.diff(start))
     mother_start, by_mother = stable_order(mother, np.arange(mother.size), price.size)

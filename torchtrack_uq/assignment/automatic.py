@@ -47,15 +47,16 @@ def auto_marginals(
     most = limit / BYTES_PER_ARC / 4
     while True:
         result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance, limit, level)
-        plan, complete = result.kept.plan, result.kept.graph.complete
-        if complete.all():
+        if isinstance(result, Elimination):
             break
+        plan, graph = result.plan, result.graph
         if level.max() > HOPELESS:
-            raise too_large_error(result.kept, memory_limit, "even its likeliest links alone do not fit")
-        graph = result.kept.graph
+            raise too_large_error(result, memory_limit, "even its likeliest links alone do not fit")
         arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
         # components share the limit: those that take much of it must shrink too
-        too_large = np.append(~complete | (arcs > most), False)  # the last for cells outside all, marked -1
+        too_large = np.append(
+            ~graph.complete | (arcs > most), False
+        )  # the last for cells outside all, marked -1
         most *= LESS
         touched = too_large[plan.mother_component[links.mother]]
         touched |= too_large[plan.daughter_component[links.daughter]]
@@ -63,7 +64,7 @@ def auto_marginals(
         level[touched] = LOOSER * np.maximum(level[touched], 1e-3)
     estimate, log_z, settled = estimate_by_clusters(problem, *result)
     refined = take_back(problem, result, tolerance, limit, may_return=apart)
-    if refined is None or not refined.kept.graph.complete.all():
+    if not isinstance(refined, Elimination):
         refined = result
     clustered = ~(refined.certificate.component_error <= tolerance)
     summed, _ = put_back(problem, gauge, refined.sums, refined.certificate)

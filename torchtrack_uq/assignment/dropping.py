@@ -72,8 +72,8 @@ def drop_and_sum(
     tolerance: float,
     memory_limit: int,
     level: FloatArray | None = None,
-) -> Elimination:
-    """Drop what is wanted least, sum the rest, and bound what that changed.
+) -> Elimination | KeptGraph:
+    """Drop what is wanted least, sum the rest, and bound what that changed; only the graph if that does not fit.
 
     `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
     above `tolerance`, bounds are made with less effort.
@@ -82,7 +82,7 @@ def drop_and_sum(
     keep = _choose_kept(problem, chosen, wanted, level)
     kept = build_kept_graph(problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
     if not kept.graph.complete.all():
-        return Elimination(gauge, kept, *([None, None]))  # type: ignore[arg-type]
+        return kept
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
     trivial = np.where(level > tolerance, np.inf, TRIVIAL * tolerance)
     return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial))
@@ -119,8 +119,10 @@ def take_back(
     tolerance: float,
     memory_limit: int,
     may_return: BoolArray | None = None,
-) -> Elimination | None:
+) -> Elimination | KeptGraph | None:
     """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
+
+    Only the graph of what changes if that does not fit.
 
     Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change
     are summed again, and their new bound is the sum over the links that still touch them. With `may_return`
@@ -169,7 +171,7 @@ def take_back(
     part = keep & changed[mother_component[links.mother]]
     again = build_kept_graph(problem, part, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
     if not again.graph.complete.all():
-        return Elimination(gauge, again, sums, certificate)
+        return again
     new = sum_kept(problem, again, gauge.link, gauge.null, gauge.load)
     at_daughter, at_mother = changed[daughter_component], changed[mother_component]
     fresh = marginals_alone(gauge, again, new)

@@ -37,16 +37,11 @@ def exact_marginals(
     why = f"links may be dropped only up to tolerance={tolerance}"
     for share, limit, decisive in _attempts(problem, memory_limit):
         result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance * share, limit)
-        if not result.kept.graph.complete.all():
+        refined = result if isinstance(result, KeptGraph) else take_back(problem, result, tolerance, limit)
+        if isinstance(refined, KeptGraph):
             if decisive:
-                raise too_large_error(result.kept, limit, why)
-            continue
-        refined = take_back(problem, result, tolerance, limit)
-        if refined is not None:
-            if not refined.kept.graph.complete.all():
-                if decisive:
-                    raise too_large_error(refined.kept, limit, why)
-                continue
+                raise too_large_error(refined, limit, why)
+        elif refined is not None:
             estimate, log_z = put_back(problem, gauge, refined.sums, refined.certificate)
             found = finish(problem, refined, estimate, log_z, tolerance)
             if found.exact:

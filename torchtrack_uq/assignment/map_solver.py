@@ -179,10 +179,15 @@ def solve_map(problem: AssignmentProblem, warm_start: Assignment | None = None) 
 
 def assignment_of(problem: AssignmentProblem, solution: DualSolution) -> Assignment:
     """The public form of a solved frame pair."""
+    parent = _parent_of(problem, solution)
+    return Assignment(parent, log_weight_of(problem, parent), solution.price)
+
+
+def _parent_of(problem: AssignmentProblem, solution: DualSolution) -> IntArray:
     parent = np.full(problem.n_daughters, -1, np.int64)
     linked = solution.chosen >= 0
     parent[linked] = problem.links.mother[solution.chosen[linked]]
-    return Assignment(parent, log_weight_of(problem, parent), solution.price)
+    return parent
 
 
 def solve_map_many(
@@ -220,9 +225,7 @@ def solve_map_many(
     base = solve_duals(problem, costs, warm_start)
     if scores.shape[0] == 0:
         return []
-    parent = np.full(problem.n_daughters, -1, np.int64)
-    linked = base.chosen >= 0
-    parent[linked] = links.mother[base.chosen[linked]]
+    parent = _parent_of(problem, base)
     gathered = gather_links(links, scores, costs.null, costs.slot, base.price, base.chosen)
     parents, price, log_weight = solve_perturbed(
         *gathered, scores, costs.null, costs.slot, base.price, parent, base.load, base.held

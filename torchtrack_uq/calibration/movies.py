@@ -10,7 +10,8 @@ from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.datasets import AnnotatedMovie, movies_from
 from torchtrack_uq.datasets.sources import sequence_key
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers import PerturbedScores, UncertaintyLayer
+from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.layers.uncertainty import graph_of
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.targets import LinkTargets
 from torchtrack_uq.trackers import Tracker
@@ -49,8 +50,8 @@ def score_movie(
         scores = layer.scores(tracker, annotated.detections, movie, progress=progress)
     except InputError as error:
         raise InputError(f"{annotated.name}: {error}") from error
-    graph = scores.graph if isinstance(scores, PerturbedScores) else scores
-    return ScoredMovie(annotated.name, scores, LinkTargets.of(annotated).to(graph.device)).solve(layer)
+    targets = LinkTargets.of(annotated).to(graph_of(scores).device)
+    return ScoredMovie(annotated.name, scores, targets).solve(layer)
 
 
 def score_folders(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.judged import true_log_p
 from torchtrack_uq.layers import UncertaintyLayer
 
 SMALLEST, LARGEST = 0.01, 100.0
@@ -115,7 +116,7 @@ class TemperatureObjective:
     def _likelihood(self) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
         for movie in self.movies:
-            log_p = movie.judge(self.layer).true_log_p
+            log_p = true_log_p(self.layer(movie.scores, movie.solved), movie.targets)
             total = total - log_p.clamp(min=LEAST_LOG_P).sum().cpu()
         return total / self.n_daughters
 

@@ -7,8 +7,8 @@ import torch
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.judged import JudgedDaughters, judge
-from torchtrack_uq.layers import PerturbedScores, UncertaintyLayer
-from torchtrack_uq.layers.uncertainty import Scores, Solved
+from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.layers.uncertainty import Scores, Solved, graph_of
 from torchtrack_uq.targets import LinkTargets
 
 
@@ -40,7 +40,7 @@ class ScoredMovie:
     @property
     def graph(self) -> CandidateGraph:
         """The candidate links without noise."""
-        return self.scores.graph if isinstance(self.scores, PerturbedScores) else self.scores
+        return graph_of(self.scores)
 
     def solve(self, layer: UncertaintyLayer) -> "ScoredMovie":
         """The same movie with what the layer's method can find once for all temperatures."""

@@ -155,8 +155,7 @@ class AnnotatedMovie:
             mothers, next_cells = cells.in_frame(t), cells.in_frame(t + 1)
             now = self.first_frame + t * cells.stride
             then = now + cells.stride
-            alive = self.lineage.label[(self.lineage.begin <= then) & (then <= self.lineage.end)]
-            absent = np.setdiff1d(alive, self.tracks[next_cells])
+            absent = np.setdiff1d(self.lineage.alive(then), self.tracks[next_cells])
             ancestor = self.lineage.ancestor(absent, np.full(len(absent), now))
             missed[mothers] = np.isin(self.tracks[mothers], ancestor[ancestor > 0])
         return missed

@@ -94,6 +94,10 @@ class Lineage:
     def __len__(self) -> int:
         return len(self.label)
 
+    def alive(self, frame: int) -> NDArray[np.int64]:
+        """Labels of the tracks that exist in a frame of the recording."""
+        return self.label[(self.begin <= frame) & (frame <= self.end)]
+
     def rows_of(self, label: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each label (any shape), -1 where there is none."""
         if not len(self.label):

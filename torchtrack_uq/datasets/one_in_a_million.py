@@ -44,7 +44,7 @@ class ListedLabels(FrameSource):
     """
 
     def __init__(self, source: FrameSource, lineage: Lineage) -> None:
-        self._source, self._lineage = source, lineage
+        self._source, self.lineage = source, lineage
         self.name, self.n_frames = source.name, source.n_frames
         self.frame_shape, self.dtype = source.frame_shape, source.dtype
         self.n_cleared: dict[int, int] = {}
@@ -53,8 +53,7 @@ class ListedLabels(FrameSource):
     def read(self, t: int) -> Frame:
         """Read frame `t` without unlisted labels."""
         mask = self._source.read(t)
-        alive = self._lineage.label[(self._lineage.begin <= t) & (t <= self._lineage.end)]
-        foreign = (mask != 0) & ~np.isin(mask, alive)
+        foreign = (mask != 0) & ~np.isin(mask, self.lineage.alive(t))
         self.n_cleared[t] = int(foreign.sum())
         self.n_labelled[t] = int(np.count_nonzero(mask))
         return np.where(foreign, 0, mask).astype(mask.dtype) if self.n_cleared[t] else mask
@@ -110,7 +109,7 @@ def annotate_one_in_a_million(
             "outlines overlap; they count as background",
             stacklevel=3,
         )
-    return AnnotatedMovie(sequence.name, cells, Lineage.read(sequence.lineage))
+    return AnnotatedMovie(sequence.name, cells, masks.lineage)
 
 
 def read_one_in_a_million(

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from tqdm import tqdm
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.progress import byte_progress
 
 _CHUNK = 1 << 18
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # states of a server that may be over in a moment
@@ -137,10 +137,8 @@ class ResumingDownloader:
         return True
 
     def _write(self, response: requests.Response, have: int, total: int | None) -> None:
-        bar = tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=self.part.name.removesuffix(".part").strip("."),
-            disable=not self.progress, dynamic_ncols=True,
-        )  # fmt: skip
+        name = self.part.name.removesuffix(".part").strip(".")
+        bar = byte_progress(name, total, done=have, show=self.progress)
         with bar, self.part.open("ab" if have else "wb") as stream:
             for chunk in response.iter_content(_CHUNK):
                 stream.write(chunk)

@@ -10,9 +10,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.progress import byte_progress
 
 _CHUNK = 1 << 20
 
@@ -45,10 +44,7 @@ def unpack_zip(
             size = sum(info.file_size for info, _ in members)
             if size > shutil.disk_usage(staging).free:
                 raise _full(archive, size)
-            with tqdm(
-                total=size, unit="B", unit_scale=True, desc=f"unpacking {archive.name}", disable=not progress,
-                dynamic_ncols=True,
-            ) as bar:  # fmt: skip
+            with byte_progress(f"unpacking {archive.name}", size, show=progress) as bar:
                 for info, path in members:
                     target = staging / path
                     target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees.risk import check_levels
 
@@ -113,8 +114,6 @@ class AcceptanceThreshold:
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write to a JSON file."""
-        from torchtrack_uq.atomic import write_atomically
-
         write_atomically(Path(file), (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod

@@ -10,6 +10,7 @@ from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.guarantees.decisions import class_probabilities
+from torchtrack_uq.judged import at_truth
 from torchtrack_uq.probabilities import LinkProbabilities
 from torchtrack_uq.targets import LinkTargets
 
@@ -84,10 +85,8 @@ def true_scores(
     """
     graph = probabilities.graph
     link, null = class_scores(probabilities, score, seed)
-    true_link = targets.true_link(graph)
+    truth = at_truth(link, null, graph, targets, missing=torch.inf)
     targets = targets.to(graph.device)
-    truth = torch.where(targets.mother < 0, null, torch.full_like(null, torch.inf))
-    truth = truth.index_put((graph.daughter[true_link],), link[true_link])
     return truth.masked_fill(~targets.reachable(graph), torch.inf)[targets.known]
 
 

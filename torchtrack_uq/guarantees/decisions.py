@@ -45,9 +45,7 @@ def decision_probability(probabilities: LinkProbabilities, selected: NDArray[np.
     Raises:
         InputError: Another number of links, or two links selected for one daughter.
     """
-    link, null = class_probabilities(probabilities)
-    chosen, daughters = _chosen(probabilities, selected)
-    return null.index_put((daughters,), link[chosen])
+    return _probability_of(probabilities, *_chosen(probabilities, selected))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +103,15 @@ def judge_decisions(
     return JudgedDecisions(
         cell=known.cpu().numpy(),
         frame=graph.frame[known].cpu().numpy(),
-        probability=decision_probability(probabilities, selected)[known].cpu().numpy(),
+        probability=_probability_of(probabilities, chosen, daughters)[known].cpu().numpy(),
         linked=linked[known].cpu().numpy(),
         correct=right[known].cpu().numpy(),
     )
+
+
+def _probability_of(probabilities: LinkProbabilities, chosen: Tensor, daughters: Tensor) -> Tensor:
+    link, null = class_probabilities(probabilities)
+    return null.index_put((daughters,), link[chosen])
 
 
 def _chosen(probabilities: LinkProbabilities, selected: NDArray[np.bool_] | Tensor) -> tuple[Tensor, Tensor]:

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torchtrack_uq.assignment import solve_map
+from torchtrack_uq.assignment import AssignmentProblem, solve_map
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.frequencies import tempered_frequencies
 from torchtrack_uq.layers.choices import Choices
+from torchtrack_uq.layers.event_offsets import EVENT_SCORES
 from torchtrack_uq.layers.frame_choices import FrameChoices
-from torchtrack_uq.layers.movie_problems import Floats, MovieProblems, solve_pairs, to_host
+from torchtrack_uq.layers.movie_problems import Floats, MovieProblems, solve_pair, solve_pairs, to_host
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.probabilities import LinkProbabilities
 
@@ -56,16 +57,17 @@ class FrequencyPosterior(nn.Module):
         own = to_host(Choices.of(scores.graph).score)
         rows = [
             to_host(scores.score),
-            *(to_host(getattr(scores, name)) for name in ("appear", "disappear", "divide")),
+            *(to_host(getattr(scores, name)) for name in EVENT_SCORES),
         ]
         copies = np.concatenate(rows, axis=1)
         count = np.zeros(problems.n_choices)
 
         def one(pair: int) -> None:
-            try:
-                _count_pair(problems, pair, own, copies, count)
-            except ValueError as error:
-                raise InputError(f"frames {pair} and {pair + 1} cannot be linked: {error}") from error
+            solve_pair(
+                lambda problem: _count_pair(problems, pair, problem, copies, count),
+                lambda: problems.build(pair, own),
+                pair,
+            )
 
         solve_pairs(one, range(problems.n_pairs))
         return torch.from_numpy(count / scores.n_copies).to(scores.graph.device)
@@ -99,9 +101,11 @@ class FrequencyPosterior(nn.Module):
         )
 
 
-def _count_pair(problems: MovieProblems, pair: int, own: Floats, copies: Floats, count: Floats) -> None:
+def _count_pair(
+    problems: MovieProblems, pair: int, own: AssignmentProblem, copies: Floats, count: Floats
+) -> None:
     """Add the choices of every draw's MAP; other pairs write to other places."""
-    start = solve_map(problems.build(pair, own))
+    start = solve_map(own)
     for row in copies:
         problem = problems.build(pair, row)
         found = solve_map(problem, start)

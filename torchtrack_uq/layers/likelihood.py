@@ -8,8 +8,7 @@ from torch import Tensor
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
-from torchtrack_uq.judged import judge
-from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS, AssignmentPosterior
+from torchtrack_uq.judged import true_log_p
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.targets import LinkTargets
 
@@ -65,17 +64,14 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     >>> found.loss.exp(), found.n_daughters
     (tensor(2., grad_fn=<ExpBackward0>), 1)
     """
-    if not isinstance(layer.posterior, AssignmentPosterior):
-        raise InputError(
-            f"method {layer.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
-        )
+    posterior = layer.joint_posterior
     targets = targets.to(graph.device)
     reachable = targets.reachable(graph)
     removed = targets.known & ~reachable
     graph = _without_unknown_fates(layer.tempered(graph), targets, removed)
     graph = _without_daughters(graph, ~reachable)
     mother = torch.where(reachable, targets.mother, -1)
-    log_p = layer.posterior.log_prob(graph, mother)
+    log_p = posterior.log_prob(graph, mother)
     if bool(torch.isnan(log_p).any()):
         raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
     n_pairs = len(log_p)
@@ -125,7 +121,7 @@ def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkT
     targets = targets.to(graph.device)
     removed = targets.known & ~targets.reachable(graph)
     p = layer.posterior(_without_unknown_fates(layer.tempered(graph), targets, removed))
-    log_p = judge(p, targets).true_log_p
+    log_p = true_log_p(p, targets)
     if bool(torch.isnan(log_p).any()):
         raise InputError("the probability of a link is NaN; are the scores or the temperature too large?")
     possible = log_p.detach() > -torch.inf

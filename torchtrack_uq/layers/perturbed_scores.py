@@ -8,8 +8,7 @@ from torch import Tensor
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
-
-EVENTS = ("appear", "disappear", "divide")
+from torchtrack_uq.layers.event_offsets import EVENT_SCORES
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class PerturbedScores:
             raise InputError(
                 f"score has shape {tuple(self.score.shape)}; expected (R, {self.graph.n_links}) with R at least 1"
             )
-        for name in EVENTS:
+        for name in EVENT_SCORES:
             shape = tuple(getattr(self, name).shape)
             if shape != (n_copies, self.graph.n_cells):
                 raise InputError(f"{name} has shape {shape}; expected {(n_copies, self.graph.n_cells)}")
@@ -52,7 +51,7 @@ class PerturbedScores:
 
     def to(self, device: torch.device | str) -> "PerturbedScores":
         """The same scores on another device."""
-        events = {name: getattr(self, name).to(device) for name in EVENTS}
+        events = {name: getattr(self, name).to(device) for name in EVENT_SCORES}
         return PerturbedScores(self.graph.to(device), self.score.to(device), **events)
 
     @classmethod
@@ -77,7 +76,7 @@ class PerturbedScores:
             mother, daughter, rows[0], own.appear, own.disappear, own.divide, own.frame, own.label,
             own.coords, own.n_frames,
         )  # fmt: skip
-        events = {name: torch.stack([getattr(graph, name) for graph in copies]) for name in EVENTS}
+        events = {name: torch.stack([getattr(graph, name) for graph in copies]) for name in EVENT_SCORES}
         return cls(union, torch.stack(rows[1:]), **events)
 
     def mean_graph(self) -> CandidateGraph:

@@ -138,7 +138,7 @@ class UncertaintyLayer(nn.Module):
             perturbed = self._perturbed(scores)
             averaged: LinkProbabilities = self.posterior(self.tempered(perturbed.mean_graph()))
             return replace(averaged, graph=perturbed.graph, method="FP")
-        graph = scores.graph if isinstance(scores, PerturbedScores) else scores
+        graph = graph_of(scores)
         scaled = self.tempered(graph)
         p: LinkProbabilities = self.posterior(scaled) if solved is None else self.posterior(scaled, solved)
         return replace(p, graph=graph)
@@ -154,8 +154,7 @@ class UncertaintyLayer(nn.Module):
         if self.method == "FP+A":
             return self.posterior.count(self._perturbed(scores))  # type: ignore[operator, no-any-return]
         if isinstance(self.posterior, AssignmentPosterior) and self.method == "AS":
-            graph = scores.graph if isinstance(scores, PerturbedScores) else scores
-            return self.posterior.support(self.tempered(graph))
+            return self.posterior.support(self.tempered(graph_of(scores)))
         return None
 
     def tempered(self, graph: Scored) -> Scored:
@@ -173,11 +172,21 @@ class UncertaintyLayer(nn.Module):
         Raises:
             InputError: The method does not sum over assignments.
         """
+        found: Tensor = self.joint_posterior.log_prob(self.tempered(graph), mother, support)
+        return found
+
+    @property
+    def joint_posterior(self) -> AssignmentPosterior:
+        """The posterior over assignments.
+
+        Raises:
+            InputError: The method does not sum over assignments.
+        """
         if not isinstance(self.posterior, AssignmentPosterior):
             raise InputError(
                 f"method {self.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
             )
-        return self.posterior.log_prob(self.tempered(graph), mother, support)  # type: ignore[no-any-return]
+        return self.posterior
 
     def _perturbed(self, scores: Scores) -> PerturbedScores:
         if not isinstance(scores, PerturbedScores):
@@ -202,6 +211,11 @@ class UncertaintyLayer(nn.Module):
     def extra_repr(self) -> str:
         """Method, for `print(module)`."""
         return f"method={self.method!r}"
+
+
+def graph_of(scores: Scores) -> CandidateGraph:
+    """The candidate links without noise."""
+    return scores.graph if isinstance(scores, PerturbedScores) else scores
 
 
 def _make_posterior(method: str | nn.Module, k: int) -> nn.Module:

@@ -85,15 +85,16 @@ class DaughterMetric(Metric):  # type: ignore[misc, unused-ignore]
 
     def compute(self) -> Tensor:
         """The metric over all daughters so far: scalar float64 on the metric's device."""
-        judged = self.judged()
-        if judged is None or not len(self._subset(judged)):
+        every = self.judged()
+        judged = None if every is None else self._subset(every)
+        if judged is None or not len(judged):
             warnings.warn(
                 f"{type(self).__name__} has no daughter to judge and is NaN: no movie was given, or none of its "
                 "cells is annotated as this metric needs",
                 stacklevel=2,
             )
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
-        return self.value(self._subset(judged))
+        return self.value(judged)
 
     def judged(self) -> JudgedDaughters | None:
         """All daughters so far, or None before the first update."""
