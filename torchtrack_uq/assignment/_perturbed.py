@@ -223,9 +223,10 @@ def solve_perturbed(
         start, mother, parent, daughter_number, mother_number, load, held
     )
     new_null, new_slot, first_price = np.empty(n_daughters), np.empty((n_mothers, 2)), np.empty(n_mothers)
-    old_mother = np.empty(n_mothers, np.int64)
+    old_daughter, old_mother = np.empty(n_daughters, np.int64), np.empty(n_mothers, np.int64)
     for j in range(n_daughters):
         new_null[daughter_number[j]] = null_cost[j]
+        old_daughter[daughter_number[j]] = j
     for i in range(n_mothers):
         new_slot[mother_number[i]] = slot[i]
         first_price[mother_number[i]] = price[i]
@@ -239,15 +240,15 @@ def solve_perturbed(
             start, mother, daughter, cost, new_null, new_slot, mother_start, by_mother,
             new_price, new_chosen, new_load, new_held, value,
         )  # fmt: skip
-        for j in range(n_daughters):
-            e = new_chosen[daughter_number[j]]
-            parents[r, j] = old_mother[mother[e]] if e >= 0 else -1
-            log_weights[r] -= cost[e] if e >= 0 else null_cost[j]
-        for i in range(n_mothers):
-            number = mother_number[i]
-            prices[r, i] = new_price[number]
+        # in the order of the new numbers: what is read lies together, and writes need not be waited for
+        for number in range(n_daughters):
+            e = new_chosen[number]
+            parents[r, old_daughter[number]] = old_mother[mother[e]] if e >= 0 else -1
+            log_weights[r] -= cost[e] if e >= 0 else new_null[number]
+        for number in range(n_mothers):
+            prices[r, old_mother[number]] = new_price[number]
             if new_load[number] == 0:
-                log_weights[r] += slot[i, 0]
+                log_weights[r] += new_slot[number, 0]
             elif new_load[number] == 2:
-                log_weights[r] -= slot[i, 1]
+                log_weights[r] -= new_slot[number, 1]
     return parents, prices, log_weights
