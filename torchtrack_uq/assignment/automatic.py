@@ -67,7 +67,7 @@ def auto_marginals(
     if not isinstance(refined, Elimination):
         refined = result
     clustered = ~(refined.certificate.component_error <= tolerance)
-    summed, _ = put_back(problem, gauge, refined.sums, refined.certificate)
+    summed, _ = put_back(problem, gauge, refined.sums, refined.certificate, tolerance)
     mixed = _mix(problem, refined, clustered, estimate, summed)
     return replace(finish(problem, refined, mixed, log_z, tolerance, clustered), converged=settled)
 

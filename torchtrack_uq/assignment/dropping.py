@@ -30,10 +30,10 @@ NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of
 WANTED = 10.0  # a link is dropped at first if it is wanted (`odds_if_free`) at most this many tolerances
 TRIVIAL = 5e-2  # odds, as a share of the tolerance, below which links inside components need no closer look
 INSIDE_SHARE = 0.3  # sum of these odds up to which links are dropped inside a component
-AIM = 0.7  # share of the tolerance that dropped links may take; putting them back roughly may take the rest
-TAKE = 0.8  # share of that which stays dropped at a component that gets links back
+AIM = 0.95  # share of the tolerance that dropped links may take; what putting them back changes takes the rest
+TAKE = 0.95  # share of that which stays dropped at a component that gets links back
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
-REFINEMENTS = 6
+REFINEMENTS = 30
 
 
 class Elimination(NamedTuple):
@@ -210,14 +210,20 @@ def take_back(
 
 
 def put_back(
-    problem: AssignmentProblem, gauge: Gauge, sums: Sums, certificate: Certificate
+    problem: AssignmentProblem, gauge: Gauge, sums: Sums, certificate: Certificate, tolerance: float
 ) -> tuple[Marginal, float]:
-    """Marginals in which dropped links have about the probability they deserve, and an estimate of log Z."""
+    """Marginals in which dropped links have about the probability they deserve, and an estimate of log Z.
+
+    A daughter whose other options would change by more than the proof leaves of the tolerance stays as she is.
+    """
     dropped = certificate.dropped
     mother, daughter = problem.links.mother[dropped], problem.links.daughter[dropped]
     odds = gauge.link[dropped] * sums.ratio_mother[mother] * sums.null[daughter]
     likely = np.minimum(odds, certificate.dropped_high)
-    share = 1.0 - np.bincount(daughter, likely, minlength=problem.n_daughters)
+    taken = np.bincount(daughter, likely, minlength=problem.n_daughters)
+    stays = taken > tolerance - certificate.component_error[certificate.daughter_component]
+    likely[stays[daughter]] = 0.0
+    share = np.where(stays, 1.0, 1.0 - taken)
     link = certificate.alone.link * share[problem.links.daughter]
     link[dropped] = likely
     estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share)

@@ -42,7 +42,7 @@ def exact_marginals(
             if decisive:
                 raise too_large_error(refined, limit, why)
         elif refined is not None:
-            estimate, log_z = put_back(problem, gauge, refined.sums, refined.certificate)
+            estimate, log_z = put_back(problem, gauge, refined.sums, refined.certificate, tolerance)
             found = finish(problem, refined, estimate, log_z, tolerance)
             if found.exact:
                 return found
