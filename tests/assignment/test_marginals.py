@@ -152,6 +152,38 @@ def test_auto_stays_exact_in_the_components_that_fit():
     assert within >= report.n_daughters[report.exact].sum()
 
 
+def crowded(n_mothers, n_daughters, must_divide=0, seed=0):
+    """Every daughter has every mother as a candidate; the first mothers may not disappear."""
+    rng = np.random.default_rng(seed)
+    mother, daughter = np.divmod(np.arange(n_mothers * n_daughters), n_daughters)
+    place, origin = rng.uniform(0, 4, (n_mothers, 2)), rng.uniform(0, 4, (n_daughters, 2))
+    score = -2 * ((place[mother] - origin[daughter]) ** 2).sum(axis=1)
+    disappear = np.where(np.arange(n_mothers) < must_divide, -np.inf, -9.0)
+    return AssignmentProblem.build(mother, daughter, score, n_mothers, n_daughters, -9.0, disappear, 0.0)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.2, 0.05, 0.01])
+@pytest.mark.parametrize("must_divide", [0, 3])
+def test_auto_answers_where_daughters_far_outnumber_their_mothers_places(temperature, must_divide):
+    problem = crowded(13, 31, must_divide)
+    result = marginals(problem, temperature, memory_limit=1 << 20)
+    sums = np.bincount(problem.daughter, result.link, minlength=31) + result.null
+    np.testing.assert_allclose(sums, 1.0, atol=1e-6)
+    # an estimate keeps to the mothers' places only as nearly as its messages have settled
+    np.testing.assert_array_less(np.bincount(problem.mother, result.link, minlength=13), 2.01)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tiny_problems(max_daughters=7), st.sampled_from([0.01, 0.25, 1.0]), st.sampled_from([1, 800, 2_400]))
+def test_auto_ends_with_an_answer_or_an_error_whatever_the_memory(problem, temperature, memory_limit):
+    try:
+        result = marginals(problem, temperature, memory_limit=memory_limit)
+    except (EliminationTooLargeError, InfeasibleProblemError):
+        return
+    sums = np.bincount(problem.daughter, result.link, minlength=problem.n_daughters) + result.null
+    np.testing.assert_allclose(sums, 1.0, atol=1e-6)
+
+
 def test_marginals_do_not_depend_on_the_order_of_links_daughters_or_mothers():
     problem = standard_instance(300, 0.15)
     rng = np.random.default_rng(0)

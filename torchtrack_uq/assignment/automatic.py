@@ -9,6 +9,8 @@ from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.clusters import estimate_by_clusters
 from torchtrack_uq.assignment.dropping import (
     BYTES_PER_ARC,
+    PROVABLE,
+    WANTED,
     Elimination,
     drop_and_sum,
     odds_if_free,
@@ -24,7 +26,6 @@ from torchtrack_uq.assignment.result import Marginals
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
 QUICK_ARCS_PER_DAUGHTER = 100
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
-HOPELESS = 1e9  # level beyond which nothing is left to drop
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
 
 
@@ -43,6 +44,8 @@ def auto_marginals(
     gauge = gauge_of(problem, model, temperature)
     wanted = odds_if_free(problem, model, gauge, temperature)
     level = np.full(wanted.size, tolerance)
+    chosen = np.zeros(wanted.size, dtype=bool)
+    chosen[model.solution.chosen[model.solution.chosen >= 0]] = True
     apart = np.ones(wanted.size, dtype=bool)  # links with no end in a component that did not fit
     most = limit / BYTES_PER_ARC / 4
     while True:
@@ -50,8 +53,6 @@ def auto_marginals(
         if isinstance(result, Elimination):
             break
         plan, graph = result.plan, result.graph
-        if level.max() > HOPELESS:
-            raise too_large_error(result, memory_limit, "even its likeliest links alone do not fit")
         arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
         # components share the limit: those that take much of it must shrink too
         too_large = np.append(
@@ -61,7 +62,17 @@ def auto_marginals(
         touched = too_large[plan.mother_component[links.mother]]
         touched |= too_large[plan.daughter_component[links.daughter]]
         apart &= ~touched
+        can_shrink = (wanted > WANTED * level) | (level <= PROVABLE)
+        droppable = np.flatnonzero(touched & result.keep & ~chosen & (wanted < np.inf) & can_shrink)
+        of = plan.daughter_component[links.daughter[droppable]]
+        if droppable.size == 0:
+            raise too_large_error(result, memory_limit, "even its likeliest links alone do not fit")
         level[touched] = LOOSER * np.maximum(level[touched], 1e-3)
+        # where only links that are wanted much more are left, some of them must go
+        least = np.full(too_large.size, np.inf)
+        np.minimum.at(least, of, wanted[droppable] / WANTED)
+        least[np.isinf(least)] = 0.0
+        level[touched] = np.maximum(level[touched], least[plan.daughter_component[links.daughter[touched]]])
     estimate, log_z, settled = estimate_by_clusters(problem, *result)
     refined = take_back(problem, result, tolerance, limit, may_return=apart)
     if not isinstance(refined, Elimination):

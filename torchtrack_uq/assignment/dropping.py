@@ -30,10 +30,14 @@ NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of
 WANTED = 10.0  # a link is dropped at first if it is wanted (`odds_if_free`) at most this many tolerances
 TRIVIAL = 5e-2  # odds, as a share of the tolerance, below which links inside components need no closer look
 INSIDE_SHARE = 0.3  # sum of these odds up to which links are dropped inside a component
-AIM = 0.95  # share of the tolerance that dropped links may take; what putting them back changes takes the rest
+AIM = (
+    0.95  # share of the tolerance that dropped links may take; what putting them back changes takes the rest
+)
 TAKE = 0.95  # share of that which stays dropped at a component that gets links back
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
+PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links are likelier than not
+LOG_LARGE = 600.0  # log of the odds beyond which they grow with their logarithm only
 
 
 class Elimination(NamedTuple):
@@ -58,10 +62,21 @@ def odds_if_free(problem: AssignmentProblem, model: GapModel, gauge: Gauge, temp
     linked = solution.chosen >= 0
     own = np.zeros(problem.n_daughters)
     own[linked] = worth[links.mother[solution.chosen[linked]]]
-    with np.errstate(over="ignore", invalid="ignore"):  # inf or NaN at mothers that need a daughter: kept
-        return (
-            gauge.link * first_place_ratio(gauge)[links.mother] * np.exp(-own / temperature)[links.daughter]
-        )
+    room = first_place_ratio(gauge)[links.mother]
+    with np.errstate(over="ignore", invalid="ignore"):
+        odds = gauge.link * room * np.exp(-own / temperature)[links.daughter]
+    if not np.isfinite(odds).all():
+        odds = _odds_beyond_float(gauge.link, room, -own[links.daughter] / temperature)
+    return odds
+
+
+def _odds_beyond_float(link: FloatArray, room: FloatArray, log_worth: FloatArray) -> FloatArray:
+    """The same at low temperatures: finite and in the right order; inf at mothers that need a daughter."""
+    must = np.isinf(room)
+    log_odds = np.log(link) + np.log(np.where(must, 1.0, room)) + log_worth
+    beyond = np.maximum(log_odds - LOG_LARGE, 0.0)
+    squeezed = np.exp(np.minimum(log_odds, LOG_LARGE) + np.log1p(beyond))
+    return np.where(must, np.inf, squeezed)
 
 
 def drop_and_sum(
@@ -102,7 +117,8 @@ def _choose_kept(
     keep[chosen[chosen >= 0]] = True
     of_daughter, of_mother, _ = components_of(problem, keep)
     component = of_mother[links.mother]
-    inside = np.flatnonzero(~keep & (component >= 0) & (component == of_daughter[links.daughter]))
+    provable = level <= PROVABLE
+    inside = np.flatnonzero(~keep & provable & (component >= 0) & (component == of_daughter[links.daughter]))
     together = np.bincount(component[inside], wanted[inside])
     inside = inside[together[component[inside]] > INSIDE_SHARE]  # few components: only they need sorting
     order = inside[np.lexsort((wanted[inside], component[inside]))]
