@@ -51,7 +51,7 @@ def machine() -> str:
         model = names[0] if names else model
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return (
-        f"{model}, {os.cpu_count()} cores (one used; load average {load:.1f}, so other work was running), "
+        f"{model}, {os.cpu_count()} cores (one used; load average at the end {load:.1f}), "
         f"{platform.system()}, Python {platform.python_version()}, numpy {np.__version__}, scipy "
         f"{scipy.__version__}"
     )
@@ -70,7 +70,7 @@ def plot(growth: list[Row], errors: list[Row], path: Path) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 0.22 * len(errors) + 3), layout="constrained")
     for column in growth[0]:
-        if column != "N":
+        if column not in ("N", "frames"):
             left.plot(
                 [row["N"] for row in growth],
                 [row[column] for row in growth],
