@@ -1,0 +1,78 @@
+"""Whether a fitted temperature is worth having: cross-validation over the annotated frame pairs themselves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+Floats = NDArray[np.float64]
+N_FOLDS = 5
+FLOOR = 1e-4
+"""Nats a daughter; keeps the logarithm of a likelihood of 0 finite."""
+FINE = 1e-3  # step in log T
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What fitting a temperature changed in frame pairs that it was not fitted on.
+
+    Attributes:
+        change: Change of the mean negative log-likelihood per daughter, in nats; below 0 is better.
+        error: Its standard error over frame pairs; NaN with fewer than two of them.
+        n_pairs: Annotated frame pairs.
+    """
+
+    change: float
+    error: float
+    n_pairs: int
+
+    @property
+    def gains(self) -> bool:
+        """Whether the temperature gains more than a standard error, or cannot be judged on a single frame pair."""
+        return self.n_pairs < 2 or self.change + self.error < 0
+
+
+def worth_of_scaling(x: Floats, total: Floats, n: Floats, prior_width: float | None = None) -> Worth:
+    """Fit T on all annotated frame pairs but a block of them, look at that block, and so on for every block.
+
+    The annotated frame pairs are cut into five contiguous blocks (fewer if there are fewer pairs). For each block b
+
+        x_b = argmin over x = log T of  sum over f not in b of total_f(x) + x^2 / (2 w^2)
+
+    and every frame pair f of b changes by total_f(x_b) - total_f(0). Between the points of `x` the logarithm of each
+    curve is interpolated by a cubic spline. (Cross-validation over blocks, because neighbouring frames are alike:
+    Roberts et al., Ecography 40, 2017.)
+
+    Args:
+        x: (G,) float64, values of log T in ascending order, from below 0 to above.
+        total: (G, F) float64, nats summed over the daughters of each annotated frame pair.
+        n: (F,) number of these daughters, all positive.
+        prior_width: Width w of the Gaussian prior on log T that the fit has; None for none.
+
+    Returns:
+        Worth: mean change per daughter and its standard error over frame pairs.
+
+    >>> x = np.linspace(-3, 3, 31)
+    >>> agreed = np.array([0.8, 1.2, 1.0, 0.9, 1.1, 1.0])  # log T that each frame pair asks for
+    >>> worth_of_scaling(x, 10 * (x[:, None] - agreed) ** 2 + 1, np.full(6, 10)).gains
+    True
+    >>> at_odds = np.array([0.3, -0.3, 0.2, -0.2, 0.3, -0.3])
+    >>> worth_of_scaling(x, 10 * (x[:, None] - at_odds) ** 2 + 1, np.full(6, 10)).gains
+    False
+    """
+    x, total, n = (np.asarray(values, np.float64) for values in (x, total, n))
+    n_pairs = len(n)
+    if n_pairs < 2:
+        return Worth(float("nan"), float("nan"), n_pairs)
+    fine = np.arange(x[0], x[-1], FINE)
+    curves = np.exp(CubicSpline(x, np.log(total / n + FLOOR))(np.append(fine, 0.0))) - FLOOR
+    curves, at_one = curves[:-1] * n, curves[-1] * n
+    prior = np.zeros(len(fine)) if prior_width is None else fine**2 / (2 * prior_width**2)
+    every = curves.sum(axis=1) + prior
+    change = np.empty(n_pairs)
+    for block in np.array_split(np.arange(n_pairs), min(N_FOLDS, n_pairs)):
+        best = int(np.argmin(every - curves[:, block].sum(axis=1)))
+        change[block] = curves[best, block] - at_one[block]
+    spread = float(change.std(ddof=1)) * np.sqrt(n_pairs)
+    return Worth(float(change.sum() / n.sum()), float(spread / n.sum()), n_pairs)
