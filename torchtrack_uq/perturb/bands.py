@@ -125,7 +125,7 @@ def find_band(cells: NDArray[np.int32], width: float) -> Band:
         near,
         np.stack([_slope(distance, axes, d) for d in range(cells.ndim)], axis=-1),
         _waves(cells, axes[-2:], cell),
-        _innermost(near, cell),
+        _innermost(near, cell, int(cells.max(initial=0))),
     )
 
 
@@ -139,7 +139,8 @@ def _slope(distance: Floats32, axes: tuple[NDArray[np.intp], ...], d: int) -> Fl
     position = np.ravel_multi_index(axes, distance.shape)
     ahead, behind = at < size - 1, at > 0
     rise = flat[position + step * ahead] - flat[position - step * behind]
-    return np.where(ahead & behind, rise / np.float32(2), rise)
+    slope: Floats32 = np.where(ahead & behind, rise / np.float32(2), rise)
+    return slope
 
 
 def _waves(cells: NDArray[np.int32], axes: tuple[NDArray[np.intp], ...], cell: NDArray[np.int64]) -> Floats32:
@@ -156,10 +157,14 @@ def _waves(cells: NDArray[np.int32], axes: tuple[NDArray[np.intp], ...], cell: N
     return waves
 
 
-def _innermost(distance: Floats32, cell: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The last pixel of the largest distance of each cell."""
-    order = np.lexsort((distance, cell))
-    return order[np.flatnonzero(np.diff(cell[order], append=-1) != 0)]
+@kernel
+def _innermost(distance: Floats32, cell: NDArray[np.int64], n_cells: int) -> NDArray[np.int64]:
+    """The last pixel of the largest distance of each cell that has any."""
+    best = np.full(n_cells, -1, np.int64)
+    for k in range(len(cell)):
+        if best[cell[k]] < 0 or distance[k] >= distance[best[cell[k]]]:
+            best[cell[k]] = k
+    return best[best >= 0]
 
 
 def _touches_another(cells: NDArray[np.int32]) -> NDArray[np.bool_]:
