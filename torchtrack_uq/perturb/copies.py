@@ -45,7 +45,7 @@ class PerturbedCopies:
         """Frame after frame of all copies.
 
         The masks are read and looked at once, not once a copy, and of all copies only pixels near boundaries are
-        held: R + 28 + 4 D bytes for each of them, beside some ten times the memory of one mask while boundaries
+        held: R + 44 + 4 D bytes for each of them, beside some ten times the memory of one mask while boundaries
         are found, and the noise of the movie's cells.
 
         Raises:

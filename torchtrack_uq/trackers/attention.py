@@ -14,8 +14,8 @@ _IGNORE = -1e3  # as in Trackastra
 def has_one_mask(transformer: nn.Module) -> bool:
     """Whether `one_attention_mask` gives what the model itself gives: tried out on a few tokens.
 
-    The model should be in evaluation mode. Models that learn a bias for each layer (`attn_positional_bias: bias`) have several masks, and another version of
-    Trackastra may attend differently.
+    The model should be in evaluation mode. Models that learn a bias for each layer (`attn_positional_bias: bias`)
+    have several masks, and another version of Trackastra may attend differently.
     """
     config: Any = getattr(transformer, "config", {})
     layers = _attentions(transformer)
