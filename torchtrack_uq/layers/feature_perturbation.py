@@ -28,6 +28,7 @@ class FeaturePerturbation(nn.Module):
     Raises:
         InputError: R below 1.
 
+    >>> import numpy as np
     >>> from torchtrack_uq.trackers import DistanceTracker
     >>> cells = Detections.from_points(np.array([0, 0, 1]), np.array([[0.0, 0], [9, 0], [4, 0]]))
     >>> perturbed = FeaturePerturbation(n_copies=3)(DistanceTracker(search_range=9, scale=2), cells, progress=False)
