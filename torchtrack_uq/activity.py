@@ -1,17 +1,17 @@
 """Activity of cells: how much consecutive images differ inside them."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.detections import Detections
-from torchtrack_uq.errors import InputError
-from torchtrack_uq.frames import Frame
 from torchtrack_uq.intensity import IntensityScale
-from torchtrack_uq.measure import index_regions
 from torchtrack_uq.movie import Movie
+from torchtrack_uq.perturb import PerturbedCopies
 from torchtrack_uq.progress import with_progress
+from torchtrack_uq.regions import index_cells
 
 
 class GreyLevels(NamedTuple):
@@ -56,26 +56,43 @@ def cell_activity(
         InputError: The masks hold other cells than `detections`.
     """
     activity = np.zeros(len(detections))
-    previous: Frame | None = None
-    for t in with_progress(range(movie.n_frames), "Measuring activity", show=progress):
-        image = movie.read_image(t)
-        assert image is not None
-        image = np.asarray(image, np.float64)
-        if previous is not None:
-            activity[detections.in_frame(t - 1)] = _mean_change(movie, detections, t - 1, previous, image)
-        previous = image
+    for t, change in with_progress(
+        _changes(movie), "Measuring activity", total=movie.n_frames - 1, show=progress
+    ):
+        where, cell = index_cells(movie, detections, t)
+        cells = detections.in_frame(t)
+        n_cells = cells.stop - cells.start
+        area = np.bincount(cell, minlength=n_cells)
+        total = np.bincount(cell, weights=change[where], minlength=n_cells)
+        activity[cells] = total / np.maximum(area, 1)
     return activity * levels.per_unit
 
 
-def _mean_change(
-    movie: Movie, detections: Detections, t: int, image: Frame, following: Frame
+def activity_of_copies(
+    movie: Movie, copies: PerturbedCopies, levels: GreyLevels, *, progress: bool = True
 ) -> NDArray[np.float64]:
-    where, label, cell = index_regions(movie.read_mask(t))
-    if not np.array_equal(label, detections.label[detections.in_frame(t)]):
-        raise InputError(
-            f"{movie.masks.name} holds other cells in frame {t} than the detections; "
-            "expected the masks that the detections were measured on"
-        )
-    change = 0.5 * np.abs(image.ravel()[where] - following.ravel()[where])
-    area = np.bincount(cell, minlength=len(label))
-    return np.bincount(cell, weights=change, minlength=len(label)) / np.maximum(area, 1)
+    """(R, N) what `cell_activity` finds in each of R copies of a movie, from one pass over its frames.
+
+    Holds two images and one frame of all copies. Images are those of the movie: noise does not change them.
+    """
+    activity = []
+    frames = zip(copies.frames(), _changes(movie), strict=False)  # no change follows the last frame
+    for frame, (_, change) in with_progress(
+        frames, "Measuring activity", total=movie.n_frames - 1, show=progress
+    ):
+        activity.append(frame.sums(change) / np.maximum(frame.areas(), 1))
+    last = copies.detections.in_frame(movie.n_frames - 1)
+    activity.append(np.zeros((last.stop - last.start, len(copies))))
+    return np.concatenate(activity).T * levels.per_unit
+
+
+def _changes(movie: Movie) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Every frame but the last, with (P,) |I_t - I_{t+1}| / 2."""
+    previous: NDArray[np.float64] | None = None
+    for t in range(movie.n_frames):
+        image = movie.read_image(t)
+        assert image is not None
+        grey = np.asarray(image, np.float64).ravel()
+        if previous is not None:
+            yield t - 1, 0.5 * np.abs(previous - grey)
+        previous = grey

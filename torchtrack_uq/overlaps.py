@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.detections import Detections
-from torchtrack_uq.errors import InputError
-from torchtrack_uq.measure import index_regions
 from torchtrack_uq.movie import Movie
+from torchtrack_uq.perturb import FrameCopies, PerturbedCopies
 from torchtrack_uq.progress import with_progress
-
-_LARGEST_TABLE = 1 << 20  # above it, sorting the pairs is cheaper than counting them in a table
+from torchtrack_uq.regions import count_pairs, index_cells
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,13 @@ def measure_overlaps(movie: Movie, detections: Detections, *, progress: bool = T
     previous_where = np.zeros(0, np.int64)
     previous_area = np.zeros(0, np.int64)
     for t in with_progress(range(movie.n_frames), "Measuring overlaps", show=progress):
-        where, label, cell = index_regions(movie.read_mask(t))
+        where, cell = index_cells(movie, detections, t)
         cells = detections.in_frame(t)
-        if not np.array_equal(label, detections.label[cells]):
-            raise InputError(
-                f"{movie.masks.name} holds other cells in frame {t} than the detections; "
-                "expected the masks that the detections were measured on"
-            )
-        area = np.bincount(cell, minlength=len(label))
+        n_cells = cells.stop - cells.start
+        area = np.bincount(cell, minlength=n_cells)
         behind = previous[where]
         both = behind > 0
-        a, b, shared = count_pairs(behind[both] - 1, cell[both], len(previous_area), len(label))
+        a, b, shared = count_pairs(behind[both] - 1, cell[both], len(previous_area), n_cells)
         parts.append(
             (a + (cells.start - len(previous_area)), b + cells.start, shared, previous_area[a], area[b])
         )
@@ -80,16 +74,34 @@ def measure_overlaps(movie: Movie, detections: Detections, *, progress: bool = T
     return Overlaps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def count_pairs(
-    a: NDArray[np.integer], b: NDArray[np.integer], n_a: int, n_b: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct pairs (a, b), sorted, and how often each occurs."""
-    key = a.astype(np.int64) * n_b + b
-    if n_a * n_b <= _LARGEST_TABLE:
-        table = np.bincount(key)
-        pair = np.flatnonzero(table)
-        counts = table[pair]
-    else:
-        pair, counts = np.unique(key, return_counts=True)
-    first, second = np.divmod(pair, max(n_b, 1))
-    return first, second, counts.astype(np.int64)
+def overlaps_of_copies(copies: PerturbedCopies, *, progress: bool = True) -> list[Overlaps]:
+    """What `measure_overlaps` finds in each of R copies of a movie, from one pass over its frames.
+
+    Holds two frames and, of all copies, the pixels near boundaries in them.
+
+    Raises:
+        InputError: The masks hold other cells than the detections.
+    """
+    parts: list[list[tuple[NDArray[np.int64], ...]]] = [[] for _ in range(len(copies))]
+    previous: tuple[FrameCopies, NDArray[np.int64]] | None = None
+    start = 0  # of the cells of the frame before
+    for frame in with_progress(copies.frames(), "Measuring overlaps", total=copies.n_frames, show=progress):
+        area = frame.areas()
+        if previous is not None:
+            before, area_before = previous
+            a, b, shared = before.shared(frame)
+            for r, found in enumerate(parts):
+                pair = np.flatnonzero(shared[:, r])
+                mother, daughter = a[pair], b[pair]
+                found.append(
+                    (
+                        mother + start,
+                        daughter + start + before.n_cells,
+                        shared[pair, r],
+                        area_before[mother, r],
+                        area[daughter, r],
+                    )
+                )
+            start += before.n_cells
+        previous = frame, area
+    return [Overlaps(*(np.concatenate(column) for column in zip(*found, strict=True))) for found in parts]

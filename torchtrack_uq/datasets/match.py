@@ -13,8 +13,8 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.frames import FrameSource
 from torchtrack_uq.measure import index_regions
 from torchtrack_uq.movie import Movie
-from torchtrack_uq.overlaps import count_pairs
 from torchtrack_uq.progress import with_progress
+from torchtrack_uq.regions import count_pairs
 
 
 @dataclass(frozen=True)

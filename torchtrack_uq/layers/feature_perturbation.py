@@ -1,22 +1,12 @@
 """Perturbed copies of a movie's features, scored by any tracker: what FP and FP+A start from."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-
-import numpy as np
 from torch import nn
 
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.perturbed_scores import PerturbedScores
 from torchtrack_uq.movie import Movie
-from torchtrack_uq.perturb import (
-    Boundaries,
-    NoiseSizes,
-    PerturbedMasks,
-    draw_perturbation,
-    perturb_detections,
-)
+from torchtrack_uq.perturb import NoiseSizes, PerturbedCopies
 from torchtrack_uq.progress import with_progress
 from torchtrack_uq.trackers.protocol import PerturbableTracker, Tracker
 
@@ -38,6 +28,7 @@ class FeaturePerturbation(nn.Module):
     Raises:
         InputError: R below 1.
 
+    >>> import numpy as np
     >>> from torchtrack_uq.trackers import DistanceTracker
     >>> cells = Detections.from_points(np.array([0, 0, 1]), np.array([[0.0, 0], [9, 0], [4, 0]]))
     >>> perturbed = FeaturePerturbation(n_copies=3)(DistanceTracker(search_range=9, scale=2), cells, progress=False)
@@ -51,16 +42,9 @@ class FeaturePerturbation(nn.Module):
             raise InputError(f"n_copies must be at least 1, got {n_copies}")
         self.n_copies, self.sizes, self.seed = n_copies, sizes or NoiseSizes(), seed
 
-    def copies(
-        self, detections: Detections, movie: Movie | None = None
-    ) -> Iterator[tuple[Detections, Movie | None]]:
+    def copies(self, detections: Detections, movie: Movie | None = None) -> PerturbedCopies:
         """The R perturbed copies of the cells and, if there is one, of the movie's masks."""
-        boundaries = None if movie is None else Boundaries(movie, detections, self.sizes)
-        for r in range(self.n_copies):
-            noise = draw_perturbation(detections, self.sizes, np.random.default_rng([self.seed, r]))
-            masks = None if boundaries is None else PerturbedMasks(boundaries, noise)
-            noisy = None if movie is None or masks is None else replace(movie, masks=masks)
-            yield perturb_detections(detections, noise), noisy
+        return PerturbedCopies(detections, movie, self.sizes, self.n_copies, self.seed)
 
     def forward(
         self, tracker: Tracker, detections: Detections, movie: Movie | None = None, *, progress: bool = True

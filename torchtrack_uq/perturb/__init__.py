@@ -1,12 +1,16 @@
 """Perturbed copies of a movie's measurements and masks."""
 
+from torchtrack_uq.perturb.copies import PerturbedCopies
 from torchtrack_uq.perturb.detections import NoiseSizes, Perturbation, draw_perturbation, perturb_detections
+from torchtrack_uq.perturb.frame_copies import FrameCopies
 from torchtrack_uq.perturb.masks import Boundaries, PerturbedMasks
 
 __all__ = [
     "Boundaries",
+    "FrameCopies",
     "NoiseSizes",
     "Perturbation",
+    "PerturbedCopies",
     "PerturbedMasks",
     "draw_perturbation",
     "perturb_detections",

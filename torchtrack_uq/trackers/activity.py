@@ -1,17 +1,15 @@
 """Linking by activity: cells that change a lot between images may move far (Ruzaeva et al. 2022)."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.activity import GreyLevels, cell_activity, grey_levels
+from torchtrack_uq.activity import activity_of_copies, cell_activity, grey_levels
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.neighbours import neighbour_links
-from torchtrack_uq.progress import with_progress
+from torchtrack_uq.perturb import PerturbedCopies
 from torchtrack_uq.trackers.tail import REACH, gaussian_with_tail
 
 PUBLISHED_CONTRAST = 977.0
@@ -77,29 +75,29 @@ class ActivityTracker:
             InputError: There is no movie, or it has no images.
         """
         movie = _with_images(movie)
-        return self._score(detections, movie, grey_levels(movie, self.contrast), progress=progress)
+        scale = grey_levels(movie, self.contrast)
+        return self._score(detections, cell_activity(movie, detections, scale, progress=progress))
 
     def candidates_of_copies(
         self,
         detections: Detections,
         movie: Movie | None,
-        copies: Iterable[tuple[Detections, Movie | None]],
+        copies: PerturbedCopies,
         *,
         progress: bool = True,
     ) -> list[CandidateGraph]:
-        """Score perturbed copies of a movie; grey levels are looked at once."""
-        scale = grey_levels(_with_images(movie), self.contrast)
-        bar = with_progress(copies, "Scoring perturbed copies", show=progress)
-        return [self._score(cells, _with_images(noisy), scale, progress=False) for cells, noisy in bar]
+        """Score perturbed copies of a movie, whose images and masks are read once."""
+        movie = _with_images(movie)
+        scale = grey_levels(movie, self.contrast)
+        activity = activity_of_copies(movie, copies, scale, progress=progress)
+        return [self._score(cells, its) for (cells, _), its in zip(copies, activity, strict=True)]
 
     def widths(self, activity: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) width sigma in pixels of cells of this activity in grey levels."""
         return np.maximum(activity / self.k, self.narrowest)
 
-    def _score(
-        self, detections: Detections, movie: Movie, scale: GreyLevels, *, progress: bool
-    ) -> CandidateGraph:
-        width = self.widths(cell_activity(movie, detections, scale, progress=progress))
+    def _score(self, detections: Detections, activity: NDArray[np.float64]) -> CandidateGraph:
+        width = self.widths(activity)
         mothers = detections.frame < detections.n_frames - 1
         search_range = float(np.sqrt(-2 * np.log(self.smallest)))  # in widths
         reach = self.reach * search_range * width

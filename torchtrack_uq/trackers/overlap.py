@@ -8,7 +8,8 @@ from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movie import Movie
 from torchtrack_uq.neighbours import neighbour_links
-from torchtrack_uq.overlaps import Overlaps, measure_overlaps
+from torchtrack_uq.overlaps import Overlaps, measure_overlaps, overlaps_of_copies
+from torchtrack_uq.perturb import PerturbedCopies
 
 Coefficients = tuple[float, float, float, float, float]
 
@@ -73,11 +74,22 @@ class OverlapTracker:
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
         """Score all overlapping pairs and the nearest others; needs the movie's masks."""
-        if movie is None:
-            raise InputError(
-                "OverlapTracker compares masks: give it the movie, or use DistanceTracker for points"
-            )
-        overlaps = measure_overlaps(movie, detections, progress=progress)
+        return self._score(detections, measure_overlaps(_given(movie), detections, progress=progress))
+
+    def candidates_of_copies(
+        self,
+        detections: Detections,
+        movie: Movie | None,
+        copies: PerturbedCopies,
+        *,
+        progress: bool = True,
+    ) -> list[CandidateGraph]:
+        """Score perturbed copies of a movie, whose masks are read once."""
+        _given(movie)
+        found = overlaps_of_copies(copies, progress=progress)
+        return [self._score(cells, overlaps) for (cells, _), overlaps in zip(copies, found, strict=True)]
+
+    def _score(self, detections: Detections, overlaps: Overlaps) -> CandidateGraph:
         mother, daughter = self._apart(detections, overlaps)
         cost = np.concatenate([self.cost(overlaps), np.full(len(mother), self.coefficients[0])])
         return CandidateGraph.from_links(
@@ -100,3 +112,11 @@ class OverlapTracker:
         n = len(detections)
         apart = ~np.isin(daughter * n + mother, overlaps.daughter * n + overlaps.mother)
         return mother[apart], daughter[apart]
+
+
+def _given(movie: Movie | None) -> Movie:
+    if movie is None:
+        raise InputError(
+            "OverlapTracker compares masks: give it the movie, or use DistanceTracker for points"
+        )
+    return movie

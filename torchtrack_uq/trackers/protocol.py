@@ -1,12 +1,13 @@
 """What a tracker has to offer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.link_chunks import LinkChunk
 from torchtrack_uq.movie import Movie
+from torchtrack_uq.perturb import PerturbedCopies
 
 
 @runtime_checkable
@@ -81,7 +82,7 @@ class PerturbableTracker(Tracker, Protocol):
         self,
         detections: Detections,
         movie: Movie | None,
-        copies: Iterable[tuple[Detections, Movie | None]],
+        copies: PerturbedCopies,
         *,
         progress: bool = True,
     ) -> list[CandidateGraph]:
@@ -90,7 +91,8 @@ class PerturbableTracker(Tracker, Protocol):
         Args:
             detections: The movie's cells without noise.
             movie: The movie without noise.
-            copies: Cells and movie under noise, the same cells in the same order.
+            copies: Cells and movie under noise, the same cells in the same order: an iterable of the copies,
+                which also hands out all copies frame by frame.
             progress: Whether to show a progress bar.
 
         Returns:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,6 +16,7 @@ from torchtrack_uq.device import choose_device
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.link_chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movie import Movie
+from torchtrack_uq.trackers.attention import has_one_mask, one_attention_mask
 from torchtrack_uq.trackers.lift import as_model_sees_it
 from torchtrack_uq.trackers.load_trackastra import download_model, load_folder
 from torchtrack_uq.trackers.windows import TokenTensors, copies_logits, pair_logits
@@ -92,6 +94,7 @@ class TrackastraTracker:
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 8)
         self.copies_per_batch = batch_size or (4 if self.device.type == "cpu" else 32)
         self.max_candidates, self.average = max_candidates, average
+        self._one_mask = has_one_mask(self.transformer)
 
     @classmethod
     def from_pretrained(
@@ -148,7 +151,7 @@ class TrackastraTracker:
         tokens = self._tokens(detections)
         known = 0
         for last, pairs in pair_logits(
-            self.transformer, tokens, config["window"], self.batch_size, progress=progress
+            self._forward, tokens, config["window"], self.batch_size, progress=progress
         ):
             if last > known:
                 links = [self._links(tokens, t, torch.stack(blocks)) for t, blocks in pairs]
@@ -168,7 +171,7 @@ class TrackastraTracker:
         tokens = [self._tokens(copy) for copy in cells]
         links: list[list[_Links]] = [[] for _ in tokens]
         for t, logits in copies_logits(
-            self.transformer, tokens, self.config["window"], self.copies_per_batch, progress=progress
+            self._forward, tokens, self.config["window"], self.copies_per_batch, progress=progress
         ):
             for r, copy in enumerate(tokens):
                 links[r].append(self._links(copy, t, logits[:, r]))
@@ -180,6 +183,12 @@ class TrackastraTracker:
             )
             for copy, its_tokens, found in zip(cells, tokens, links, strict=True)
         ]
+
+    def _forward(self, points: Tensor, features: Tensor | None, padding_mask: Tensor | None) -> Tensor:
+        """The model's logits, (B, L, L)."""
+        with one_attention_mask(self.transformer) if self._one_mask else nullcontext():
+            logits: Tensor = self.transformer(points, features=features, padding_mask=padding_mask)
+        return logits
 
     def _tokens(self, detections: Detections) -> TokenTensors:
         coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]

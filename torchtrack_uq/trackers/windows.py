@@ -1,11 +1,11 @@
 """Run a tracking transformer over sliding windows and average its logits, staying on the device."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchtrack_uq.detections import Detections
 from torchtrack_uq.progress import with_progress
@@ -72,7 +72,7 @@ Blocks = list[Tensor]
 
 
 def pair_logits(
-    transformer: nn.Module, tokens: TokenTensors, window: int, batch_size: int, *, progress: bool
+    transformer: Callable[..., Tensor], tokens: TokenTensors, window: int, batch_size: int, *, progress: bool
 ) -> Iterator[tuple[int, list[tuple[int, Blocks]]]]:
     """Logits between consecutive frames from every window that holds both.
 
@@ -108,7 +108,12 @@ def pair_logits(
 
 
 def copies_logits(
-    transformer: nn.Module, copies: list[TokenTensors], window: int, batch_size: int, *, progress: bool
+    transformer: Callable[..., Tensor],
+    copies: list[TokenTensors],
+    window: int,
+    batch_size: int,
+    *,
+    progress: bool,
 ) -> Iterator[tuple[int, Tensor]]:
     """`pair_logits` of R copies of a movie that differ in coordinates and features only.
 

@@ -1,0 +1,104 @@
+"""Run a Trackastra model with one attention mask for all layers and heads, which it computes again in each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_IGNORE = -1e3  # as in Trackastra
+
+
+def has_one_mask(transformer: nn.Module) -> bool:
+    """Whether `one_attention_mask` gives what the model itself gives: tried out on a few tokens.
+
+    The model should be in evaluation mode. Models that learn a bias for each layer (`attn_positional_bias: bias`)
+    have several masks, and another version of Trackastra may attend differently.
+    """
+    config: Any = getattr(transformer, "config", {})
+    layers = _attentions(transformer)
+    if not layers or any(getattr(layer, "_mode", None) not in ("rope", "none") for layer in layers):
+        return False
+    weight = next(transformer.parameters())
+    random = torch.Generator().manual_seed(0)
+    points = torch.rand(2, 5, 1 + config["coord_dim"], generator=random) * 2 * config["spatial_pos_cutoff"]
+    points[..., 0] = torch.arange(5.0)
+    features = torch.rand(2, 5, config["feat_dim"], generator=random) if config["feat_dim"] else None
+    points, features = (None if x is None else x.to(weight) for x in (points, features))
+    padding = torch.tensor([[False] * 5, [False] * 4 + [True]], device=weight.device)
+    try:
+        with torch.no_grad():
+            expected = transformer(points, features=features, padding_mask=padding)
+            with one_attention_mask(transformer):
+                found = transformer(points, features=features, padding_mask=padding)
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # another version of Trackastra
+        return False
+    return bool(torch.allclose(found, expected, rtol=1e-4, atol=1e-4))
+
+
+@contextmanager
+def one_attention_mask(transformer: nn.Module) -> Iterator[None]:
+    """Within it, one forward pass of the model computes its attention mask once instead of in every layer.
+
+    The mask depends on the coordinates only; it is the same for all layers, and for all heads, so it is (B, 1, L, L)
+    instead of (B, H, L, L). Threads may share a model: at worst, they compute a mask once more.
+    """
+    layers = _attentions(transformer)
+    masks: list[tuple[Tensor, Tensor]] = []
+    for layer in layers:
+        layer.forward = partial(_attend, layer, masks)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("forward", None)
+
+
+def _attentions(transformer: nn.Module) -> list[Any]:
+    return [layer for layer in transformer.modules() if type(layer).__name__ == "RelativePositionalAttention"]
+
+
+def _attend(
+    layer: Any,
+    masks: list[tuple[Tensor, Tensor]],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    coords: Tensor,
+    padding_mask: Tensor | None = None,
+) -> Tensor:
+    """`trackastra.model.model_parts.RelativePositionalAttention.forward` with a mask that is made once."""
+    n_batch, n_tokens, _ = query.shape
+
+    def heads(x: Tensor) -> Tensor:
+        return x.view(n_batch, n_tokens, layer.n_head, -1).transpose(1, 2)
+
+    q, k, v = heads(layer.q_pro(query)), heads(layer.k_pro(key)), heads(layer.v_pro(value))
+    if layer._mode == "rope":
+        q, k = layer.rot_pos_enc(q, k, coords)
+    mask = next((mask for its_coords, mask in masks if its_coords is coords), None)
+    if mask is None:
+        mask = _mask(layer, coords, padding_mask).to(q.dtype)
+        masks.append((coords, mask))
+    dropout = layer.dropout if layer.training else 0.0
+    y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    out: Tensor = layer.proj(y.transpose(1, 2).reshape(n_batch, n_tokens, -1))
+    return out
+
+
+def _mask(layer: Any, coords: Tensor, padding_mask: Tensor | None) -> Tensor:
+    """(B, 1, L, L) what is added to the products of queries and keys."""
+    yx = coords[..., 1:]
+    distance = torch.cdist(yx, yx)
+    if layer.attn_dist_mode == "v0":
+        nearness = torch.exp(-0.1 * torch.cdist(coords, coords))
+    elif layer.attn_dist_mode == "v1":
+        nearness = torch.exp(-5 * distance / layer.cutoff_spatial)
+    else:
+        raise ValueError(f"Unknown attn_dist_mode {layer.attn_dist_mode}")
+    mask = torch.where(distance > layer.cutoff_spatial, _IGNORE + nearness, nearness)
+    if padding_mask is not None:
+        mask = mask.masked_fill(padding_mask[:, None] | padding_mask[:, :, None], _IGNORE)
+    return mask[:, None]
