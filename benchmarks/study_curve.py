@@ -18,7 +18,8 @@ from scipy.optimize import minimize_scalar
 from torchtrack_uq.calibration import ScoredMovie, TemperatureObjective
 from torchtrack_uq.layers import UncertaintyLayer
 
-GRID = np.linspace(math.log(0.05), math.log(50), 61)
+GRID = 0.12 * np.arange(-24, 33)
+"""Log T from T = 0.056 to 46.5; T = 1 is one of its points, at every step."""
 FINE, COARSE = 1, 4
 """Methods that sum over assignments anew at each temperature are evaluated at every fourth point of the grid."""
 FLOOR = 1e-4  # nats a daughter; keeps the logarithm of a likelihood of 0 finite
