@@ -59,7 +59,7 @@ def pseudo(n0: float, width: float = 1.0) -> Fit:
 
 
 def shrunk(fit: Fit) -> Fit:
-    """log T times the lambda in 0, 0.1, ..., 1 with the least NLL in a blocked cross-validation."""
+    """Log T times the lambda in 0, 0.1, ..., 1 with the least NLL in a blocked cross-validation."""
 
     def found(s: Sample) -> float:
         folds = _folds(s)
@@ -94,8 +94,8 @@ def guarded(fit: Fit, errors: float = 0.0) -> Fit:
 FITS: dict[str, Fit] = {
     "T = 1": lambda s: 0.0,
     "no prior": lambda s: float(s.x[np.argmin(s.total.sum(1))]),
-    "Gaussian, width 1 (default)": gaussian(1.0),
-    "Gaussian, width 0.5": gaussian(0.5),
+    "Gaussian, width 1": gaussian(1.0),
+    "Gaussian, width 0.5 (default)": gaussian(0.5),
     "Gaussian, width 0.25": gaussian(0.25),
     "Gaussian, width 1, below T = 1 0.25": gaussian(1.0, 0.25),
     "Gaussian, width 1, below T = 1 0.1": gaussian(1.0, 0.1),

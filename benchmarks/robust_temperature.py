@@ -3,9 +3,9 @@
 Every movie, tracker (4) and stride (1, 2, 4, 8) under SM, AS and auto; each way to fit sees the frame pairs of the
 study's split ("alternating blocks") or of its stress test ("first half -> second half") and is judged on the others:
 change of the NLL against T = 1, how often it is worse by more than noise (study_noise.py), and ECE. ECE is read off
-confidences interpolated between the temperatures of the curves. A fit is to become the default if, on alternating
-blocks, its mean NLL is no higher than today's by 0.001 nats or more and its mean ECE by 0.001 or more, and on the
-stress test it is worse by more than noise less often.
+confidences interpolated between the temperatures of the curves. A fit may become the default if, on alternating
+blocks, its mean NLL is no higher than that of a prior of width 1 (the default before) by 0.001 nats or more and its mean ECE by 0.001 or more, and on the
+stress test it is worse by more than noise less often; of those that may, the one that is so least often.
 
     python benchmarks/robust_temperature.py [DATA] [--curves FOLDER]
 """
@@ -115,7 +115,12 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for unit in sorted(find_units(options.data, None, (1, 2, 4, 8)), key=lambda unit: unit.key):
-        facts = {"movie": unit.movie, "recording": unit.recording, "stride": unit.stride, "tracker": unit.tracker}
+        facts = {
+            "movie": unit.movie,
+            "recording": unit.recording,
+            "stride": unit.stride,
+            "tracker": unit.tracker,
+        }
         for method, curves in curves_of(unit, options.curves).items():
             n_pairs = int(curves.frame.max())
             rows += [{**facts, "method": method, **row} for row in unit_rows(curves, n_pairs)]

@@ -81,13 +81,9 @@ def _without_links(scores: Scores, daughters: Tensor) -> Scores:
     if isinstance(scores, PerturbedScores):
         kept = daughters[scores.graph.daughter]
         graph = _fewer(scores.graph, kept)
-        return PerturbedScores(
-            graph, scores.score[:, kept], scores.appear, scores.disappear, scores.divide
-        )
+        return PerturbedScores(graph, scores.score[:, kept], scores.appear, scores.disappear, scores.divide)
     return _fewer(scores, daughters[scores.daughter])
 
 
 def _fewer(graph: CandidateGraph, kept: Tensor) -> CandidateGraph:
-    return replace(
-        graph, mother=graph.mother[kept], daughter=graph.daughter[kept], score=graph.score[kept]
-    )
+    return replace(graph, mother=graph.mother[kept], daughter=graph.daughter[kept], score=graph.score[kept])
