@@ -4,8 +4,8 @@ Every movie, tracker (4) and stride (1, 2, 4, 8) under SM, AS and auto; each way
 study's split ("alternating blocks") or of its stress test ("first half -> second half") and is judged on the others:
 change of the NLL against T = 1, how often it is worse by more than noise (study_noise.py), and ECE. ECE is read off
 confidences interpolated between the temperatures of the curves. A fit may become the default if, on alternating
-blocks, its mean NLL is no higher than that of a prior of width 1 (the default before) by 0.001 nats or more and its mean ECE by 0.001 or more, and on the
-stress test it is worse by more than noise less often; of those that may, the one that is so least often.
+blocks, neither its mean NLL nor its mean ECE is higher by 0.001 than with a prior of width 1 (the default before), and
+on the stress test it is worse by more than noise less often; of those that may, the one that is so least often.
 
     python benchmarks/robust_temperature.py [DATA] [--curves FOLDER]
 """

@@ -42,7 +42,8 @@ def study_page(tables: dict[str, pd.DataFrame], link: str, sizes: Any) -> str:
         "",
         "Written by `python benchmarks/study.py`; every number comes from its tables "
         f"([study.csv]({link}/study.csv), one row a movie, stride, tracker, method and temperature state, with "
-        f"bootstrap bounds; [sparsification.csv]({link}/sparsification.csv); [stress.csv]({link}/stress.csv); [seconds.csv]({link}/seconds.csv)). "
+        f"bootstrap bounds; [sparsification.csv]({link}/sparsification.csv); "
+        f"[stress.csv]({link}/stress.csv); [seconds.csv]({link}/seconds.csv)). "
         "Run it again to get the same numbers, seconds aside. Calibration in detail: "
         "[calibration.md](calibration.md).",
         "",

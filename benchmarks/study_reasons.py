@@ -12,8 +12,8 @@ _REASONS = {
     "simulations with these confidences)",
     "unreachable": "at least half of it are daughters whose true mother is no candidate: the tracker is sure of "
     "something else, and no temperature helps",
-    "drift": "the temperature of the judged blocks themselves would do: the fitted ones differ from them, or have too few "
-    "errors to fit on",
+    "drift": "the temperature of the judged blocks themselves would do: the fitted ones differ from them, or have too "
+    "few errors to fit on",
     "shape": "no one temperature does: the scores are too sure of some daughters and not sure enough of others, "
     "or a few errors stand among daughters that all look alike",
 }

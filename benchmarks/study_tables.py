@@ -19,8 +19,7 @@ _SECONDS = ["seconds_scoring", "seconds_solving", "seconds_posterior"]
 
 
 def collect(results: list[tuple[Unit, list[dict[str, Any]]]]) -> dict[str, pd.DataFrame]:
-    """Tables "study" (one row a combination), "seconds", "sparsification" and "stress"
-    (first half -> second half).
+    """Tables "study" (one row a combination), "seconds", "sparsification" and "stress" (the stress test).
 
     Args:
         results: Each unit with the results of its passes.
