@@ -125,7 +125,6 @@ def main() -> None:
             n_pairs = int(curves.frame.max())
             rows += [{**facts, "method": method, **row} for row in unit_rows(curves, n_pairs)]
     table = pd.DataFrame(rows)
-    table.to_csv(RESULTS / "robust_temperature.csv", index=False, float_format="%.6g", lineterminator="\n")
     page = [
         "# Robust fits of a temperature",
         "",

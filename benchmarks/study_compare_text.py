@@ -119,7 +119,7 @@ def _events(table: pd.DataFrame) -> list[str]:
     text = (
         "T and constants added to the scores of appearing, disappearing and dividing, fitted by the joint "
         "likelihood on the frame pairs that are fitted on (every k-th where they hold many links), "
-        "against T alone. Mean over units; offsets in nats at temperature 1, median. The NLL of the judged frame pairs is "
-        f"lower in {better:.0%} of {len(both)} units."
+        "against T alone. Mean over units; offsets in nats at temperature 1, median. The NLL of the judged frame pairs "
+        f"is lower in {better:.0%} of {len(both)} units."
     )
     return [f"### {title}", "", text, "", pd.DataFrame(found).to_markdown(index=False), ""]
