@@ -44,8 +44,8 @@ def nll_text(main: pd.DataFrame, stress: pd.DataFrame | None) -> list[str]:
             "### Stress test: first half -> second half",
             "",
             "Fitted on the first half of a movie's frame pairs and judged on the second, from the same likelihoods; "
-            "over daughters whose true mother is a candidate. This is extrapolation: it shows what to expect where only "
-            "the beginning of a movie is annotated.",
+            "over daughters whose true mother is a candidate. This is extrapolation: it shows what to expect where "
+            "only the beginning of a movie is annotated.",
             "",
             *_changes(stress, METHODS),
             "",
