@@ -1,6 +1,6 @@
 """Does a temperature that depends on the movie's context do better on movies that nobody annotated?
 
-For every tracker and method, log T is fitted on each movie and stride by the study's likelihood curves (first halves).
+For every tracker and method, log T is fitted on all of each movie and stride by the study's likelihood curves.
 Two predictors are then compared on each recording, fitted on all other recordings: one T for each stride (the pooled
 likelihood), and log T linear in two numbers that need no annotation: the log of the median number of cells per frame,
 and the log of the typical displacement over the typical distance between neighbours (0 where they move as far).
@@ -91,7 +91,7 @@ def main() -> None:
                     cells, motion = contexts[unit.movie, unit.stride]
                     rows.append({
                         "recording": unit.recording, "stride": unit.stride, "cells": cells, "motion": motion,
-                        "n": curve.n, "log_t": math.log(best_temperature([curve])), "curve": curve,
+                        "n": int(curve.n.sum()), "log_t": math.log(best_temperature([curve])), "curve": curve,
                     })  # fmt: skip
             if len(rows) > 3:
                 found = predictions(pd.DataFrame(rows))

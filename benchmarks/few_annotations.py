@@ -116,7 +116,7 @@ def report(table: pd.DataFrame) -> None:
         " ".join((__doc__ or "").split("\n\n")[1].split()),
         "",
         f"Means over cases (movie, tracker, stride, method), each the mean of {DRAWS} draws. Columns: width of "
-        "the prior on log T; 1 is the default. Written by `benchmarks/few_annotations.py`.",
+        "the prior on log T; 0.5 is the default. Written by `benchmarks/few_annotations.py`.",
         "",
         describe_machine(),
         "",

@@ -1,8 +1,9 @@
 """The study: every tracker, method, stride and movie, from the data folder to tables, figures and docs/study.md.
 
-Each movie is scored once per stride and tracker, plain and under 20 draws of noise. Temperatures are fitted on the
-first half of its frame pairs ("in time") or on the first halves of all other recordings ("other movies"); all
-numbers are of its second half. What is done is skipped, so an interrupted run goes on where it stopped.
+Each movie is scored once per stride and tracker, plain and under 20 draws of noise. Temperatures are fitted on every
+other block of its frame pairs ("in time") or on all other recordings ("other movies"); all numbers are of the blocks
+in between. A stress test fits on the first half and judges on the second (study_split.py). What is done is skipped, so
+an interrupted run goes on where it stopped.
 
     python benchmarks/study.py [DATA] [-o benchmarks/results/study] [--quick] [--movies NAME ...]
 """
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _elsewhere(unit: Any, found: dict[Any, Any], curve: Any, best: Any) -> dict[str, float]:
-    """T by method from the first halves of all other recordings, same tracker and stride."""
+    """T by method from all frame pairs of all other recordings, same tracker and stride."""
     others = [
         result["curves"]
         for one, result in found.items()

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from study_noise import holm
 from study_tables import by_recording, common, mean_and_error
-from study_units import METHODS
+from study_units import ALL, METHODS
 
 STRIDES_JUDGED = (1, 2, 4, 8)
 CALIBRATED = 0.02
@@ -122,9 +123,10 @@ def _more_gain(tables: dict[str, pd.DataFrame], means: pd.DataFrame) -> list[Fin
     ]
 
 
-def bars(table: pd.DataFrame) -> list[Finding]:
+def bars(tables: dict[str, pd.DataFrame]) -> list[Finding]:
     """What the project set itself."""
-    main = table[table["method"].isin(METHODS)]
+    table = tables["study"]
+    main = table[table["method"].isin(ALL)]
     found = []
     for stride, limit in ((1, CALIBRATED), (8, BAR_HARD)):
         for ts in ("in time", "other movies"):
@@ -133,19 +135,49 @@ def bars(table: pd.DataFrame) -> list[Finding]:
                 found.append(Finding(_bar(stride, limit, ts), "", "not testable", "no such rows"))
                 continue
             means = mean_and_error(rows, "ece", ["tracker", "method"])
-            best = means.loc[means.groupby("tracker")["mean"].idxmin()]
+            chance = mean_and_error(rows, "ece_if_calibrated", ["tracker", "method"])["mean"]
+            best = means.assign(chance=chance).loc[means.groupby("tracker")["mean"].idxmin()]
+            columns = ["tracker", "method", "mean", "se", "chance"]
             found.append(
                 Finding(
                     _bar(stride, limit, ts),
-                    "the best method's mean ECE over recordings, for every tracker",
+                    "the best method's mean ECE over recordings, for every tracker (in brackets: what perfectly "
+                    "calibrated confidences would show on so few daughters)",
                     _verdict(bool((best["mean"] <= limit).all())),
                     "; ".join(
-                        f"{tracker}: {method} {mean:.4f} ± {_se(se)}"
-                        for tracker, method, mean, se in best[["tracker", "method", "mean", "se"]].to_numpy()
+                        f"{tracker}: {method} {mean:.4f} ± {_se(se)} ({by_chance:.4f})"
+                        for tracker, method, mean, se, by_chance in best[columns].to_numpy()
                     ),
                 )
             )
-    return [*found, *_against_as(table)]
+    worse = [
+        _never_worse(main[main["ts"] == "in time"], "T fitted in time"),
+        _never_worse(main[main["ts"] == "other movies"], "T fitted on other movies"),
+    ]
+    if "stress" in tables:
+        stress = tables["stress"]
+        worse.append(
+            _never_worse(stress[stress["method"].isin(METHODS)], "stress test: first half -> second half")
+        )
+    return [*found, *worse, *_against_as(table)]
+
+
+def _never_worse(rows: pd.DataFrame, where: str) -> Finding:
+    claim = f"TS never makes held-out NLL worse by more than noise ({where})"
+    rows = rows[(rows["error"].fillna("") == "") & rows["nll_change"].notna()]
+    if rows.empty:
+        return Finding(claim, "", "not testable", "no such rows")
+    p = rows["nll_change_p"].to_numpy(dtype=float)
+    n_holm, n_raw = int(holm(p).sum()), int((p <= 0.025).sum())
+    return Finding(
+        claim,
+        "Student's t over frame pairs (study_noise.py), one-sided; no combination of movie, stride, tracker and method "
+        "is worse once Holm's correction holds the chance of a single false alarm at 5 %",
+        _verdict(n_holm == 0),
+        f"{n_holm} of {len(rows)} with the correction; {n_raw} without it, where chance alone gives about "
+        f"{0.025 * len(rows):.0f}; mean change {rows['nll_change'].mean():+.4f}, largest rise "
+        f"{rows['nll_change'].max():+.4f} nats",
+    )
 
 
 def _against_as(table: pd.DataFrame) -> list[Finding]:
@@ -185,9 +217,9 @@ def why_above(table: pd.DataFrame) -> pd.DataFrame:
 
     In this order: *chance*, if perfectly calibrated confidences would show as much (95 % quantile of simulations);
     *unreachable*, if half of it or more are daughters whose true mother is no candidate; *drift*, if the
-    temperature of the second half itself would do (0.02, or chance); else *shape*: no one temperature does.
+    temperature of the judged frame pairs themselves would do (0.02, or chance); else *shape*: no one temperature does.
     """
-    rows = common(table[table["method"].isin(METHODS)], ("in time", "oracle"))
+    rows = common(table[table["method"].isin(ALL)], ("in time", "oracle"))
     key = ["movie", "recording", "stride", "tracker", "method"]
     fitted, oracle = (rows[rows["ts"] == ts].set_index(key) for ts in ("in time", "oracle"))
     above = fitted[fitted["ece"] > CALIBRATED]

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from study_halves import cut
 from study_judge import Judgement, judge_at, judge_probabilities
 from study_local import local_marginals
+from study_split import part_of
+from torch import Tensor
 
 from torchtrack_uq.calibration import ScoredMovie, fit_events
+from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
 from torchtrack_uq.probabilities import LinkProbabilities
 
@@ -19,12 +21,13 @@ EVENT_STEPS = 25
 
 @torch.no_grad()
 def local_rows(
-    movie: ScoredMovie, fitted: float, n_daughters: int, resamples: int
+    movie: ScoredMovie, judged: Tensor, fitted: float, n_daughters: int, resamples: int
 ) -> Iterator[tuple[str, str, Judgement]]:
     """Local marginals and auto on the first daughters of a movie, at T = 1 and at a fitted T (that of auto).
 
     Args:
-        movie: The second half.
+        movie: The whole movie.
+        judged: (P,) bool, the frame pairs that are judged.
         fitted: T.
         n_daughters: Whole frame pairs are taken until so many daughters are reached.
         resamples: For the bounds.
@@ -33,11 +36,9 @@ def local_rows(
         Name, "none" or "in time", and the judgement; local ones with error_mean and error_max, the distance of
         their links' probabilities from auto's.
     """
-    graph = movie.graph
-    offsets = graph.cell_offsets
-    enough = (offsets[2:] - offsets[1] >= n_daughters).nonzero()
-    stop = int(enough[0]) + 2 if len(enough) else graph.n_frames
-    part = cut(movie.scores, movie.targets, movie.name, 0, stop)
+    size = movie.graph.cell_offsets.diff()[1:] * judged
+    enough = size.cumsum(0) - size < n_daughters
+    part = part_of(movie, judged & enough)
     for ts, temperature in (("none", 1.0), ("in time", fitted)):
         start = time.perf_counter()
         auto: LinkProbabilities = UncertaintyLayer("auto", temperature)(part.graph)
@@ -77,23 +78,41 @@ def _local(auto: LinkProbabilities, temperature: float) -> LinkProbabilities:
 
 
 def fitted_events(
-    first: ScoredMovie, second: ScoredMovie, start: float, n_links: int, resamples: int
-) -> Iterator[tuple[str, str, Judgement]]:
-    """Auto with T and event scores fitted by the joint likelihood of the last frame pairs of the first half.
+    movie: ScoredMovie, judged: Tensor, start: float, n_links: int, resamples: int, untempered: Tensor
+) -> Iterator[tuple[str, Judgement]]:
+    """Auto with T and event scores fitted by the joint likelihood, on the fitted frame pairs and on the judged ones.
 
     Args:
-        first: The first half.
-        second: The second half.
+        movie: The whole movie.
+        judged: (P,) bool, the frame pairs that are judged; the fit is on the others.
         start: Temperature to begin with.
-        n_links: Frame pairs are taken, from the last on, while they hold at most so many candidate links.
+        n_links: Every k-th frame pair is fitted on, for the least k at which these hold at most so many candidate
+            links (never fewer than one frame pair).
         resamples: For the bounds.
+        untempered: (D,) nats of the judged daughters under auto at T = 1.
+
+    Yields:
+        "in time" and "oracle", and the judgement.
     """
-    graph = first.graph
-    remaining = graph.n_links - graph.link_offsets
-    begin = int((remaining[1:] <= n_links).nonzero()[0]) if graph.n_frames > 1 else 0
-    part = cut(first.scores, first.targets, first.name, min(begin, graph.n_frames - 2), graph.n_frames)
-    layer = UncertaintyLayer("auto", start, events=EventOffsets())
-    fit = fit_events(layer, [part], max_steps=EVENT_STEPS)
-    found = judge_at(layer, second, fit.temperature, resamples, None)
-    found.row.update({f"offset_{name}": value for name, value in fit.offsets.items()})
-    yield "auto, fitted events", "in time", found
+    kept = part_of(movie, judged)
+    for ts, pairs in (("in time", ~judged), ("oracle", judged)):
+        layer = UncertaintyLayer("auto", start, events=EventOffsets())
+        began = time.perf_counter()
+        fit = fit_events(layer, [part_of(movie, spread(movie.graph, pairs, n_links))], max_steps=EVENT_STEPS)
+        seconds = time.perf_counter() - began
+        found = judge_at(layer, kept, fit.temperature, resamples, untempered)
+        found.row.update({f"offset_{name}": value for name, value in fit.offsets.items()})
+        found.row["seconds_solving"] = seconds
+        yield ts, found
+
+
+def spread(graph: CandidateGraph, pairs: Tensor, n_links: int) -> Tensor:
+    """(P,) bool, every k-th of the frame pairs, with the least k at which they hold at most n_links candidate links."""
+    size, chosen = graph.link_offsets.diff()[1:], pairs.nonzero().squeeze(1)
+    for k in range(1, len(chosen) + 1):
+        fewer = chosen[k // 2 :: k] if len(chosen[k // 2 :: k]) else chosen[:1]
+        if int(size[fewer].sum()) <= n_links:
+            break
+    found = torch.zeros_like(pairs)
+    found[fewer] = True
+    return found

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from study_tables import KEY, mean_and_error
+from study_units import FITTED
 
 UNIT = ["movie", "stride", "tracker"]
 
@@ -90,7 +91,7 @@ def _local(table: pd.DataFrame) -> list[str]:
     text = (
         "Only the assignments of a daughter's neighbourhood are summed over (three steps along plausible links), "
         "the rest of the frame is ignored: an idea of OrganoidTracker 2, written from its description, not its "
-        "code. Judged on the first daughters of each second half; errors are distances of link probabilities from "
+        "code. Judged on the first of the frame pairs that are judged; errors are distances of link probabilities from "
         "those of `auto` on the same frame pairs, which itself is exact only where it says so. Mean over units."
     )
     return [f"### {title}", "", text, "", pd.DataFrame(found).to_markdown(index=False), ""]
@@ -98,7 +99,7 @@ def _local(table: pd.DataFrame) -> list[str]:
 
 def _events(table: pd.DataFrame) -> list[str]:
     title = "Fitted event scores"
-    fitted = table[table["method"] == "auto, fitted events"].set_index(UNIT)
+    fitted = table[(table["method"] == FITTED) & (table["ts"] == "in time")].set_index(UNIT)
     fixed = table[(table["method"] == "auto") & (table["ts"] == "in time")].set_index(UNIT)
     both = fitted.index.intersection(fixed.index)
     if not len(both):
@@ -117,7 +118,8 @@ def _events(table: pd.DataFrame) -> list[str]:
     better = (fitted.loc[both, "nll"] < fixed.loc[both, "nll"]).mean()
     text = (
         "T and constants added to the scores of appearing, disappearing and dividing, fitted by the joint "
-        "likelihood on the first half (at most its last frame pairs), against T alone. Mean over units; offsets in "
-        f"nats at temperature 1, median. The NLL on the second half is lower in {better:.0%} of {len(both)} units."
+        "likelihood on the frame pairs that are fitted on (every k-th where they hold many links), "
+        "against T alone. Mean over units; offsets in nats at temperature 1, median. The NLL of the judged frame pairs "
+        f"is lower in {better:.0%} of {len(both)} units."
     )
     return [f"### {title}", "", text, "", pd.DataFrame(found).to_markdown(index=False), ""]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from study_tables import by_recording, mean_and_error
-from study_units import METHODS, STRIDES, TRACKERS
+from study_units import ALL, FITTED, METHODS, STRIDES, TRACKERS
 
 from torchtrack_uq.atomic import write_atomically
 
@@ -22,6 +22,7 @@ MEANING = {
     "FP+A": "FP+A: how often a link survives noise",
     "AS": "AS: the 100 best assignments of a frame",
     "auto": "auto: all assignments, exact where possible",
+    FITTED: "auto + events: the same, event scores fitted too",
 }
 KEPT_STRIDES = (1, 2, 4, 8)
 MOST_REMOVED = 0.8
@@ -39,18 +40,17 @@ class Style:
     methods: dict[str, str]
 
 
-_NAMES = ("SM", "FP", "FP+A", "AS", "auto")
 STYLES = (
     Style("light", "#ffffff", "#222222", "#dddddd",
-          dict(zip(_NAMES, ("#0072b2", "#56a9d8", "#d55e00", "#009e73", "#7b3fa0"), strict=True))),
+          dict(zip(ALL, ("#0072b2", "#56a9d8", "#d55e00", "#009e73", "#7b3fa0", "#c94f8c"), strict=True))),
     Style("dark", "#16181d", "#e8e8e8", "#3a3f48",
-          dict(zip(_NAMES, ("#4ea3dd", "#a6d4f2", "#ff8f4a", "#3ecf9f", "#c79bea"), strict=True))),
+          dict(zip(ALL, ("#4ea3dd", "#a6d4f2", "#ff8f4a", "#3ecf9f", "#c79bea", "#f58cc0"), strict=True))),
 )  # fmt: skip
 
 
 def draw_all(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Write figure_2a and figure_2b, light and dark, and the means that they show."""
-    table = tables["study"][tables["study"]["method"].isin(METHODS)]
+    table = tables["study"][tables["study"]["method"].isin(ALL)]
     means = mean_and_error(table, "ece", ["tracker", "method", "ts", "stride"])
     gains = _gains(tables)
     for name, content in (("figure_2a", means), ("figure_2b", gains)):
@@ -72,14 +72,16 @@ def calibration_figure(means: pd.DataFrame, style: Style) -> Figure:
     """Mean ECE and standard error over recordings against temporal resolution."""
     trackers = [name for name in TRACKERS if name in set(means["tracker"])]
     states = {
-        "in time": "T fitted on the first half\nof the same movie",
+        "in time": "T fitted on every other block\nof the same movie",
         "other movies": "T fitted on\nother movies",
     }
     figure, axes = _panels(len(states), trackers, style)
     for row, (ts, title) in zip(axes, states.items(), strict=True):
         for panel, tracker in zip(row, trackers, strict=True):
-            for shift, method in enumerate(METHODS):
+            for shift, method in enumerate(ALL):
                 for state, dashes in (("none", (3, 2)), (ts, (None, None))):
+                    if method == FITTED and state == "none":
+                        continue  # auto's
                     part = means[
                         (means["tracker"] == tracker) & (means["method"] == method) & (means["ts"] == state)
                     ]
@@ -105,7 +107,7 @@ def calibration_figure(means: pd.DataFrame, style: Style) -> Figure:
         "How far is “80 % sure” from right 80 % of the time? Mean and standard error over movies; lower is better",
         color=style.ink, fontsize=12.5, x=0.01, ha="left",
     )  # fmt: skip
-    _legend(figure, style, {"solid": "with temperature scaling", "dashed": "without"})
+    _legend(figure, style, ALL, {"solid": "with temperature scaling", "dashed": "without"})
     return figure
 
 
@@ -134,7 +136,7 @@ def gain_figure(gains: pd.DataFrame, style: Style) -> Figure:
         f"Mean over movies and strides {', '.join(map(str, KEPT_STRIDES))}",
         color=style.ink, fontsize=12.5, x=0.01, ha="left",
     )  # fmt: skip
-    _legend(figure, style, {"solid": "doubt measured by entropy", "dashed": "by confidence"})
+    _legend(figure, style, METHODS, {"solid": "doubt measured by entropy", "dashed": "by confidence"})
     return figure
 
 
@@ -177,9 +179,9 @@ def _panels(
     return figure, [list(row) for row in grid]
 
 
-def _legend(figure: Figure, style: Style, lines: dict[str, str]) -> None:
+def _legend(figure: Figure, style: Style, methods: tuple[str, ...], lines: dict[str, str]) -> None:
     handles = [
-        Line2D([], [], color=style.methods[name], linewidth=2.5, label=MEANING[name]) for name in METHODS
+        Line2D([], [], color=style.methods[name], linewidth=2.5, label=MEANING[name]) for name in methods
     ]
     handles += [
         Line2D(

@@ -1,4 +1,4 @@
-"""One row of the study's table: a method at a temperature, held against the second half of a movie."""
+"""One row of the study's table: a method at a temperature, held against the judged frame pairs of a movie."""
 
 import time
 import warnings
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from study_halves import per_frame_mean
+from study_noise import mean_change
+from study_split import pairs_of
 from torch import Tensor
 
 from torchtrack_uq.calibration import FeasibleTruth, ScoredMovie
@@ -53,7 +54,7 @@ def judge_at(
 
     Args:
         layer: Its temperature is changed.
-        movie: The second half, solved.
+        movie: Of which the judged frame pairs are known (`part_of`), solved.
         temperature: T.
         resamples: For the bounds.
         untempered: (D,) nats of the same daughters without temperature, or None.
@@ -98,11 +99,12 @@ def judge_probabilities(
         row |= {name: interval.value, f"{name}_lower": interval.lower, f"{name}_upper": interval.upper}
     nll = negative_log_likelihood(judged.true_log_p)
     if untempered is not None:
-        row |= _change(nll - untempered, judged.frame, resamples)
+        row |= _change(nll - untempered, judged.frame)
     row |= _noise(judged)
     if probabilities.exact is not None and probabilities.covered_mass is not None:
-        row["exact_share"] = float(probabilities.exact.double().mean())
-        row["covered_mass"] = float(probabilities.covered_mass.double().mean())
+        pairs = pairs_of(movie)
+        row["exact_share"] = float(probabilities.exact[pairs].double().mean())
+        row["covered_mass"] = float(probabilities.covered_mass[pairs].double().mean())
     return Judgement(row, _sparsification(judged), nll, judged)
 
 
@@ -119,17 +121,16 @@ def movie_facts(movie: ScoredMovie) -> Row:
     }
 
 
-def _change(difference: Tensor, frame: Tensor, resamples: int) -> Row:
-    """Mean change of the NLL with its 95 % bounds over resampled frames (basic bootstrap)."""
-    total, count = per_frame_mean(difference, frame)
-    value = float(total.sum() / count.sum())
-    drawn = torch.randint(len(total), (resamples, len(total)), generator=torch.Generator().manual_seed(0))
-    means = total[drawn].sum(1) / count[drawn].sum(1)
-    low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+def _change(difference: Tensor, frame: Tensor) -> Row:
+    """Mean change of the NLL with its 95 % interval, and the p-value of no rise."""
+    _, index = torch.unique(frame, return_inverse=True)
+    total = np.bincount(index.numpy(), difference.double().numpy())
+    found = mean_change(total, np.bincount(index.numpy()).astype(float))
     return {
-        "nll_change": value,
-        "nll_change_lower": min(2 * value - high, value),
-        "nll_change_upper": max(2 * value - low, value),
+        "nll_change": found.value,
+        "nll_change_lower": found.lower,
+        "nll_change_upper": found.upper,
+        "nll_change_p": found.p_worse,
     }
 
 

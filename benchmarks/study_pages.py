@@ -8,10 +8,12 @@ import pandas as pd
 from study_claims import Finding, bars, paper_claims
 from study_compare_text import comparisons
 from study_reasons import calibration_page
+from study_split import N_BLOCKS
 from study_tables import mean_and_error
-from study_units import LONGEST_POINTS_MOVIE, METHODS, MODEL, TRACKERS
+from study_units import ALL, FITTED, LONGEST_POINTS_MOVIE, METHODS, MODEL, TRACKERS
 
 from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.calibration.objective import PRIOR_WIDTH
 
 
 def write_pages(tables: dict[str, pd.DataFrame], results: Path, docs: Path, sizes: Any) -> None:
@@ -26,7 +28,7 @@ def write_pages(tables: dict[str, pd.DataFrame], results: Path, docs: Path, size
     link = Path(os.path.relpath(results, docs)).as_posix()
     pages = {
         "study.md": study_page(tables, link, sizes),
-        "calibration.md": calibration_page(tables["study"], link),
+        "calibration.md": calibration_page(tables, link),
     }
     for name, page in pages.items():
         write_atomically(docs / name, page.encode())
@@ -40,7 +42,8 @@ def study_page(tables: dict[str, pd.DataFrame], link: str, sizes: Any) -> str:
         "",
         "Written by `python benchmarks/study.py`; every number comes from its tables "
         f"([study.csv]({link}/study.csv), one row a movie, stride, tracker, method and temperature state, with "
-        f"bootstrap bounds; [sparsification.csv]({link}/sparsification.csv); [seconds.csv]({link}/seconds.csv)). "
+        f"bootstrap bounds; [sparsification.csv]({link}/sparsification.csv); "
+        f"[stress.csv]({link}/stress.csv); [seconds.csv]({link}/seconds.csv)). "
         "Run it again to get the same numbers, seconds aside. Calibration in detail: "
         "[calibration.md](calibration.md).",
         "",
@@ -65,7 +68,7 @@ def study_page(tables: dict[str, pd.DataFrame], link: str, sizes: Any) -> str:
         "",
         "## What the project set itself",
         "",
-        _findings(bars(table)),
+        _findings(bars(tables)),
         "",
         "## Means over recordings",
         "",
@@ -106,7 +109,7 @@ def _movies(table: pd.DataFrame) -> str:
 
 def _setting(table: pd.DataFrame, sizes: Any) -> list[str]:
     return [
-        "Numbers of daughters are those of the second half of the frame pairs, one number a stride. *Third "
+        "Numbers of daughters are those of the frame pairs that are judged, one number a stride. *Third "
         "daughters* have a mother who has two others (in skipped frames she divided twice): no assignment can give "
         f"them to her. The Transformer is the bundled `{MODEL}`; where it was trained on a movie, its accuracy and "
         "calibration there say little about a new one. `c2c12-points` has no masks, so only Distance can be used, "
@@ -114,10 +117,21 @@ def _setting(table: pd.DataFrame, sizes: Any) -> list[str]:
         "count once in all means, and neither helps to fit a temperature for the other.",
         "",
         f"Methods: {', '.join(METHODS)} (docs/methods.md); {sizes.n_copies} draws of noise for FP and FP+A, K = 100 "
-        "for AS. Temperatures (prior of width 1 on log T): *in time*, on the first half of a movie's frame pairs; "
-        "*other movies*, on the first halves of all other recordings together, at the same stride. Both are judged "
-        "on the second half. *oracle* is fitted on the second half itself: the best that one temperature can do. "
-        f"Bounds: {sizes.resamples} bootstrap resamples of frames.",
+        f"for AS; *{FITTED}*: auto with T and event scores fitted together by the joint likelihood (at T = 1 the same "
+        "as auto; not fitted on other movies).",
+        "",
+        f"**Split.** The frame pairs of a movie are cut into {N_BLOCKS} contiguous blocks (of one frame pair where "
+        "there are fewer). Every other block is fitted on, those between are judged, the last one among them; "
+        "nothing is judged at a temperature that has seen it. This is what a user does who annotates stretches "
+        "spread over the movie, and it assumes that these are like the stretches between them: neighbouring frames "
+        "show the same cells. Who annotates only the beginning has to expect the stress test instead, *first half -> "
+        "second half* (NLL, in [calibration.md](calibration.md)): where the movie becomes harder, no fit on its "
+        "beginning can know.",
+        "",
+        f"**Temperatures** (prior of width {PRIOR_WIDTH} on log T): *in time*, on the movie's own blocks; *other "
+        "movies*, on all frame pairs of all other recordings together, at the same stride. *oracle* is fitted on "
+        "the judged blocks themselves: the best that one temperature can do. Bounds: "
+        f"{sizes.resamples} bootstrap resamples of frames; of changes of the NLL, Student's t over frame pairs.",
     ]
 
 
@@ -138,10 +152,10 @@ def _findings(found: list[Finding]) -> str:
 
 
 def _means(table: pd.DataFrame) -> str:
-    main = table[table["method"].isin(METHODS)]
+    main = table[table["method"].isin(ALL)]
     rows = []
     for tracker in (name for name in TRACKERS if name in set(main["tracker"])):
-        for method in METHODS:
+        for method in ALL:
             part = main[(main["tracker"] == tracker) & (main["method"] == method)]
             row = {"tracker": tracker, "method": method}
             for column, label, digits in (("ece", "ECE", 3), ("nll", "NLL", 3), ("aurc_entropy", "AURC", 4)):

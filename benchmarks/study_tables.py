@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from study_units import METHODS, TRACKERS, Unit, trained_on
+from study_units import ALL, TRACKERS, Unit, trained_on
 
 from torchtrack_uq.atomic import write_atomically
 
@@ -19,12 +19,12 @@ _SECONDS = ["seconds_scoring", "seconds_solving", "seconds_posterior"]
 
 
 def collect(results: list[tuple[Unit, list[dict[str, Any]]]]) -> dict[str, pd.DataFrame]:
-    """Tables "study" (one row a combination), "seconds" and "sparsification".
+    """Tables "study" (one row a combination), "seconds", "sparsification" and "stress" (the stress test).
 
     Args:
         results: Each unit with the results of its passes.
     """
-    rows, curves = [], []
+    rows, curves, stress = [], [], []
     for unit, parts in results:
         facts = {
             "movie": unit.movie,
@@ -36,6 +36,7 @@ def collect(results: list[tuple[Unit, list[dict[str, Any]]]]) -> dict[str, pd.Da
         for part in parts:
             rows += [{**facts, **row} for row in part["rows"]]
             curves += [{**facts, **row} for row in part.get("sparsification", [])]
+            stress += [{**facts, "ts": "in time", "error": "", **row} for row in part.get("stress", [])]
             if part["error"]:
                 rows.append({**facts, "method": "all", "ts": "none", "error": part["error"]})
     table = _sorted(pd.DataFrame(rows))
@@ -44,6 +45,8 @@ def collect(results: list[tuple[Unit, list[dict[str, Any]]]]) -> dict[str, pd.Da
     found = {"study": table.drop(columns=[name for name in _SECONDS if name in table]), "seconds": seconds}
     if curves:
         found["sparsification"] = _sorted(pd.DataFrame(curves)).drop(columns=["recording", "model_saw_movie"])
+    if stress:
+        found["stress"] = _sorted(pd.DataFrame(stress))
     return found
 
 
@@ -86,7 +89,7 @@ def _first_of(table: pd.DataFrame) -> list[str]:
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
-    orders = {"tracker": tuple(TRACKERS), "method": METHODS, "ts": TS}
+    orders = {"tracker": tuple(TRACKERS), "method": ALL, "ts": TS}
     keys = {f"_{name}": rank(table[name], order) for name, order in orders.items()}
     ranked = table.assign(**keys)
     columns = ["movie", "stride", "_tracker", "_method", "method", "_ts", *(["by"] if "by" in table else [])]

@@ -1,10 +1,10 @@
-"""Work on one unit: score a movie once, fit on its first half, judge on its second, under every method."""
+"""Work on one unit: score a movie once, fit on some of its frame pairs, judge on the others, under every method."""
 
+import math
 import pickle
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from study_compare import fitted_events, local_rows
 from study_curve import Curve, best_temperature, curve_of
-from study_halves import halves
-from study_judge import Judgement, Row, judge_at, movie_facts
+from study_judge import Row, judge_at, movie_facts
 from study_methods import Method, methods_of
-from study_units import COMPARED, Unit, make_unit_tracker, read_unit
+from study_noise import mean_change
+from study_split import alternating, part_of, second_half
+from study_units import COMPARED, FITTED, Unit, make_unit_tracker, read_unit
 
 from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie
+from torchtrack_uq.calibration.objective import PRIOR_WIDTH
 from torchtrack_uq.layers import FeaturePerturbation
 from torchtrack_uq.layers.uncertainty import Scores
 from torchtrack_uq.targets import LinkTargets
@@ -76,20 +78,19 @@ def first_pass(unit: Unit, options: Options, store: Path) -> dict[str, Any]:
     Args:
         unit: What to work on.
         options: Sizes.
-        store: Gets the scored second halves, for `second_pass`.
+        store: Gets what is judged, scored and solved, for `second_pass`.
     """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", CalibrationWarning)
     scored = score_unit(unit, options.n_copies)
-    result: dict[str, Any] = {"rows": [], "sparsification": [], "curves": {}, "error": ""}
+    result: dict[str, Any] = {"rows": [], "sparsification": [], "stress": [], "curves": {}, "error": ""}
     kept: dict[str, Any] = {}
     for method in methods_of(unit.tracker):
         try:
             kept[method.name] = _one_method(method, scored, options, result)
         except Exception as error:
             result["rows"].append({"method": method.name, "ts": "none", "error": _one_line(error)})
-    if unit.tracker in COMPARED:
-        _compare(scored, options, result)
+    _compare(scored, options, result, kept, unit.tracker in COMPARED)
     temporary = store.with_suffix(".part")
     store.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_bytes(pickle.dumps(kept))
@@ -116,38 +117,76 @@ def _one_method(
 ) -> tuple[Method, ScoredMovie, Row, torch.Tensor]:
     layer = method.make(options.n_copies)
     scores = method.choose(scored.perturbed, scored.own, scored.plain)
-    first, second = halves(scores, scored.targets, method.name)
-    facts = movie_facts(second) | {"seconds_scoring": scored.seconds[method.scores]}
+    movie = ScoredMovie(method.name, scores, scored.targets)
     start = time.perf_counter()
-    second = second.solve(layer)
-    facts["seconds_solving"] = time.perf_counter() - start
-    plain = judge_at(layer, second, 1.0, options.resamples, None)
+    movie = movie.solve(layer)
+    seconds = time.perf_counter() - start
+    judged = alternating(movie.graph.n_frames - 1)
+    kept = part_of(movie, judged)
+    facts = movie_facts(kept) | {"seconds_scoring": scored.seconds[method.scores], "seconds_solving": seconds}
+    plain = judge_at(layer, kept, 1.0, options.resamples, None)
     _add(result, method.name, "none", plain, facts)
-    curve = curve_of(layer, first.solve(layer), method.step)
+    curve = curve_of(layer, movie, method.step)
     result["curves"][method.name] = curve.to_json()
-    best = curve_of(layer, second, method.step)
-    for ts, fitted in (("in time", curve), ("oracle", best)):
-        temperature = best_temperature([fitted], 1.0 if ts == "in time" else 10.0)
-        found = judge_at(layer, second, temperature, options.resamples, plain.nll)
+    result["stress"].append({"method": method.name, **_plain(stress_row(curve))})
+    for ts, pairs, width in (("in time", ~judged, PRIOR_WIDTH), ("oracle", judged, 10.0)):
+        temperature = best_temperature([curve.only(pairs.numpy())], width)
+        found = judge_at(layer, kept, temperature, options.resamples, plain.nll)
         _add(result, method.name, ts, found, facts)
-    return method, second, facts, plain.nll
+    return method, kept, facts, plain.nll
 
 
-def _compare(scored: Scored, options: Options, result: dict[str, Any]) -> None:
-    first, second = halves(scored.plain, scored.targets, "auto")
-    curves = result["curves"]
-    temperature = best_temperature([Curve.from_json(curves["auto"])]) if "auto" in curves else 1.0
-    compared: tuple[tuple[str, Callable[[], Iterator[tuple[str, str, Judgement]]]], ...] = (
-        ("local", lambda: local_rows(second, temperature, options.local_daughters, options.resamples)),
-        (
-            "auto, fitted events",
-            lambda: fitted_events(first, second, temperature, options.event_links, options.resamples),
-        ),
-    )
-    for what, function in compared:
+def stress_row(curve: Curve) -> Row:
+    """Fitted on the first half of the frame pairs, judged on the second: NLL of daughters that can be reached."""
+    held = second_half(len(curve.n)).numpy()
+    first, second = curve.only(~held), curve.only(held)
+    temperature, oracle = best_temperature([first]), best_temperature([second], 10.0)
+    before = second.at(0.0)
+    found = mean_change(second.at(math.log(temperature)) - before, second.n.astype(float))
+    return {
+        "n_daughters": int(second.n.sum()),
+        "n_frames_judged": int((second.n > 0).sum()),
+        "temperature": temperature,
+        "oracle_temperature": oracle,
+        "nll_none": float(before.sum() / second.n.sum()),
+        "nll_change": found.value,
+        "nll_change_lower": found.lower,
+        "nll_change_upper": found.upper,
+        "nll_change_p": found.p_worse,
+    }
+
+
+def _compare(
+    scored: Scored, options: Options, result: dict[str, Any], kept: dict[str, Any], with_local: bool
+) -> None:
+    movie = ScoredMovie("auto", scored.plain, scored.targets)
+    judged = alternating(movie.graph.n_frames - 1)
+    rows = {row["ts"]: row for row in result["rows"] if row["method"] == "auto"}
+    temperature = rows["in time"]["temperature"] if "in time" in rows else 1.0
+
+    def local() -> None:
+        for name, ts, found in local_rows(
+            movie, judged, temperature, options.local_daughters, options.resamples
+        ):
+            _add(result, name, ts, found, {})
+
+    def events() -> None:
+        _, _, facts, untempered = kept["auto"]
+        result["rows"].append({**rows["none"], "method": FITTED})  # no offsets and T = 1: the same thing
+        result["sparsification"] += [
+            {**row, "method": FITTED}
+            for row in result["sparsification"]
+            if (row["method"], row["ts"]) == ("auto", "none")
+        ]
+        for ts, found in fitted_events(
+            movie, judged, temperature, options.event_links, options.resamples, untempered
+        ):
+            _add(result, FITTED, ts, found, facts | {"seconds_solving": found.row["seconds_solving"]})
+
+    for what, function in (("local", local if with_local else None), (FITTED, events)):
         try:
-            for name, ts, found in function():
-                _add(result, name, ts, found, {})
+            if function is not None:
+                function()
         except Exception as error:
             result["rows"].append({"method": what, "ts": "none", "error": _one_line(error)})
 

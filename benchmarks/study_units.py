@@ -25,6 +25,9 @@ TRACKERS = {
 }
 METHODS = ("SM", "FP", "FP+A", "AS", "auto")
 """The paper's four, and `auto`: exact wherever that is possible."""
+FITTED = "auto + events"
+"""auto with event scores fitted along with the temperature, by the joint likelihood."""
+ALL = (*METHODS, FITTED)
 COMPARED = ("Distance", "Transformer")
 """Trackers whose scores also go through the comparisons that the paper does not have."""
 MODEL = "small_2d"

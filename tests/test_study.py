@@ -14,14 +14,14 @@ pytest.importorskip("tabulate", reason="the study's pages need the extra bench")
 import study
 from study_claims import why_above
 from study_curve import COARSE, FINE, best_temperature, curve_of
-from study_halves import halves
 from study_local import local_marginals
+from study_noise import holm, mean_change
+from study_split import alternating, part_of, second_half
 
 from torchtrack_uq import DistanceTracker
 from torchtrack_uq.assignment import AssignmentProblem, marginals
 from torchtrack_uq.calibration import ScoredMovie, fit_temperature
 from torchtrack_uq.datasets import read_ctc_sequence
-from torchtrack_uq.judged import judge
 from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.targets import LinkTargets
 
@@ -77,21 +77,28 @@ def test_one_command_makes_tables_figures_and_pages_and_does_nothing_twice(
     good = table[table["error"].isna()]
     combinations = good.groupby(["movie", "stride", "tracker", "method"])["ts"].apply(set)
     main = combinations[
-        combinations.index.get_level_values("method").isin(("SM", "FP", "FP+A", "AS", "auto"))
+        combinations.index.get_level_values("method").isin(
+            ("SM", "FP", "FP+A", "AS", "auto", "auto + events")
+        )
     ]
-    assert len(main) == 2 * 5
-    assert all(states == {"none", "in time", "other movies", "oracle"} for states in main)
+    assert len(main) == 2 * 6
+    for (*_, method), states in main.items():
+        assert states == {"none", "in time", "oracle"} | (
+            {"other movies"} if method != "auto + events" else set()
+        )
+    stress = pd.read_csv(tmp_path / "out" / "stress.csv")
+    assert (stress["nll_change_lower"] <= stress["nll_change"]).all()
     assert ((good["ece_lower"] <= good["ece"]) & (good["ece"] <= good["ece_upper"])).all()
     assert {"study.csv", "figure_2a_light.png", "figure_2b_dark.png"} <= set(first)
     page = (tmp_path / "docs" / "study.md").read_text()
     assert "Entropy is at least as good" in page
-    assert "not run" not in (tmp_path / "docs" / "calibration.md").read_text().lower()
+    assert "Stress test: first half" in (tmp_path / "docs" / "calibration.md").read_text()
 
     monkeypatch.setattr("study_figures.draw_all", lambda *_: None)
     study.main(arguments)
     assert "unit" not in capsys.readouterr().out.partition("\n")[2]
     study.main([*arguments, "--overwrite"])
-    for name in ("study.csv", "sparsification.csv"):
+    for name in ("study.csv", "sparsification.csv", "stress.csv"):
         assert (tmp_path / "out" / name).read_bytes() == first[name]
 
 
@@ -126,19 +133,61 @@ def test_the_curve_has_its_minimum_where_the_fit_finds_it(
 
 
 @pytest.mark.filterwarnings("ignore:all .* annotated daughters have a mother")
+@pytest.mark.parametrize("method", ["SM", "AS"])
+def test_a_fit_on_some_frame_pairs_comes_out_of_the_curve_of_all(scored: ScoredMovie, method: str) -> None:
+    layer = UncertaintyLayer(method)
+    whole = scored.solve(layer)
+    curve, pairs = curve_of(layer, whole, FINE), alternating(scored.graph.n_frames - 1)
+    found = best_temperature([curve.only(pairs.numpy())])
+    part = part_of(whole, pairs)
+    assert math.log(found) == pytest.approx(math.log(fit_temperature(layer, [part]).temperature), abs=0.01)
+    layer.scaler.temperature = 1.3
+    nats = -part.judge(layer).true_log_p.sum().item()
+    assert curve.only(pairs.numpy()).at(math.log(1.3)).sum() == pytest.approx(nats, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:all .* annotated daughters have a mother")
 def test_pooled_curves_are_the_fit_of_all_movies_together(scored: ScoredMovie) -> None:
     layer = UncertaintyLayer("SM")
-    parts = halves(scored.graph, scored.targets, "one")
+    pairs = alternating(scored.graph.n_frames - 1)
+    parts = [part_of(scored, pairs), part_of(scored, ~pairs)]
     found = best_temperature([curve_of(layer, part, 1) for part in parts])
     assert math.log(found) == pytest.approx(math.log(fit_temperature(layer, parts).temperature), abs=0.01)
 
 
-def test_halves_hold_every_daughter_once_with_her_own_candidates(scored: ScoredMovie) -> None:
-    layer = UncertaintyLayer("exact")
-    whole = judge(layer(scored.graph), scored.targets)
-    parts = [judge(layer(part.graph), part.targets) for part in halves(scored.graph, scored.targets, "one")]
-    assert len(whole) == sum(map(len, parts))
-    torch.testing.assert_close(torch.cat([part.true_log_p for part in parts]), whole.true_log_p)
+@pytest.mark.parametrize("method", ["AS", "exact"])
+def test_the_parts_of_a_split_hold_every_daughter_and_event_once(scored: ScoredMovie, method: str) -> None:
+    layer = UncertaintyLayer(method)
+    whole = scored.solve(layer)
+    for judged in (alternating(scored.graph.n_frames - 1), second_half(scored.graph.n_frames - 1)):
+        parts = [part_of(whole, pairs) for pairs in (judged, ~judged)]
+        assert len(whole.judge(layer)) == sum(len(part.judge(layer)) for part in parts)
+        assert sum(part.targets.mother_known.sum() for part in parts) == whole.targets.mother_known.sum()
+        found = torch.cat([part.judge(layer).true_log_p for part in parts]).sort().values
+        torch.testing.assert_close(found, whole.judge(layer).true_log_p.sort().values)
+
+
+@pytest.mark.parametrize("n_pairs", [1, 2, 3, 9, 10, 11, 47, 240])
+def test_blocks_alternate_and_the_last_is_judged(n_pairs: int) -> None:
+    judged = alternating(n_pairs)
+    assert judged[-1]
+    assert 1 + int((judged[1:] != judged[:-1]).sum()) == min(n_pairs, 10)
+    assert n_pairs / 2 - 12 <= judged.sum() <= n_pairs / 2 + 12
+
+
+def test_an_interval_over_few_frame_pairs_holds_what_it_promises() -> None:
+    rng = np.random.default_rng(0)
+    n = np.array([5.0, 20.0, 40.0, 10.0])
+    found = [mean_change(rng.normal(0, np.sqrt(n)), n) for _ in range(4000)]
+    held = np.mean([one.lower <= 0 <= one.upper for one in found])
+    assert 0.94 < held < 0.98  # a little long where frame pairs differ so much in size
+    assert 0.01 < np.mean([one.p_worse <= 0.025 for one in found]) < 0.03
+    assert math.isnan(mean_change(np.array([3.0]), np.array([1.0])).lower)
+
+
+def test_holm_rejects_step_by_step() -> None:
+    p = np.array([0.9, 0.012, 0.001, 0.02, math.nan])
+    assert holm(p).tolist() == [False, True, True, False, False]
 
 
 def test_local_marginals_are_exact_where_the_neighbourhood_is_everything() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from torchtrack_uq.calibration.objective import LARGEST, SMALLEST, CalibrationWarning
+from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
@@ -84,7 +84,7 @@ def fit_events(
     layer: UncertaintyLayer,
     movies: Sequence[ScoredMovie],
     *,
-    prior_width: float | None = 1.0,
+    prior_width: float | None = PRIOR_WIDTH,
     offset_width: float | None = 10.0,
     max_steps: int = 60,
 ) -> EventFit:

@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from torchtrack_uq.calibration.objective import (
     LARGEST,
+    PRIOR_WIDTH,
     SETTLED,
     SMALLEST,
     CalibrationWarning,
@@ -45,7 +46,7 @@ class TemperatureFit:
 
 
 def fit_temperature(
-    layer: UncertaintyLayer, movies: Sequence[ScoredMovie], *, prior_width: float | None = 1.0
+    layer: UncertaintyLayer, movies: Sequence[ScoredMovie], *, prior_width: float | None = PRIOR_WIDTH
 ) -> TemperatureFit:
     """Find the temperature at which the true mothers are likeliest, and leave it in the layer.
 
@@ -57,7 +58,9 @@ def fit_temperature(
         layer: Method and temperature; `layer.scaler.temperature` and `.fitted` are set.
         movies: Annotated movies, scored by the tracker that the temperature is for.
         prior_width: Standard deviation of a Gaussian prior on log T that draws T to 1 where annotations are few;
-            None for none. At the default of 1 it counts less than a handful of daughters.
+            None for none. It adds (log T)^2 / (2 width^2) nats to what all daughters together weigh, 1 nat at
+            the default of 0.5 and T = 2: a few daughters outweigh it, but a movie that shows hardly an error does
+            not run away to T near 0, which its first unseen errors would punish.
 
     Warns:
         CalibrationWarning: T ran to a bound, or all annotated daughters have a mother (or none has).
@@ -111,7 +114,8 @@ def finish(
         )
         warnings.warn(
             f"the temperature ran to its bound, T = {math.exp(log_temperature):.3g} ({layer.method}, "
-            f"{objective.n_daughters} daughters): {why}; annotate harder cases, or use the default prior_width=1",
+            f"{objective.n_daughters} daughters): {why}; annotate harder cases, or use the default "
+            f"prior_width={PRIOR_WIDTH}",
             CalibrationWarning,
             stacklevel=3,
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from torchtrack_uq.calibration.fit import TemperatureFit, finish, scan
-from torchtrack_uq.calibration.objective import LARGEST, SMALLEST, TemperatureObjective
+from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, TemperatureObjective
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers import UncertaintyLayer
@@ -47,7 +47,7 @@ class TemperatureModule(pl.LightningModule):
         layer: UncertaintyLayer,
         movies: Sequence[ScoredMovie],
         *,
-        prior_width: float | None = 1.0,
+        prior_width: float | None = PRIOR_WIDTH,
         optimizer: Optimizer = "lbfgs",
         learning_rate: float = 0.1,
     ) -> None:

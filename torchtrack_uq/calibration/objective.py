@@ -16,6 +16,9 @@ from torchtrack_uq.layers import UncertaintyLayer
 SMALLEST, LARGEST = 0.01, 100.0
 """Temperatures are sought between these."""
 LEAST_LOG_P = math.log(1e-12)
+PRIOR_WIDTH = 0.5
+"""Width of the prior on log T. On frames between the annotated ones it does as well as 1, and better where a movie goes
+on to become harder (benchmarks/results/robust_temperature.md)."""
 STEP = 1e-2  # of the numerical derivative, in log T
 AUTOGRAD = ("SM", "FP", "FP+A", "AS")
 SETTLED = 1e-3
@@ -48,7 +51,7 @@ class TemperatureObjective:
     """
 
     def __init__(
-        self, layer: UncertaintyLayer, movies: Sequence[ScoredMovie], prior_width: float | None = 1.0
+        self, layer: UncertaintyLayer, movies: Sequence[ScoredMovie], prior_width: float | None = PRIOR_WIDTH
     ) -> None:
         if not movies:
             raise InputError("there is no annotated movie to calibrate on")

@@ -39,9 +39,9 @@ def add_commands(commands: Any) -> None:
     fit.add_argument(
         "--prior-width",
         type=float,
-        default=1.0,
+        default=0.5,
         metavar="WIDTH",
-        help="draws T to 1 where annotations are few: width of a prior on log T; inf for none (default: 1)",
+        help="draws T to 1 where annotations are few: width of a prior on log T; inf for none (default: 0.5)",
     )
     _add_rest(fit)
     fit.set_defaults(run=_fit)
