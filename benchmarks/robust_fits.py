@@ -107,6 +107,7 @@ FITS: dict[str, Fit] = {
     "shrunk by cross-validation": shrunk(gaussian(1.0)),
     "T = 1 unless cross-validation gains": guarded(gaussian(1.0)),
     "T = 1 unless it gains a standard error": guarded(gaussian(1.0), 1.0),
+    "the same, width 0.5 (`torchtrack-uq fit`)": guarded(gaussian(0.5), 1.0),
 }
 
 

@@ -22,7 +22,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 def main(arguments: list[str] | None = None) -> None:
     """Run what is left, then write tables, figures and pages."""
     options = _parse(arguments)
-    from study_curve import Curve, best_temperature
+    from study_curve import Curve, cautious_temperature
     from study_figures import draw_all
     from study_pages import write_pages
     from study_run import Task, load, run_tasks
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     for unit in units:
         if found[unit] is None:
             continue
-        temperatures = _elsewhere(unit, found, Curve, best_temperature)
+        temperatures = _elsewhere(unit, found, Curve, cautious_temperature)
         before = load(other[unit])
         if before is None or before["temperatures"] != temperatures or options.overwrite:
             second.append((other[unit], second_pass, (temperatures, sizes, store[unit]), unit.work))

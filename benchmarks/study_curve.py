@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
-from torchtrack_uq.calibration import ScoredMovie
+from torchtrack_uq.calibration import ScoredMovie, worth_of_scaling
 from torchtrack_uq.calibration.objective import LEAST_LOG_P, PRIOR_WIDTH
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.judged import true_log_p
@@ -121,3 +121,19 @@ def best_temperature(curves: Sequence[Curve], prior_width: float = PRIOR_WIDTH) 
     bounds = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
     found = minimize_scalar(value, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(f"{math.exp(found.x):.6g}")
+
+
+def cautious_temperature(curves: Sequence[Curve]) -> float:
+    """`best_temperature`, or 1 where that is no clear gain: what `torchtrack-uq fit` does.
+
+    With one curve, frame pairs are left out in turn; with several, the curves (`worth_of_scaling`).
+    """
+    step = max(curve.step for curve in curves)
+    if len(curves) == 1:
+        total, n = curves[0].total, curves[0].n
+    else:
+        total = np.stack([curve.total[:: step // curve.step].sum(1) for curve in curves], axis=1)
+        n = np.array([curve.n.sum() for curve in curves])
+    best = best_temperature(curves)
+    worth = worth_of_scaling(GRID[::step], total[:, n > 0], n[n > 0], PRIOR_WIDTH)
+    return best if worth.gains else 1.0

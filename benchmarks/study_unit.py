@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from study_compare import fitted_events, local_rows
-from study_curve import Curve, best_temperature, curve_of
+from study_curve import Curve, best_temperature, cautious_temperature, curve_of
 from study_judge import Row, judge_at, movie_facts
 from study_methods import Method, methods_of
 from study_noise import mean_change
@@ -20,7 +20,6 @@ from study_split import alternating, part_of, second_half
 from study_units import COMPARED, FITTED, Unit, make_unit_tracker, read_unit
 
 from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie
-from torchtrack_uq.calibration.objective import PRIOR_WIDTH
 from torchtrack_uq.layers import FeaturePerturbation
 from torchtrack_uq.layers.uncertainty import Scores
 from torchtrack_uq.targets import LinkTargets
@@ -129,8 +128,11 @@ def _one_method(
     curve = curve_of(layer, movie, method.step)
     result["curves"][method.name] = curve.to_json()
     result["stress"].append({"method": method.name, **_plain(stress_row(curve))})
-    for ts, pairs, width in (("in time", ~judged, PRIOR_WIDTH), ("oracle", judged, 10.0)):
-        temperature = best_temperature([curve.only(pairs.numpy())], width)
+    temperatures = {
+        "in time": cautious_temperature([curve.only((~judged).numpy())]),
+        "oracle": best_temperature([curve.only(judged.numpy())], 10.0),
+    }
+    for ts, temperature in temperatures.items():
         found = judge_at(layer, kept, temperature, options.resamples, plain.nll)
         _add(result, method.name, ts, found, facts)
     return method, kept, facts, plain.nll
@@ -140,7 +142,7 @@ def stress_row(curve: Curve) -> Row:
     """Fitted on the first half of the frame pairs, judged on the second: NLL of daughters that can be reached."""
     held = second_half(len(curve.n)).numpy()
     first, second = curve.only(~held), curve.only(held)
-    temperature, oracle = best_temperature([first]), best_temperature([second], 10.0)
+    temperature, oracle = cautious_temperature([first]), best_temperature([second], 10.0)
     before = second.at(0.0)
     found = mean_change(second.at(math.log(temperature)) - before, second.n.astype(float))
     return {

@@ -54,19 +54,25 @@ def auto_marginals(
             break
         plan, graph = result.plan, result.graph
         arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
-        # components share the limit: those that take much of it must shrink too
-        too_large = np.append(
-            ~graph.complete | (arcs > most), False
-        )  # the last for cells outside all, marked -1
+        can_shrink = (
+            result.keep & ~chosen & (wanted < np.inf) & ((wanted > WANTED * level) | (level <= PROVABLE))
+        )
+        while True:
+            # components share the limit: those that take much of it must shrink too
+            too_large = np.append(
+                ~graph.complete | (arcs > most), False
+            )  # the last for cells outside all, at -1
+            touched = too_large[plan.mother_component[links.mother]]
+            touched |= too_large[plan.daughter_component[links.daughter]]
+            droppable = np.flatnonzero(touched & can_shrink)
+            if droppable.size > 0:
+                break
+            if most < 1.0:
+                raise too_large_error(result, memory_limit, "even its likeliest links alone do not fit")
+            most *= LESS
         most *= LESS
-        touched = too_large[plan.mother_component[links.mother]]
-        touched |= too_large[plan.daughter_component[links.daughter]]
         apart &= ~touched
-        can_shrink = (wanted > WANTED * level) | (level <= PROVABLE)
-        droppable = np.flatnonzero(touched & result.keep & ~chosen & (wanted < np.inf) & can_shrink)
         of = plan.daughter_component[links.daughter[droppable]]
-        if droppable.size == 0:
-            raise too_large_error(result, memory_limit, "even its likeliest links alone do not fit")
         level[touched] = LOOSER * np.maximum(level[touched], 1e-3)
         # where only links that are wanted much more are left, some of them must go
         least = np.full(too_large.size, np.inf)

@@ -9,6 +9,7 @@ from torchtrack_uq.calibration.fit import TemperatureFit, fit_temperature
 from torchtrack_uq.calibration.movies import read_annotated, score_folders, score_movie
 from torchtrack_uq.calibration.objective import CalibrationWarning, TemperatureObjective
 from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.calibration.worth import Worth, worth_of_scaling
 
 __all__ = [
     "Calibration",
@@ -18,10 +19,12 @@ __all__ = [
     "ScoredMovie",
     "TemperatureFit",
     "TemperatureObjective",
+    "Worth",
     "fingerprint",
     "fit_events",
     "fit_temperature",
     "read_annotated",
     "score_folders",
     "score_movie",
+    "worth_of_scaling",
 ]

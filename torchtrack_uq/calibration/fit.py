@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from torchtrack_uq.calibration.objective import (
+    FEWEST_MOVIES,
     LARGEST,
     PRIOR_WIDTH,
     SETTLED,
@@ -17,6 +18,7 @@ from torchtrack_uq.calibration.objective import (
     TemperatureObjective,
 )
 from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.calibration.worth import Worth
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers import UncertaintyLayer
 
@@ -35,6 +37,8 @@ class TemperatureFit:
         n_daughters: Annotated daughters that T was fitted on.
         n_unreachable: Annotated daughters whose true mother is no candidate, left out.
         at_bound: Whether T ran to the end of the range that was searched.
+        worth: What fitting changed on annotated daughters that were left out for a moment.
+        kept_at_one: Whether that was no gain, so that T is 1 although another T fits these daughters better.
     """
 
     temperature: float
@@ -43,10 +47,16 @@ class TemperatureFit:
     n_daughters: int
     n_unreachable: int
     at_bound: bool
+    worth: Worth
+    kept_at_one: bool
 
 
 def fit_temperature(
-    layer: UncertaintyLayer, movies: Sequence[ScoredMovie], *, prior_width: float | None = PRIOR_WIDTH
+    layer: UncertaintyLayer,
+    movies: Sequence[ScoredMovie],
+    *,
+    prior_width: float | None = PRIOR_WIDTH,
+    cautious: bool = False,
 ) -> TemperatureFit:
     """Find the temperature at which the true mothers are likeliest, and leave it in the layer.
 
@@ -61,9 +71,11 @@ def fit_temperature(
             None for none. It adds (log T)^2 / (2 width^2) nats to what all daughters together weigh, 1 nat at
             the default of 0.5 and T = 2: a few daughters outweigh it, but a movie that shows hardly an error does
             not run away to T near 0, which its first unseen errors would punish.
+        cautious: Keep T = 1 unless the fit gains more than a standard error on annotated frame pairs that were left
+            out of it (on movies, where there are three or more): see `worth_of_scaling`.
 
     Warns:
-        CalibrationWarning: T ran to a bound, or all annotated daughters have a mother (or none has).
+        CalibrationWarning: T ran to a bound, T = 1 was kept, or all annotated daughters have a mother (or none has).
 
     Raises:
         InputError: There is nothing to fit on; see `TemperatureObjective`.
@@ -94,14 +106,30 @@ def fit_temperature(
     except BaseException:  # an interrupted fit leaves the layer as it was
         layer.scaler.temperature = before
         raise
-    return finish(layer, objective, best)
+    return finish(layer, objective, best, cautious)
 
 
 def finish(
-    layer: UncertaintyLayer, objective: TemperatureObjective, log_temperature: float
+    layer: UncertaintyLayer, objective: TemperatureObjective, log_temperature: float, cautious: bool
 ) -> TemperatureFit:
-    """Set the layer's temperature, warn where it ran to a bound, and report."""
+    """Set the layer's temperature, or keep T = 1 if that is the cautious choice, and report.
+
+    Warns:
+        CalibrationWarning: T ran to a bound, or T = 1 was kept.
+    """
     nll_before, nll_after = objective.likelihood(0.0), objective.likelihood(log_temperature)
+    worth = objective.worth()
+    kept_at_one = cautious and not worth.gains
+    if kept_at_one:
+        left_out = "movies" if len(objective.movies) >= FEWEST_MOVIES else "frame pairs"
+        warnings.warn(
+            f"T = {math.exp(log_temperature):.3g} fits these {objective.n_daughters} daughters best, but fitted "
+            f"without some of the {left_out} it changes the NLL of those by {worth.change:+.4f} (standard error "
+            f"{worth.error:.4f}), which is no clear gain: T = 1 is kept; annotate more frames, or do not be cautious",
+            CalibrationWarning,
+            stacklevel=3,
+        )
+        log_temperature, nll_after = 0.0, nll_before
     layer.scaler.temperature = math.exp(log_temperature)
     layer.scaler.fitted.fill_(True)
     low, high = math.log(SMALLEST), math.log(LARGEST)
@@ -126,6 +154,8 @@ def finish(
         objective.n_daughters,
         objective.n_unreachable,
         at_bound,
+        worth,
+        kept_at_one,
     )
 
 

@@ -31,6 +31,7 @@ class TemperatureModule(pl.LightningModule):
         prior_width: See `fit_temperature`.
         optimizer: "lbfgs" (with a line search), or "adam".
         learning_rate: Of Adam, in log T; falls by 4 % a step, so that 150 steps settle.
+        cautious: See `fit_temperature`.
 
     Attributes:
         fit_result: The `TemperatureFit`, once the trainer is done.
@@ -50,6 +51,7 @@ class TemperatureModule(pl.LightningModule):
         prior_width: float | None = PRIOR_WIDTH,
         optimizer: Optimizer = "lbfgs",
         learning_rate: float = 0.1,
+        cautious: bool = False,
     ) -> None:
         super().__init__()
         if optimizer not in ("lbfgs", "adam"):
@@ -57,6 +59,7 @@ class TemperatureModule(pl.LightningModule):
         self.layer = layer
         self.objective = TemperatureObjective(layer, movies, prior_width)
         self.optimizer_name, self.learning_rate = optimizer, learning_rate
+        self.cautious = cautious
         self.fit_result: TemperatureFit | None = None
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -92,5 +95,5 @@ class TemperatureModule(pl.LightningModule):
     def on_train_end(self) -> None:
         """Report, and warn where T ran to a bound."""
         self.fit_result = finish(
-            self.layer, self.objective, float(self.layer.scaler.raw_temperature.detach())
+            self.layer, self.objective, float(self.layer.scaler.raw_temperature.detach()), self.cautious
         )

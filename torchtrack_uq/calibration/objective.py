@@ -5,10 +5,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.calibration.worth import Worth, worth_of_scaling
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.judged import true_log_p
 from torchtrack_uq.layers import UncertaintyLayer
@@ -21,6 +24,9 @@ PRIOR_WIDTH = 0.5
 on to become harder (benchmarks/results/robust_temperature.md)."""
 STEP = 1e-2  # of the numerical derivative, in log T
 AUTOGRAD = ("SM", "FP", "FP+A", "AS")
+FEWEST_MOVIES = 3
+"""From so many movies on, whether a temperature is worth having is asked of movies, not of frame pairs."""
+CLOSEST = 0.02  # in log T, between points of a curve that is interpolated
 SETTLED = 1e-3
 """An optimum this close to a bound, in log T, is at the bound."""
 
@@ -76,6 +82,8 @@ class TemperatureObjective:
         # the classes of the mean must not depend on T, so they are settled here
         judged = [movie.only(cells) for movie, cells in zip(movies, reachable, strict=True)]
         self.movies = [movie if movie.solved is not None else movie.solve(layer) for movie in judged]
+        self._units = [_units_of(movie, by_movie=len(judged) >= FEWEST_MOVIES) for movie in self.movies]
+        self._seen: dict[float, NDArray[np.float64]] = {}
 
     def _warn_of_one_class(self, movies: Sequence[ScoredMovie], reachable: Sequence[Tensor]) -> None:
         linked = sum(int((m.targets.mother[c] >= 0).sum()) for m, c in zip(movies, reachable, strict=True))
@@ -117,17 +125,41 @@ class TemperatureObjective:
         return likelihood + self._prior(raw)
 
     def _likelihood(self) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64)
-        for movie in self.movies:
+        parts = []
+        for movie, unit in zip(self.movies, self._units, strict=True):
             log_p = true_log_p(self.layer(movie.scores, movie.solved), movie.targets)
-            total = total - log_p.clamp(min=LEAST_LOG_P).sum().cpu()
-        return total / self.n_daughters
+            nats = -log_p.clamp(min=LEAST_LOG_P).cpu()
+            parts.append(nats.new_zeros(int(unit.max()) + 1).index_add(0, unit, nats))
+        nats = torch.cat(parts)
+        if bool(torch.isfinite(nats).all()):
+            self._seen[float(self.layer.scaler.raw_temperature.detach())] = nats.detach().numpy()
+        return nats.sum() / self.n_daughters
+
+    def worth(self) -> Worth:
+        """What the temperature changes on daughters that it is not fitted on, from where the objective was evaluated.
+
+        By cross-validation over blocks of frame pairs, or over movies where there are at least three.
+        """
+        points = list[float]()
+        for x in sorted(self._seen, key=lambda x: (x != 0.0, x)):  # T = 1 first, and nothing next to a point
+            if all(abs(x - other) > CLOSEST for other in points):
+                points.append(x)
+        points.sort()
+        n = np.concatenate([np.bincount(unit.numpy()) for unit in self._units])
+        total = np.array([self._seen[x] for x in points])
+        return worth_of_scaling(np.array(points), total[:, n > 0], n[n > 0], self.prior_width)
 
     def _prior(self, log_temperature: Tensor) -> Tensor:
         if self.prior_width is None:
             return torch.zeros((), dtype=torch.float64)
         # a copy: evaluating elsewhere changes the parameter in place, which must not reach the saved square
         return (log_temperature.cpu() * 1.0) ** 2 / (2 * self.prior_width**2 * self.n_daughters)
+
+
+def _units_of(movie: ScoredMovie, *, by_movie: bool) -> Tensor:
+    """(D,) int64, the frame pair of each daughter that counts, or 0 for all of a movie."""
+    pair = movie.graph.frame[movie.targets.known.to(movie.graph.device)].cpu()
+    return torch.zeros_like(pair) if by_movie else pair - 1
 
 
 class _AlongTemperature(torch.autograd.Function):

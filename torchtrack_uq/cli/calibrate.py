@@ -43,6 +43,12 @@ def add_commands(commands: Any) -> None:
         metavar="WIDTH",
         help="draws T to 1 where annotations are few: width of a prior on log T; inf for none (default: 0.5)",
     )
+    fit.add_argument(
+        "--not-cautious",
+        dest="cautious",
+        action="store_false",
+        help="take the fitted T even if it is no gain on annotated frames left out of the fit (default: T = 1 then)",
+    )
     _add_rest(fit)
     fit.set_defaults(run=_fit)
 
@@ -88,7 +94,7 @@ def _fit(options: argparse.Namespace) -> None:
     with _plain_warnings():
         movies = list(score_folders(options.folders, tracker, layer, options.stride, progress=progress))
         before = summarise([movie.judge(layer) for movie in movies])
-        found = fit_temperature(layer, movies, prior_width=width)
+        found = fit_temperature(layer, movies, prior_width=width, cautious=options.cautious)
         if options.events:
             fit_events(layer, movies, prior_width=width)
             movies = [movie.solve(layer) for movie in movies]
