@@ -13,6 +13,9 @@ from torchtrack_uq.perturb import PerturbedCopies
 from torchtrack_uq.progress import with_progress
 from torchtrack_uq.regions import index_cells
 
+_Images = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""An image and the next, (P,) each."""
+
 
 class GreyLevels(NamedTuple):
     """The factor that turns differences of a movie's pixels into grey levels."""
@@ -56,14 +59,14 @@ def cell_activity(
         InputError: The masks hold other cells than `detections`.
     """
     activity = np.zeros(len(detections))
-    for t, change in with_progress(
-        _changes(movie), "Measuring activity", total=movie.n_frames - 1, show=progress
+    for t, images in with_progress(
+        _image_pairs(movie), "Measuring activity", total=movie.n_frames - 1, show=progress
     ):
         where, cell = index_cells(movie, detections, t)
         cells = detections.in_frame(t)
         n_cells = cells.stop - cells.start
         area = np.bincount(cell, minlength=n_cells)
-        total = np.bincount(cell, weights=change[where], minlength=n_cells)
+        total = np.bincount(cell, weights=_change(images, where), minlength=n_cells)
         activity[cells] = total / np.maximum(area, 1)
     return activity * levels.per_unit
 
@@ -76,23 +79,29 @@ def activity_of_copies(
     Holds two images and one frame of all copies. Images are those of the movie: noise does not change them.
     """
     activity = []
-    frames = zip(copies.frames(), _changes(movie), strict=False)  # no change follows the last frame
-    for frame, (_, change) in with_progress(
+    frames = zip(copies.frames(), _image_pairs(movie), strict=False)  # the last frame begins no pair
+    for frame, (_, images) in with_progress(
         frames, "Measuring activity", total=movie.n_frames - 1, show=progress
     ):
-        activity.append(frame.sums(change) / np.maximum(frame.areas(), 1))
+        activity.append(frame.sums(_change(images, frame.foreground)) / np.maximum(frame.areas(), 1))
     last = copies.detections.in_frame(movie.n_frames - 1)
     activity.append(np.zeros((last.stop - last.start, len(copies))))
     return np.concatenate(activity).T * levels.per_unit
 
 
-def _changes(movie: Movie) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Every frame but the last, with (P,) |I_t - I_{t+1}| / 2."""
+def _image_pairs(movie: Movie) -> Iterator[tuple[int, _Images]]:
+    """Every frame t but the last, with its image and the next."""
     previous: NDArray[np.float64] | None = None
     for t in range(movie.n_frames):
         image = movie.read_image(t)
         assert image is not None
         grey = np.asarray(image, np.float64).ravel()
         if previous is not None:
-            yield t - 1, 0.5 * np.abs(previous - grey)
+            yield t - 1, (previous, grey)
         previous = grey
+
+
+def _change(images: _Images, where: NDArray[np.int64]) -> NDArray[np.float64]:
+    """|I_t - I_{t+1}| / 2 at some pixels."""
+    change: NDArray[np.float64] = 0.5 * np.abs(images[0][where] - images[1][where])
+    return change

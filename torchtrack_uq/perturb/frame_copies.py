@@ -1,6 +1,7 @@
 """One frame of all perturbed copies of a movie at once."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +32,20 @@ class FrameCopies:
         """Number of copies R."""
         return int(self.kept.shape[1])
 
+    @cached_property
+    def foreground(self) -> NDArray[np.int64]:
+        """(F,) flat positions of the pixels that belong to a cell in any copy, ascending."""
+        return np.flatnonzero(self.owner > 0)
+
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n_cells, R) sum of (P,) values over the pixels of each cell, added up in the order of the pixels."""
-        where = np.flatnonzero(self.owner > 0)
+        """(n_cells, R) sum of (F,) values of the foreground over each cell, in the order of the pixels."""
         total = np.zeros((self.n_cells, self.n_copies))
-        _add_up(where, self.owner, values, self.band, self.kept, total)
+        _add_up(self.foreground, self.owner, values, self.band, self.kept, total)
         return total
 
     def areas(self) -> NDArray[np.int64]:
         """(n_cells, R) pixels of each cell."""
-        return self.sums(np.ones(len(self.owner))).astype(np.int64)
+        return self.sums(np.ones(len(self.foreground))).astype(np.int64)
 
     def shared(
         self, following: "FrameCopies"
@@ -73,8 +78,9 @@ def _add_up(
 ) -> None:
     """Walk over pixels and over the band, both ascending."""
     k = 0
-    for at in where:
-        cell, value = owner[at] - 1, values[at]
+    for f in range(len(where)):
+        at = where[f]
+        cell, value = owner[at] - 1, values[f]
         while k < len(band) and band[k] < at:
             k += 1
         if k < len(band) and band[k] == at:
