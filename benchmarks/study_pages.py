@@ -129,7 +129,9 @@ def _setting(table: pd.DataFrame, sizes: Any) -> list[str]:
         "beginning can know.",
         "",
         f"**Temperatures** (prior of width {PRIOR_WIDTH} on log T): *in time*, on the movie's own blocks; *other "
-        "movies*, on all frame pairs of all other recordings together, at the same stride. *oracle* is fitted on "
+        "movies*, on all frame pairs of all other recordings together, at the same stride. Both as `torchtrack-uq fit` "
+        "does it: T = 1 is kept where the fitted T is no gain of more than a standard error on frame pairs (or "
+        "recordings) that were left out of the fit for a moment. *oracle* is fitted on "
         "the judged blocks themselves: the best that one temperature can do. Bounds: "
         f"{sizes.resamples} bootstrap resamples of frames; of changes of the NLL, Student's t over frame pairs.",
     ]

@@ -1,0 +1,63 @@
+"""Whether a temperature is worth having: against refits, and what a cautious fit does with the answer."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+from torchtrack_uq import UncertaintyLayer
+from torchtrack_uq.calibration import CalibrationWarning, TemperatureObjective, fit_temperature
+from torchtrack_uq.calibration.worth import N_FOLDS
+
+from .simulated import simulated_movie
+
+
+def movies_of(scale: float, n: int = 7):
+    return [simulated_movie(25, seed, scale) for seed in range(n)]
+
+
+@pytest.mark.parametrize("method", ["SM", "AS", "auto"])
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_it_is_what_fitting_again_without_some_movies_gives(method: str, scale: float) -> None:
+    movies = movies_of(scale)
+    layer = UncertaintyLayer(method)
+    worth = fit_temperature(layer, movies).worth
+    changes = []
+    for fold in np.array_split(np.arange(len(movies)), N_FOLDS):
+        others = [movie for k, movie in enumerate(movies) if k not in fold]
+        x = math.log(fit_temperature(UncertaintyLayer(method), others).temperature)
+        for k in fold:
+            held = TemperatureObjective(UncertaintyLayer(method), [movies[k]], prior_width=None)
+            changes.append((held.likelihood(x) - held.likelihood(0.0)) * held.n_daughters)
+    n = 7 * 75
+    assert worth.n_pairs == 7
+    assert worth.change == pytest.approx(sum(changes) / n, abs=2e-3)
+    assert worth.error == pytest.approx(np.std(changes, ddof=1) * math.sqrt(7) / n, abs=2e-3)
+
+
+def test_a_scorer_that_is_too_sure_gets_its_temperature() -> None:
+    movies = movies_of(2.5)
+    plain, careful = UncertaintyLayer("SM"), UncertaintyLayer("SM")
+    fitted = fit_temperature(plain, movies)
+    found = fit_temperature(careful, movies, cautious=True)
+    assert not found.kept_at_one
+    assert found.temperature == pytest.approx(fitted.temperature)
+    assert found.worth.gains
+
+
+def test_a_calibrated_scorer_keeps_its_scores() -> None:
+    movies, layer = movies_of(1.0), UncertaintyLayer("auto")
+    with pytest.warns(CalibrationWarning, match="no clear gain: T = 1 is kept"):
+        found = fit_temperature(layer, movies, cautious=True)
+    assert found.kept_at_one
+    assert float(layer.temperature.detach()) == 1.0
+    assert found.nll_after == found.nll_before
+
+
+def test_one_frame_pair_says_nothing_and_keeps_the_fit() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit_temperature(UncertaintyLayer("SM"), [simulated_movie(25, 0, 1.3)], cautious=True)
+    assert not found.kept_at_one
+    assert math.isnan(found.worth.change)
