@@ -94,7 +94,9 @@ def _fit(options: argparse.Namespace) -> None:
     with _plain_warnings():
         movies = list(score_folders(options.folders, tracker, layer, options.stride, progress=progress))
         before = summarise([movie.judge(layer) for movie in movies])
-        found = fit_temperature(layer, movies, prior_width=width, cautious=options.cautious and not options.events)
+        found = fit_temperature(
+            layer, movies, prior_width=width, cautious=options.cautious and not options.events
+        )
         if options.events:
             fit_events(layer, movies, prior_width=width)
             movies = [movie.solve(layer) for movie in movies]
