@@ -37,6 +37,7 @@ TAKE = 0.95  # share of that which stays dropped at a component that gets links 
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
 PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links are likelier than not
+ROUNDING = 1e-9  # share of the tolerance left free, since sums that reach it are rounded
 LOG_LARGE = 600.0  # log of the odds beyond which they grow with their logarithm only
 
 
@@ -232,16 +233,19 @@ def put_back(
 ) -> tuple[Marginal, float]:
     """Marginals in which dropped links have about the probability they deserve, and an estimate of log Z.
 
-    A daughter whose other options would change by more than the proof leaves of the tolerance stays as she is.
+    Where her other options would change by more than the proof leaves of the tolerance, a daughter gets back a
+    share of them that fills what is left.
     """
     dropped = certificate.dropped
     mother, daughter = problem.links.mother[dropped], problem.links.daughter[dropped]
     odds = gauge.link[dropped] * sums.ratio_mother[mother] * sums.null[daughter]
-    likely = np.minimum(odds, certificate.dropped_high)
+    likely = np.minimum(np.minimum(odds, certificate.dropped_high), 1.0)
     taken = np.bincount(daughter, likely, minlength=problem.n_daughters)
-    stays = taken > tolerance - certificate.component_error[certificate.daughter_component]
-    likely[stays[daughter]] = 0.0
-    share = np.where(stays, 1.0, 1.0 - taken)
+    error = certificate.component_error[certificate.daughter_component]
+    room = np.maximum((1.0 - ROUNDING) * tolerance - error, 0.0)
+    fits = np.divide(room, taken, out=np.ones(problem.n_daughters), where=taken > room)
+    likely *= fits[daughter]
+    share = 1.0 - fits * taken
     link = certificate.alone.link * share[problem.links.daughter]
     link[dropped] = likely
     estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share)

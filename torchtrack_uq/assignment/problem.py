@@ -61,7 +61,8 @@ class AssignmentProblem:
         _check_same_length("disappear", self.disappear, "divide", self.divide)
         _check_range("mother", self.mother, self.n_mothers, "mothers")
         _check_range("daughter", self.daughter, self.n_daughters, "daughters")
-        _check_no_duplicates(self.mother, self.daughter, self._link_order)
+        if not self._is_sorted:
+            _check_no_duplicates(self.mother, self.daughter, self._link_order)
 
     @classmethod
     def build(
@@ -136,7 +137,15 @@ class AssignmentProblem:
         return self.disappear + self.divide > 0.0
 
     @cached_property
+    def _is_sorted(self) -> bool:
+        """Whether links come by daughter and then by mother, none of them twice."""
+        place = self.daughter * self.n_mothers + self.mother
+        return bool((place[1:] > place[:-1]).all())
+
+    @cached_property
     def _link_order(self) -> IntArray:
+        if self._is_sorted:
+            return np.arange(self.n_links, dtype=np.int64)
         return sort_links(self.mother, self.daughter, self.n_mothers, self.n_daughters)[1]
 
     @cached_property
