@@ -107,6 +107,9 @@ class TestTables:
         assert (np.diff(review["entropy"]) <= 0).all()
         assert len(review) == (hela_result.detections.frame > 0).sum()
         assert len(hela_result.review(5)) == 5
+        cell = review["cell"].to_numpy()
+        np.testing.assert_array_equal(hela_result.detections.frame[cell], review["frame"])
+        np.testing.assert_array_equal(hela_result.detections.label[cell], review["label"])
         keys = ["frame", "daughter", "mother"]
         chosen = hela_result.links[hela_result.links["selected"]].set_index(keys)["probability"]
         top = review.head(50)

@@ -176,13 +176,15 @@ class TrackingResult:
             n: At most how many rows; all by default. Cells of the first frame are never listed.
 
         Returns:
-            Columns `frame`, `label`, `track`, `entropy`, `mother` (label that was chosen, or 0), `probability`
-            (of that choice), then the centroid.
+            Columns `cell` (index among the detections, as `confirm` takes it), `frame`, `label`, `track`, `entropy`,
+            `mother` (label that was chosen, or 0), `probability` (of that choice), then the centroid.
         """
         chosen = np.where(self.mother >= 0, self.detections.label[self.mother], 0)
-        table = self.cells.assign(mother=chosen, probability=self.decision_probability)
+        table = self.cells.assign(
+            cell=np.arange(len(self.detections)), mother=chosen, probability=self.decision_probability
+        )
         axes = list("zyx"[-self.detections.ndim :])
-        table = table[["frame", "label", "track", "entropy", "mother", "probability", *axes]]
+        table = table[["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]]
         ranked = table[(table["frame"] > 0) & ~self.accepted].sort_values(
             "entropy", ascending=False, kind="stable"
         )

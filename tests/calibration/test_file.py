@@ -10,8 +10,14 @@ import pandas as pd
 import pytest
 import tifffile
 
-from torchtrack_uq import DistanceTracker, InputError, UncertainTracker
-from torchtrack_uq.calibration import Calibration, CalibrationWarning
+from torchtrack_uq import DistanceTracker, InputError, UncertainTracker, UncertaintyLayer
+from torchtrack_uq.calibration import (
+    Calibration,
+    CalibrationWarning,
+    describe_fit,
+    fit_temperature,
+    score_folders,
+)
 from torchtrack_uq.cli import main
 
 
@@ -89,6 +95,30 @@ class TestFile:
             Calibration.load(tmp_path / "c.json")
         with pytest.raises(InputError, match="torchtrack-uq fit"):
             Calibration.load(tmp_path / "missing.json")
+
+
+class TestDescribeFit:
+    def test_a_fit_in_python_is_as_good_as_one_by_the_command(self, annotated: Path, tmp_path: Path) -> None:
+        tracker, layer = DistanceTracker(), UncertaintyLayer("SM")
+        movies = list(score_folders([annotated], tracker, layer, progress=False))
+        found = fit_temperature(layer, movies)
+        described = describe_fit(layer, tracker, movies)
+        assert float(layer.temperature.detach()) == pytest.approx(found.temperature)
+        file = tmp_path / "command.json"
+        command = ["fit", str(annotated), "-o", str(file), "--tracker", "distance", "--method", "SM"]
+        assert main([*command, "--not-cautious", "--quiet"]) == 0
+        stored = Calibration.load(file)
+        assert described.review is not None
+        assert stored.review is not None
+        assert described.review.to_json() == stored.review.to_json()
+        for name in ("temperature", "n_daughters", "nll_before", "nll_after"):
+            assert getattr(described, name) == pytest.approx(getattr(stored, name), rel=1e-6), name
+        for name in ("method", "tracker", "stride", "offsets", "movies", "fingerprint", "prior_width"):
+            assert getattr(described, name) == getattr(stored, name), name
+
+    def test_refuses_what_nothing_can_be_fitted_on(self) -> None:
+        with pytest.raises(InputError, match="no annotated daughter"):
+            describe_fit(UncertaintyLayer("SM"), DistanceTracker(), [])
 
 
 class TestCommands:

@@ -3,6 +3,7 @@
 `torchtrack_uq.calibration.lightning` has the same fit as a LightningModule; it is imported only when asked for.
 """
 
+from torchtrack_uq.calibration.describe import describe_fit
 from torchtrack_uq.calibration.events import EventFit, FeasibleTruth, fit_events
 from torchtrack_uq.calibration.file import Calibration, fingerprint
 from torchtrack_uq.calibration.fit import TemperatureFit, fit_temperature
@@ -20,6 +21,7 @@ __all__ = [
     "TemperatureFit",
     "TemperatureObjective",
     "Worth",
+    "describe_fit",
     "fingerprint",
     "fit_events",
     "fit_temperature",

@@ -77,12 +77,11 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from torchtrack_uq.calibration import Calibration, fingerprint, fit_events, fit_temperature
+    from torchtrack_uq.calibration import describe_fit, fit_events, fit_temperature
     from torchtrack_uq.calibration.movies import score_folders
     from torchtrack_uq.device import choose_device
     from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
     from torchtrack_uq.metrics import summarise
-    from torchtrack_uq.trackers.identity import tracker_identity
 
     choose_device(options.device)
     if options.output.is_dir():
@@ -100,27 +99,19 @@ def _fit(options: argparse.Namespace) -> None:
         if options.events:
             fit_events(layer, movies, prior_width=width)
             movies = [movie.solve(layer) for movie in movies]
-        judged, review = _judge_and_count(layer, movies)
-        after = summarise(judged)
-    temperature = float(layer.temperature.detach())
-    calibration = Calibration(
-        temperature=temperature,
-        method=options.method,
-        tracker=tracker_identity(tracker),
-        stride=options.stride,
-        offsets=layer.events.values if layer.events is not None else None,
-        n_daughters=found.n_daughters,
-        nll_before=float(before["nll_reachable"]),
-        nll_after=float(after["nll_reachable"]),
-        prior_width=width,
-        movies=[movie.name for movie in movies],
-        fingerprint=fingerprint(movies),
-        review=review,
-    )
+        calibration = describe_fit(
+            layer,
+            tracker,
+            movies,
+            stride=options.stride,
+            nll_before=float(before["nll_reachable"]),
+            prior_width=width,
+        )
+        after = summarise([movie.judge(layer) for movie in movies])
     calibration.save(options.output)
     print(
-        f"T = {temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, fitted on "
-        f"{found.n_daughters} daughters of {len(movies)} movie(s)"
+        f"T = {calibration.temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, "
+        f"fitted on {found.n_daughters} daughters of {len(movies)} movie(s)"
     )
     if layer.events is not None:
         offsets = ", ".join(f"{name} {value:+.2f}" for name, value in layer.events.values.items())
@@ -133,23 +124,6 @@ def _fit(options: argparse.Namespace) -> None:
         f"ECE {before['ece']:.4f} -> {after['ece']:.4f}"
     )
     print(f"use it with --temperature {options.output}")
-
-
-def _judge_and_count(layer: Any, movies: Any) -> tuple[list[Any], Any]:
-    """At the fitted temperature: judged daughters, and how right decisions are by their probability."""
-    from torchtrack_uq.guarantees import ReviewStatistic, judge_decisions
-    from torchtrack_uq.judged import judge
-    from torchtrack_uq.tracks import map_links
-
-    judged, total = [], None
-    for movie in movies:
-        probabilities = layer(movie.scores, movie.solved)
-        judged.append(judge(probabilities, movie.targets))
-        selected = map_links(layer.corrected(movie.graph))
-        decisions = judge_decisions(probabilities, selected, movie.targets)
-        found = ReviewStatistic.of(decisions.probability, decisions.correct, decisions.linked)
-        total = found if total is None else total + found
-    return judged, total
 
 
 def _evaluate(options: argparse.Namespace) -> None:

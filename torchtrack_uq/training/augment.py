@@ -31,8 +31,8 @@ class Augmentation:
         intensity_shift: And shifted by up to this much.
     """
 
-    scale: float = 1.6
-    stretch: float = 1.2
+    scale: float = 2.0
+    stretch: float = 1.5
     offset: float = 1024.0
     drift: float = 0.3
     drift_share: float = 0.25
