@@ -272,7 +272,7 @@ def write(risk: pd.DataFrame, coverage: pd.DataFrame, n_splits: int) -> None:
         f"Written by `benchmarks/guarantees.py`. {describe_machine()}",
         "",
         f"{n_cases} cases: {risk['movie'].nunique()} movies, strides {STRIDES}, trackers {', '.join(TRACKERS)}, "
-        f"methods {', '.join(METHODS)}, temperature 1. small_2d was trained on the first 80 % of most of these movies. "
+        f"methods {', '.join(METHODS)}, temperature 1. small_2d was trained on the first 85 % of four of these movies. "
         f"Half of the daughters are annotated. Splits: {n_splits} draws of daughters with replacement, judged by "
         f"the whole movie; {n_splits} of daughters and {n_splits} of frames at random, judged by the "
         "other half; one in time (first half annotated); all other movies annotated; the other "

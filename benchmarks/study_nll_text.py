@@ -78,7 +78,8 @@ def _changes(part: pd.DataFrame, methods: tuple[str, ...]) -> list[str]:
 
 
 def _worst(part: pd.DataFrame, oracle: str) -> list[str]:
-    worse = part[(part["nll_change_p"] <= _LEVEL) & part["method"].isin(ALL)]
+    part = part[part["method"].isin(ALL)]
+    worse = part[part["nll_change_p"] <= _LEVEL]
     if worse.empty:
         return ["In no combination is the NLL worse by more than noise, corrected or not.", ""]
     columns = [*_UNIT, "temperature", "oracle_temperature", "n_daughters", "n_frames_judged"]

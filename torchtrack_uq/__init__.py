@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torchtrack_uq.calibration import Calibration, ScoredMovie, fit_temperature
+    from torchtrack_uq.calibration import Calibration, ScoredMovie, describe_fit, fit_temperature
     from torchtrack_uq.candidates import CandidateGraph
     from torchtrack_uq.corrections import confirm, forbid
     from torchtrack_uq.detections import Detections
@@ -73,6 +73,7 @@ __all__ = [
     "UncertainTracker",
     "UncertaintyLayer",
     "confirm",
+    "describe_fit",
     "fit_temperature",
     "forbid",
     "judge",
@@ -111,6 +112,7 @@ _HOME = {
     "UncertainTracker": "uncertain_tracker",
     "UncertaintyLayer": "layers",
     "confirm": "corrections",
+    "describe_fit": "calibration",
     "fit_temperature": "calibration",
     "forbid": "corrections",
     "judge": "judged",

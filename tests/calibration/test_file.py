@@ -14,11 +14,16 @@ from torchtrack_uq import DistanceTracker, InputError, UncertainTracker, Uncerta
 from torchtrack_uq.calibration import (
     Calibration,
     CalibrationWarning,
+    Worth,
     describe_fit,
+    fit_events,
     fit_temperature,
     score_folders,
 )
+from torchtrack_uq.calibration.objective import TemperatureObjective
 from torchtrack_uq.cli import main
+from torchtrack_uq.layers import EventOffsets
+from torchtrack_uq.metrics import summarise
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +92,20 @@ class TestFile:
                 '{"format": "torchtrack-uq calibration 1", "method": "AS", "tracker": "a", "temperature": -1}',
                 "-1",
             ),
+            (
+                '{"format": "torchtrack-uq calibration 1", "method": "AS", "tracker": "a", "temperature": "1"}',
+                "positive number",
+            ),
+            (
+                '{"format": "torchtrack-uq calibration 1", "method": "AS", "tracker": "a", "temperature": 1, '
+                '"nll_before": "x"}',
+                "cannot be used",
+            ),
+            (
+                '{"format": "torchtrack-uq calibration 1", "method": "AS", "tracker": "a", "temperature": 1, '
+                '"offsets": {"foo": 1}}',
+                "appear, disappear and divide",
+            ),
         ],
     )
     def test_files_that_are_none(self, tmp_path: Path, content: str, message: str) -> None:
@@ -98,30 +117,83 @@ class TestFile:
 
 
 class TestDescribeFit:
-    def test_a_fit_in_python_is_as_good_as_one_by_the_command(self, annotated: Path, tmp_path: Path) -> None:
-        tracker, layer = DistanceTracker(), UncertaintyLayer("SM")
+    @pytest.mark.parametrize("events", [False, True])
+    def test_a_fit_in_python_is_as_good_as_one_by_the_command(
+        self, annotated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, events: bool
+    ) -> None:
+        tracker = DistanceTracker()
+        layer = UncertaintyLayer("AS", events=EventOffsets() if events else None)
         movies = list(score_folders([annotated], tracker, layer, progress=False))
-        found = fit_temperature(layer, movies)
-        described = describe_fit(layer, tracker, movies)
-        assert float(layer.temperature.detach()) == pytest.approx(found.temperature)
+        fit = fit_temperature(layer, movies)
+        if events:
+            with pytest.warns(CalibrationWarning, match="no annotated cell disappears"):
+                fit = fit_events(layer, movies)
+        described = describe_fit(layer, tracker, movies, fit)
+        assert float(layer.temperature.detach()) == pytest.approx(fit.temperature)
         file = tmp_path / "command.json"
-        command = ["fit", str(annotated), "-o", str(file), "--tracker", "distance", "--method", "SM"]
-        assert main([*command, "--not-cautious", "--quiet"]) == 0
+        command = ["fit", str(annotated), "-o", str(file), "--tracker", "distance", "--method", "AS"]
+        assert main([*command, "--events" if events else "--not-cautious", "--quiet"]) == 0
+        assert f"fitted on {fit.n_daughters} daughters" in capsys.readouterr().out
         stored = Calibration.load(file)
         assert described.review is not None
         assert stored.review is not None
         assert described.review.to_json() == stored.review.to_json()
-        for name in ("temperature", "n_daughters", "nll_before", "nll_after"):
+        known = ["temperature", "n_daughters", "nll_after", "ece_after"]
+        for name in known if events else [*known, "nll_before", "ece_before"]:
             assert getattr(described, name) == pytest.approx(getattr(stored, name), rel=1e-6), name
         for name in ("method", "tracker", "stride", "offsets", "movies", "fingerprint", "prior_width"):
             assert getattr(described, name) == getattr(stored, name), name
 
-    def test_refuses_what_nothing_can_be_fitted_on(self) -> None:
-        with pytest.raises(InputError, match="no annotated daughter"):
-            describe_fit(UncertaintyLayer("SM"), DistanceTracker(), [])
+    def test_the_best_assignments_are_found_anew_under_fitted_events(self, annotated: Path) -> None:
+        tracker, layer = DistanceTracker(), UncertaintyLayer("AS", events=EventOffsets())
+        movies = list(score_folders([annotated], tracker, layer, progress=False))
+        with pytest.warns(CalibrationWarning, match="no annotated cell disappears"):
+            fit = fit_events(layer, movies)
+        again = [movie.solve(layer) for movie in movies]
+        expected = summarise([movie.judge(layer) for movie in again])["nll_reachable"]
+        stale = summarise([movie.judge(layer) for movie in movies])["nll_reachable"]
+        assert expected != pytest.approx(stale, abs=1e-6)
+        assert describe_fit(layer, tracker, movies, fit).nll_after == pytest.approx(expected)
+
+    def test_refuses_what_does_not_fit_together(self, annotated: Path) -> None:
+        tracker, layer = DistanceTracker(), UncertaintyLayer("SM")
+        movies = list(score_folders([annotated], tracker, layer, progress=False))
+        fit = fit_temperature(layer, movies)
+        with pytest.raises(InputError, match="no annotated movie"):
+            describe_fit(layer, tracker, [], fit)
+        with pytest.raises(InputError, match="the layer's temperature is 1,"):
+            describe_fit(UncertaintyLayer("SM"), tracker, movies, fit)
 
 
 class TestCommands:
+    def test_a_temperature_that_is_no_gain_is_not_taken_unasked(
+        self,
+        annotated: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(TemperatureObjective, "worth", lambda self: Worth(0.02, 0.01, 7))
+        file = tmp_path / "calibration.json"
+        command = [
+            "fit",
+            str(annotated),
+            "-o",
+            str(file),
+            "--tracker",
+            "distance",
+            "--method",
+            "SM",
+            "--quiet",
+        ]
+        assert main(command) == 0
+        assert "T = 1 is kept" in capsys.readouterr().err
+        kept = Calibration.load(file)
+        assert kept.temperature == 1.0
+        assert kept.nll_after == kept.nll_before
+        assert main([*command, "--not-cautious"]) == 0
+        assert Calibration.load(file).temperature > 1.5
+
     def test_fit_evaluate_track(
         self, annotated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -226,6 +226,24 @@ class TestBadAnnotation:
         assert float(layer.temperature.detach()) == pytest.approx(1.7)
         assert not layer.scaler.fitted
 
+    def test_an_interrupt_at_the_very_end_does_so_too(self, monkeypatch) -> None:
+        def interrupted(self):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(TemperatureObjective, "worth", interrupted)
+        layer = UncertaintyLayer("SM", 1.7)
+        with pytest.raises(KeyboardInterrupt):
+            fit_temperature(layer, [self.example()])
+        assert float(layer.temperature.detach()) == pytest.approx(1.7)
+        assert not layer.scaler.fitted
+
+    @pytest.mark.parametrize("fit", [lightning_fit, lambda *args: fit_temperature(*args).temperature])
+    def test_a_movie_without_a_usable_daughter_changes_nothing(self, fit) -> None:
+        movie, other = self.example(), simulated_movie(5, 7)
+        none = other.only(torch.zeros(other.graph.n_cells, dtype=torch.bool))
+        alone = fit(UncertaintyLayer("SM"), [movie])
+        assert fit(UncertaintyLayer("SM"), [none, movie, none]) == pytest.approx(alone)
+
     def test_options(self) -> None:
         with pytest.raises(InputError, match="prior_width"):
             fit_temperature(UncertaintyLayer("SM"), [self.example()], prior_width=0.0)

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from torchtrack_uq import UncertaintyLayer
+from torchtrack_uq import InputError, UncertaintyLayer
 from torchtrack_uq.calibration import CalibrationWarning, TemperatureObjective, fit_temperature
 from torchtrack_uq.calibration.worth import N_FOLDS
 
@@ -31,7 +31,7 @@ def test_it_is_what_fitting_again_without_some_movies_gives(method: str, scale: 
             held = TemperatureObjective(UncertaintyLayer(method), [movies[k]], prior_width=None)
             changes.append((held.likelihood(x) - held.likelihood(0.0)) * held.n_daughters)
     n = 7 * 75
-    assert worth.n_pairs == 7
+    assert worth.n_units == 7
     assert worth.change == pytest.approx(sum(changes) / n, abs=2e-3)
     assert worth.error == pytest.approx(np.std(changes, ddof=1) * math.sqrt(7) / n, abs=2e-3)
 
@@ -53,6 +53,44 @@ def test_a_calibrated_scorer_keeps_its_scores() -> None:
     assert found.kept_at_one
     assert float(layer.temperature.detach()) == 1.0
     assert found.nll_after == found.nll_before
+
+
+def test_units_are_frame_pairs_of_up_to_two_movies_and_movies_from_three_on() -> None:
+    movies = [simulated_movie(8, seed, 2.5, n_pairs=4) for seed in range(3)]
+    found = [fit_temperature(UncertaintyLayer("SM"), movies[:n]).worth for n in (1, 2, 3)]
+    assert [worth.n_units for worth in found] == [4, 8, 3]
+
+
+def test_frame_pairs_left_out_are_refitted_without() -> None:
+    movie = simulated_movie(25, 3, 2.5, n_pairs=4)
+    worth = fit_temperature(UncertaintyLayer("SM"), [movie]).worth
+    changes = []
+    for pair in range(4):
+        here = movie.graph.frame == 2 * pair + 1
+        x = math.log(fit_temperature(UncertaintyLayer("SM"), [movie.only(~here)]).temperature)
+        held = TemperatureObjective(UncertaintyLayer("SM"), [movie.only(here)], prior_width=None)
+        changes.append((held.likelihood(x) - held.likelihood(0.0)) * held.n_daughters)
+    assert worth.change == pytest.approx(sum(changes) / 300, abs=2e-3)
+
+
+@pytest.mark.parametrize("largest", [0.5, 0.015])
+def test_a_method_that_cannot_do_t_of_1_gets_the_t_that_it_can(largest: float) -> None:
+    layer = UncertaintyLayer("exact")
+    plain = layer.forward
+
+    def refusing(*args):
+        if float(layer.temperature.detach()) > largest:
+            raise InputError("too ambiguous")
+        return plain(*args)
+
+    layer.forward = refusing  # type: ignore[method-assign]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*ran to its bound.*")
+        found = fit_temperature(layer, movies_of(2.5, 2), cautious=True)
+    assert found.temperature <= largest
+    assert not found.kept_at_one
+    assert math.isnan(found.worth.change)
+    assert math.isinf(found.nll_before)
 
 
 def test_one_frame_pair_says_nothing_and_keeps_the_fit() -> None:

@@ -171,7 +171,7 @@ def certify(
     high = np.ones(dropped.size)
     error = np.full(n_components, np.inf)
     if proved:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             # 0 / 0 proves nothing, and a probability is at most 1
             high = np.fmin(usual / lower_bound(eta)[daughter], 1.0)
         one = np.ones(problem.n_daughters)

@@ -1,12 +1,13 @@
 """From a fitted layer to the calibration that can be saved."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
+from torchtrack_uq.calibration.events import EventFit
 from torchtrack_uq.calibration.file import Calibration, fingerprint
-from torchtrack_uq.calibration.objective import PRIOR_WIDTH
+from torchtrack_uq.calibration.fit import TemperatureFit
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees import ReviewStatistic, judge_decisions
@@ -23,30 +24,29 @@ def describe_fit(
     layer: UncertaintyLayer,
     tracker: Tracker,
     movies: Sequence[ScoredMovie],
+    fit: TemperatureFit | EventFit,
     *,
     stride: int = 1,
-    nll_before: float | None = None,
-    prior_width: float | None = PRIOR_WIDTH,
+    before: Mapping[str, float] | None = None,
 ) -> Calibration:
     """What a fitted layer holds for, with all that `--temperature FILE` and `--accept-error` need.
 
     Args:
         layer: The method with its fitted temperature, and event scores if they were fitted too.
         tracker: What scored the movies.
-        movies: The annotated movies that it was fitted on; if `solved`, then with this layer's event scores.
-        stride: Their temporal stride.
-        nll_before: `nll_reachable` of `summarise` before the fit; by default it is found at T = 1, or NaN where event
-            scores were fitted as well.
-        prior_width: The prior that it was fitted with, or None.
+        movies: The annotated movies that it was fitted on.
+        fit: What `fit_temperature`, `fit_events` or the LightningModule found.
+        stride: Temporal stride of the movies.
+        before: What `summarise` says at T = 1; by default it is computed, but left out (NaN) where event scores were
+            fitted as well.
 
     Returns:
         The calibration, with counts of right and wrong decisions by their probability.
 
     Raises:
-        InputError: No movie, or movies without an annotated daughter whose true mother is a candidate.
+        InputError: The layer's temperature is not that of the fit, or there is no movie.
 
     >>> import numpy as np
-    >>> import torch
     >>> from torchtrack_uq import Detections, DistanceTracker
     >>> from torchtrack_uq.calibration import fit_temperature
     >>> from torchtrack_uq.targets import LinkTargets
@@ -56,49 +56,53 @@ def describe_fit(
     >>> truth = LinkTargets.from_mothers(torch.tensor([-1, -1, 0, 1, -1]), torch.tensor([0, 0, 1, 1, 1]))
     >>> movie = ScoredMovie("five cells", tracker.candidates(cells), truth)
     >>> layer = UncertaintyLayer("SM")
-    >>> found = fit_temperature(layer, [movie])
-    >>> calibration = describe_fit(layer, tracker, [movie])
-    >>> calibration.tracker, calibration.n_daughters, calibration.temperature == found.temperature
+    >>> fit = fit_temperature(layer, [movie])
+    >>> calibration = describe_fit(layer, tracker, [movie], fit)
+    >>> calibration.tracker, calibration.n_daughters, calibration.temperature == fit.temperature
     ('distance', 3, True)
     """
-    n_daughters = sum(int(movie.targets.reachable(movie.graph).sum()) for movie in movies)
-    if n_daughters == 0:
-        raise InputError(
-            "there is no annotated daughter whose true mother is a candidate: nothing was fitted"
-        )
+    temperature = float(layer.temperature)
+    if not movies:
+        raise InputError("there is no annotated movie to describe the fit by")
+    if not math.isclose(temperature, fit.temperature, rel_tol=1e-6):
+        raise InputError(f"the layer's temperature is {temperature:g}, but {fit.temperature:g} was fitted")
+    if before is None:
+        before = {} if layer.events is not None else _at_one(layer, movies)
+    if layer.events is not None:  # they change which assignments are the best
+        movies = [movie.solve(layer) for movie in movies]
     judged, counts = [], []
     for movie in movies:
         probabilities = layer(movie.scores, movie.solved)
         judged.append(judge(probabilities, movie.targets))
         decisions = judge_decisions(probabilities, map_links(layer.corrected(movie.graph)), movie.targets)
         counts.append(ReviewStatistic.of(decisions.probability, decisions.correct, decisions.linked))
+    after = summarise(judged)
     return Calibration(
-        temperature=float(layer.temperature.detach()),
+        temperature=temperature,
         method=layer.method,
         tracker=tracker_identity(tracker),
         stride=stride,
         offsets=None if layer.events is None else layer.events.values,
-        n_daughters=n_daughters,
-        nll_before=_nll_at_one(layer, movies) if nll_before is None else nll_before,
-        nll_after=float(summarise(judged)["nll_reachable"]),
-        prior_width=prior_width,
+        n_daughters=fit.n_daughters,
+        nll_before=float(before.get("nll_reachable", math.nan)),
+        nll_after=float(after["nll_reachable"]),
+        ece_before=float(before.get("ece", math.nan)),
+        ece_after=float(after["ece"]),
+        prior_width=fit.prior_width,
         movies=[movie.name for movie in movies],
         fingerprint=fingerprint(movies),
         review=sum(counts[1:], start=counts[0]),
     )
 
 
-@torch.no_grad()
-def _nll_at_one(layer: UncertaintyLayer, movies: Sequence[ScoredMovie]) -> float:
-    if layer.events is not None:
-        return math.nan  # what the movies were solved with is not what they were before
+def _at_one(layer: UncertaintyLayer, movies: Sequence[ScoredMovie]) -> dict[str, float]:
     fitted = float(layer.temperature)
     layer.scaler.temperature = 1.0
     try:
-        return float(summarise([movie.judge(layer) for movie in movies])["nll_reachable"])
+        return summarise([movie.judge(layer) for movie in movies])
     except InputError:
         if layer.method != "exact":
             raise
-        return math.nan  # too ambiguous at T = 1
+        return {}  # too ambiguous at T = 1
     finally:
         layer.scaler.temperature = fitted

@@ -69,6 +69,7 @@ class EventFit:
         n_daughters: Daughters in the frame pairs that were used.
         n_unreachable: See `FeasibleTruth`.
         n_crowded: See `FeasibleTruth`.
+        prior_width: Width of the prior on log T, or None.
     """
 
     temperature: float
@@ -78,6 +79,7 @@ class EventFit:
     n_daughters: int
     n_unreachable: int
     n_crowded: int
+    prior_width: float | None
 
 
 def fit_events(
@@ -177,6 +179,7 @@ def fit_events(
         n_daughters,
         sum(truth.n_unreachable for truth in truths),
         sum(truth.n_crowded for truth in truths),
+        prior_width,
     )
 
 

@@ -35,6 +35,8 @@ class Calibration:
         n_daughters: Annotated daughters that it was fitted on.
         nll_before: Mean negative log-likelihood of their true mothers at T = 1, nats.
         nll_after: The same as fitted.
+        ece_before: Their expected calibration error at T = 1.
+        ece_after: The same as fitted.
         prior_width: Width of the prior on log T, or None.
         movies: Names of the movies.
         fingerprint: SHA-256 of the scores and true mothers that it was fitted on.
@@ -53,6 +55,8 @@ class Calibration:
     n_daughters: int = 0
     nll_before: float = math.nan
     nll_after: float = math.nan
+    ece_before: float = math.nan
+    ece_after: float = math.nan
     prior_width: float | None = None
     movies: list[str] = field(default_factory=list)
     fingerprint: str = ""
@@ -60,12 +64,22 @@ class Calibration:
     review: ReviewStatistic | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise InputError(f"temperature must be a positive number, got {self.temperature}")
+        if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature > 0):
+            raise InputError(f"temperature must be a positive number, got {self.temperature!r}")
         if self.method not in METHODS:
             raise InputError(f"method {self.method!r} is unknown; expected one of {', '.join(METHODS)}")
-        if self.stride < 1:
-            raise InputError(f"stride must be at least 1, got {self.stride}")
+        if not isinstance(self.tracker, str):
+            raise InputError(f"tracker must be a name, got {self.tracker!r}")
+        if not isinstance(self.stride, int) or self.stride < 1:
+            raise InputError(f"stride must be a whole number from 1 on, got {self.stride!r}")
+        if self.offsets is not None and not (
+            isinstance(self.offsets, dict)
+            and set(self.offsets) == {"appear", "disappear", "divide"}
+            and all(_is_number(value) and math.isfinite(value) for value in self.offsets.values())
+        ):
+            raise InputError(
+                f"offsets must be finite numbers for appear, disappear and divide, got {self.offsets!r}"
+            )
 
     def save(self, file: str | os.PathLike[str]) -> Path:
         """Write it as JSON, all at once or not at all."""
@@ -103,14 +117,17 @@ class Calibration:
         """From the dictionary in the file."""
         names = {item.name for item in fields(cls)}
         known = {name: value for name, value in content.items() if name in names}
-        for name in ("nll_before", "nll_after"):
-            known[name] = math.nan if known.get(name) is None else float(known[name])
-        if known.get("review") is not None:
-            known["review"] = ReviewStatistic.from_json(known["review"])
+        lacking = [name for name in ("temperature", "method", "tracker") if name not in known]
+        if lacking:
+            raise InputError(f"{source} lacks an entry: {', '.join(lacking)}")
         try:
+            for name in ("nll_before", "nll_after", "ece_before", "ece_after"):
+                known[name] = math.nan if known.get(name) is None else float(known[name])
+            if known.get("review") is not None:
+                known["review"] = ReviewStatistic.from_json(known["review"])
             return cls(**known)
-        except TypeError as error:
-            raise InputError(f"{source} lacks an entry: {error}") from error
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(f"{source} cannot be used: {error}") from error
 
     def check(self, method: str, tracker: str, stride: int | None = None) -> None:
         """Refuse another method or tracker; warn of another stride.
@@ -145,6 +162,10 @@ class Calibration:
         scaler.fitted.fill_(True)
         events = None if self.offsets is None else EventOffsets(**self.offsets)
         return UncertaintyLayer(self.method, scaler, events=events, **options)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def fingerprint(movies: Sequence[ScoredMovie]) -> str:

@@ -25,6 +25,8 @@ from torchtrack_uq.layers import UncertaintyLayer
 N_SCANNED = 15
 """Temperatures tried before the search, evenly in log T; each valley that they see is entered."""
 
+BEYOND_ALL = 1e9  # stands for infinity, which the search cannot compute with
+
 
 @dataclass(frozen=True)
 class TemperatureFit:
@@ -39,6 +41,7 @@ class TemperatureFit:
         at_bound: Whether T ran to the end of the range that was searched.
         worth: What fitting changed on annotated daughters that were left out for a moment.
         kept_at_one: Whether that was no gain, so that T is 1 although another T fits these daughters better.
+        prior_width: Width of the prior on log T, or None.
     """
 
     temperature: float
@@ -49,6 +52,7 @@ class TemperatureFit:
     at_bound: bool
     worth: Worth
     kept_at_one: bool
+    prior_width: float | None
 
 
 def fit_temperature(
@@ -94,7 +98,7 @@ def fit_temperature(
     >>> round(found.temperature, 2), round(layer(graph).link[0].item(), 3)  # 6 / T = log(0.8 / 0.2)
     (4.33, 0.8)
     """
-    before = float(layer.scaler.temperature.detach())
+    before, was_fitted = float(layer.scaler.temperature.detach()), layer.scaler.fitted.clone()
     objective = TemperatureObjective(layer, movies, prior_width)
     try:
         best, lowest = _lowest(objective)
@@ -103,10 +107,11 @@ def fit_temperature(
                 "these frames are too ambiguous for method exact at every temperature: fit method auto, which is exact "
                 "where that is possible"
             )
+        return finish(layer, objective, best, cautious)
     except BaseException:  # an interrupted fit leaves the layer as it was
         layer.scaler.temperature = before
+        layer.scaler.fitted.copy_(was_fitted)
         raise
-    return finish(layer, objective, best, cautious)
 
 
 def finish(
@@ -119,7 +124,7 @@ def finish(
     """
     nll_before, nll_after = objective.likelihood(0.0), objective.likelihood(log_temperature)
     worth = objective.worth()
-    kept_at_one = cautious and not worth.gains
+    kept_at_one = cautious and not worth.gains and math.isfinite(nll_before)
     if kept_at_one:
         left_out = "movies" if len(objective.movies) >= FEWEST_MOVIES else "frame pairs"
         warnings.warn(
@@ -156,6 +161,7 @@ def finish(
         at_bound,
         worth,
         kept_at_one,
+        objective.prior_width,
     )
 
 
@@ -175,9 +181,12 @@ def _lowest(objective: TemperatureObjective) -> tuple[float, float]:
     for k in valleys[np.argsort(value[valleys], kind="stable")][:3]:
         low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
         found = minimize_scalar(
-            objective.value, bounds=(low, high), method="bounded", options={"xatol": 1e-5}
+            lambda x: min(objective.value(x), BEYOND_ALL),
+            bounds=(low, high),
+            method="bounded",
+            options={"xatol": 1e-5},
         )
         for x, y in ((float(found.x), float(found.fun)), (float(grid[k]), float(value[k]))):
-            if y < best_value:
+            if y < min(best_value, BEYOND_ALL):
                 best_x, best_value = x, y
     return best_x, best_value

@@ -26,6 +26,7 @@ STEP = 1e-2  # of the numerical derivative, in log T
 AUTOGRAD = ("SM", "FP", "FP+A", "AS")
 FEWEST_MOVIES = 3
 """From so many movies on, whether a temperature is worth having is asked of movies, not of frame pairs."""
+FEWEST_POINTS = 4  # of a curve that is interpolated
 CLOSEST = 0.02  # in log T, between points of a curve that is interpolated
 SETTLED = 1e-3
 """An optimum this close to a bound, in log T, is at the bound."""
@@ -80,7 +81,7 @@ class TemperatureObjective:
             )
         self._warn_of_one_class(movies, reachable)
         # the classes of the mean must not depend on T, so they are settled here
-        judged = [movie.only(cells) for movie, cells in zip(movies, reachable, strict=True)]
+        judged = [movie.only(cells) for movie, cells in zip(movies, reachable, strict=True) if cells.any()]
         self.movies = [movie if movie.solved is not None else movie.solve(layer) for movie in judged]
         self._units = [_units_of(movie, by_movie=len(judged) >= FEWEST_MOVIES) for movie in self.movies]
         self._seen: dict[float, NDArray[np.float64]] = {}
@@ -138,7 +139,8 @@ class TemperatureObjective:
     def worth(self) -> Worth:
         """What the temperature changes on daughters that it is not fitted on, from where the objective was evaluated.
 
-        By cross-validation over blocks of frame pairs, or over movies where there are at least three.
+        By cross-validation over blocks of frame pairs, or over movies where there are at least three. NaN where T = 1
+        is beyond what the method can do, or too few temperatures are not.
         """
         points = list[float]()
         for x in sorted(self._seen, key=lambda x: (x != 0.0, x)):  # T = 1 first, and nothing next to a point
@@ -146,6 +148,8 @@ class TemperatureObjective:
                 points.append(x)
         points.sort()
         n = np.concatenate([np.bincount(unit.numpy()) for unit in self._units])
+        if 0.0 not in points or len(points) < FEWEST_POINTS:
+            return Worth(math.nan, math.nan, int((n > 0).sum()))
         total = np.array([self._seen[x] for x in points])
         return worth_of_scaling(np.array(points), total[:, n > 0], n[n > 0], self.prior_width)
 

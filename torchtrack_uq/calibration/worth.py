@@ -1,5 +1,6 @@
 """Whether a fitted temperature is worth having: cross-validation over the annotated frame pairs themselves."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,22 +16,23 @@ FINE = 1e-3  # step in log T
 
 @dataclass(frozen=True)
 class Worth:
-    """What fitting a temperature changed in frame pairs that it was not fitted on.
+    """What fitting a temperature changed in frame pairs, or movies, that it was not fitted on.
 
     Attributes:
-        change: Change of the mean negative log-likelihood per daughter, in nats; below 0 is better.
-        error: Its standard error over frame pairs; NaN with fewer than two of them.
-        n_pairs: Annotated frame pairs.
+        change: Change of the mean negative log-likelihood per daughter, in nats; below 0 is better. NaN where it
+            cannot be known.
+        error: Its standard error over frame pairs or movies; likewise.
+        n_units: Annotated frame pairs, or movies where there are three or more.
     """
 
     change: float
     error: float
-    n_pairs: int
+    n_units: int
 
     @property
     def gains(self) -> bool:
-        """Whether the temperature gains more than a standard error, or cannot be judged on a single frame pair."""
-        return self.n_pairs < 2 or self.change + self.error < 0
+        """Whether the temperature gains more than a standard error, or cannot be judged (on a single frame pair)."""
+        return math.isnan(self.change) or self.change + self.error < 0
 
 
 def worth_of_scaling(x: Floats, total: Floats, n: Floats, prior_width: float | None = None) -> Worth:
@@ -62,17 +64,17 @@ def worth_of_scaling(x: Floats, total: Floats, n: Floats, prior_width: float | N
     False
     """
     x, total, n = (np.asarray(values, np.float64) for values in (x, total, n))
-    n_pairs = len(n)
-    if n_pairs < 2:
-        return Worth(float("nan"), float("nan"), n_pairs)
+    n_units = len(n)
+    if n_units < 2:
+        return Worth(math.nan, math.nan, n_units)
     fine = np.arange(x[0], x[-1], FINE)
     curves = np.exp(CubicSpline(x, np.log(total / n + FLOOR))(np.append(fine, 0.0))) - FLOOR
     curves, at_one = curves[:-1] * n, curves[-1] * n
     prior = np.zeros(len(fine)) if prior_width is None else fine**2 / (2 * prior_width**2)
     every = curves.sum(axis=1) + prior
-    change = np.empty(n_pairs)
-    for block in np.array_split(np.arange(n_pairs), min(N_FOLDS, n_pairs)):
+    change = np.empty(n_units)
+    for block in np.array_split(np.arange(n_units), min(N_FOLDS, n_units)):
         best = int(np.argmin(every - curves[:, block].sum(axis=1)))
         change[block] = curves[best, block] - at_one[block]
-    spread = float(change.std(ddof=1)) * np.sqrt(n_pairs)
-    return Worth(float(change.sum() / n.sum()), float(spread / n.sum()), n_pairs)
+    spread = float(change.std(ddof=1)) * np.sqrt(n_units)
+    return Worth(float(change.sum() / n.sum()), float(spread / n.sum()), n_units)

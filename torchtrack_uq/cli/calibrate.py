@@ -47,7 +47,8 @@ def add_commands(commands: Any) -> None:
         "--not-cautious",
         dest="cautious",
         action="store_false",
-        help="take the fitted T even if it is no gain on annotated frames left out of the fit (default: T = 1 then)",
+        help="take the fitted T even if it is no gain on annotated frames left out of the fit (default: T = 1 then; "
+        "with --events there is no such check)",
     )
     _add_rest(fit)
     fit.set_defaults(run=_fit)
@@ -77,7 +78,7 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from torchtrack_uq.calibration import describe_fit, fit_events, fit_temperature
+    from torchtrack_uq.calibration import EventFit, TemperatureFit, describe_fit, fit_events, fit_temperature
     from torchtrack_uq.calibration.movies import score_folders
     from torchtrack_uq.device import choose_device
     from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
@@ -93,35 +94,31 @@ def _fit(options: argparse.Namespace) -> None:
     with _plain_warnings():
         movies = list(score_folders(options.folders, tracker, layer, options.stride, progress=progress))
         before = summarise([movie.judge(layer) for movie in movies])
-        found = fit_temperature(
+        fit: TemperatureFit | EventFit = fit_temperature(
             layer, movies, prior_width=width, cautious=options.cautious and not options.events
         )
         if options.events:
-            fit_events(layer, movies, prior_width=width)
-            movies = [movie.solve(layer) for movie in movies]
-        calibration = describe_fit(
-            layer,
-            tracker,
-            movies,
-            stride=options.stride,
-            nll_before=float(before["nll_reachable"]),
-            prior_width=width,
-        )
-        after = summarise([movie.judge(layer) for movie in movies])
-    calibration.save(options.output)
+            fit = fit_events(layer, movies, prior_width=width)
+        fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before)
+    fitted.save(options.output)
     print(
-        f"T = {calibration.temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, "
-        f"fitted on {found.n_daughters} daughters of {len(movies)} movie(s)"
+        f"T = {fitted.temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, "
+        f"fitted on {fitted.n_daughters} daughters of {len(movies)} movie(s)"
     )
-    if layer.events is not None:
-        offsets = ", ".join(f"{name} {value:+.2f}" for name, value in layer.events.values.items())
+    if fitted.offsets is not None:
+        offsets = ", ".join(f"{name} {value:+.2f}" for name, value in fitted.offsets.items())
         print(f"event scores changed by {offsets} (nats, after dividing by T)")
-    if found.n_unreachable:
-        print(f"{found.n_unreachable} daughters were left out: their true mother is no candidate")
+    if isinstance(fit, EventFit):
+        if fit.n_unreachable + fit.n_crowded:
+            print(
+                f"{fit.n_unreachable} daughters whose true mother is no candidate, and {fit.n_crowded} beyond their "
+                "mother's second, counted as having none"
+            )
+    elif fit.n_unreachable:
+        print(f"{fit.n_unreachable} daughters were left out: their true mother is no candidate")
     print(
-        "on these daughters, which is milder than on new ones: "
-        f"NLL {before['nll_reachable']:.4f} -> {after['nll_reachable']:.4f}, "
-        f"ECE {before['ece']:.4f} -> {after['ece']:.4f}"
+        "on these movies, which is milder than on new ones: "
+        f"NLL {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
     )
     print(f"use it with --temperature {options.output}")
 
