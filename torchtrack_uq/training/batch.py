@@ -17,7 +17,9 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
         windows: Windows, none of them empty; a row each, unless they are packed.
         pack_apart: If given, small windows share a row of at most the largest window's cells, shifted at
             least this many pixels apart. Beyond the model's `spatial_pos_cutoff` cells neither attend to
-            each other nor are candidates, so that the result is the same with less padding.
+            each other nor are candidates, so that a window is scored as if it were alone and shifted, with less
+            padding. (The shift itself matters: Trackastra embeds absolute positions. In training it adds to
+            `Augmentation.offset`.)
 
     Returns:
         `coords` (B, N, 1 + D) float32 with time first, `features` (B, N, F) float32, `timepoints` (B, N)
