@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("TORCHTRACK_UQ_DATA", ROOT.parent / "shared" / "data"))
 TRAINED = ("Fluo-N2DH-SIM+", "Fluo-N2DL-HeLa", "cell-migration", "mouse-epidermis")
 NEVER_SEEN = ("Fluo-C2DL-MSC", "Fluo-N2DH-GOWT1", "cglutamicum", "cglutamicum-06min")
-SETTINGS = TrainingSettings(steps=40_000, minutes=71, seed=1, held_out=0.15)
+SETTINGS = TrainingSettings(steps=60_000, minutes=65, seed=1, held_out=0.15)
 RANGES = np.concatenate([np.arange(0.3, 4, 0.1), [np.inf]])
 
 Models = dict[str, TrackastraTracker]
