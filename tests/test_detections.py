@@ -77,6 +77,13 @@ def test_intensities_are_zero_without_images(blobs: tuple[np.ndarray, np.ndarray
     assert (cells.features["intensity_mean"] == 0).all()
 
 
+def test_cells_are_found_by_frame_and_label(hela_cells: Detections) -> None:
+    order = np.random.default_rng(0).permutation(len(hela_cells))
+    np.testing.assert_array_equal(hela_cells.find(hela_cells.frame[order], hela_cells.label[order]), order)
+    assert hela_cells.find([], []).shape == (0,)
+    assert hela_cells.find(0, hela_cells.label[0]).shape == ()
+
+
 def test_stride_keeps_the_cells_of_the_kept_frames(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     every = Detections.from_movie(Movie.open(None, blobs[1]), progress=False)
     second = Detections.from_movie(Movie.open(None, blobs[1], stride=2), progress=False)
@@ -86,6 +93,13 @@ def test_stride_keeps_the_cells_of_the_kept_frames(blobs: tuple[np.ndarray, np.n
 
 
 class TestRefuses:
+    def test_cells_that_do_not_exist(self) -> None:
+        cells = Detections.from_points(np.array([0, 0, 1]), np.zeros((3, 2)))
+        with pytest.raises(InputError, match="label 2 in frame 1, nor 1 others"):
+            cells.find([1, 0, 5], [2, 1, 1])
+        with pytest.raises(InputError, match="integers"):
+            cells.find(0.5, 1)
+
     def test_unsorted_cells(self) -> None:
         with pytest.raises(InputError, match="sorted by frame"):
             Detections(np.array([1, 0]), np.array([1, 1]), np.zeros((2, 2), np.float32), n_frames=2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.intensity import IntensityScale
@@ -80,6 +80,36 @@ class Detections:
     def in_frame(self, t: int) -> slice:
         """The cells of frame `t`."""
         return slice(int(self.offsets[t]), int(self.offsets[t + 1]))
+
+    def find(self, frame: ArrayLike, label: ArrayLike) -> NDArray[np.int64]:
+        """Indices of cells that are known by frame and label, such as those that a person has looked at in a viewer.
+
+        Args:
+            frame: Integers, a frame each.
+            label: Integers of the same shape (or one of the two a single number), the label in that frame's mask.
+
+        Returns:
+            int64 of their common shape, as `confirm` and `forbid` take them.
+
+        Raises:
+            InputError: There is no such cell.
+
+        >>> cells = Detections.from_points(np.array([0, 1, 1]), np.zeros((3, 2)), label=np.array([7, 3, 9]))
+        >>> cells.find(1, [9, 3])
+        array([2, 1])
+        """
+        wanted = np.stack(np.broadcast_arrays(frame, label), axis=-1)
+        if wanted.size and not np.issubdtype(wanted.dtype, np.integer):
+            raise InputError(f"frames and labels must be integers, got {wanted.dtype}")
+        cells = {key: i for i, key in enumerate(zip(self.frame.tolist(), self.label.tolist(), strict=True))}
+        pairs = [tuple(pair) for pair in wanted.reshape(-1, 2).tolist()]
+        missing = [pair for pair in pairs if pair not in cells]
+        if missing:
+            raise InputError(
+                f"there is no cell with label {missing[0][1]} in frame {missing[0][0]}"
+                + (f", nor {len(missing) - 1} others" if len(missing) > 1 else "")
+            )
+        return np.array([cells[pair] for pair in pairs], dtype=np.int64).reshape(wanted.shape[:-1])
 
     @classmethod
     def from_movie(cls, movie: Movie, *, progress: bool = True) -> "Detections":
