@@ -14,6 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from torchtrack_uq import (
     Detections,
@@ -39,8 +40,10 @@ def daughters_expected(p: LinkProbabilities) -> torch.Tensor:
 
 def draw(axes: Axes, movie: Movie, cells: Detections, p: LinkProbabilities, mother: int) -> None:
     frame = int(cells.frame[mother])
-    centre = cells.coords[mother]
     image, mask = movie.read_image(frame + 1).astype(float), movie.read_mask(frame + 1)
+    centre = np.clip(
+        cells.coords[mother], RADIUS, np.array(image.shape) - RADIUS
+    )  # the view stays in the image
     low, high = np.percentile(image, [1, 99.7])
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, alpha=0.8)
     axes.contour(mask > 0, [0.5], colors="#777777", linewidths=0.6)
@@ -70,7 +73,7 @@ def draw(axes: Axes, movie: Movie, cells: Detections, p: LinkProbabilities, moth
         if from_her > SHOWN:
             axes.annotate(
                 f"{from_her:.2f}", cells.coords[k, ::-1], (4, 4), textcoords="offset points", color="#ff8a80",
-                fontsize=9, fontweight="bold",
+                fontsize=9, fontweight="bold", path_effects=[withStroke(linewidth=2, foreground="#222222")], zorder=5,
             )  # fmt: skip
     axes.set_xlim(centre[1] - RADIUS, centre[1] + RADIUS)
     axes.set_ylim(centre[0] + RADIUS, centre[0] - RADIUS)
