@@ -15,6 +15,17 @@ from study_units import ALL, FITTED, LONGEST_POINTS_MOVIE, METHODS, MODEL, TRACK
 from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.calibration.objective import PRIOR_WIDTH
 
+_WHY_NOT = """**Where an aim is missed: why, and what was tried.** At stride 8 a cell has several mothers that
+all look right, and few daughters are left to judge: even perfectly calibrated confidences would show the ECE in
+brackets, which is most of 0.05. What lies above it has a reason for each movie in
+[calibration.md](calibration.md): the stretches fitted on differ from those judged, no single temperature suits
+sure and unsure daughters alike, or true mothers are no candidates. Tried: other priors, pseudo-daughters and
+shrinkage by cross-validation ([compared](../benchmarks/results/robust_temperature.md), little difference in ECE
+at stride 8), a temperature that depends on cell density and displacement ([no
+gain](../benchmarks/results/context_temperature.md)), and fitted event scores (below: the largest gain; shown as
+*auto + events*). Temperatures from *other movies* fail for another reason: each movie asks for one of its own,
+and neither pooling nor context foretells it well. So annotate some stretches of the movie itself."""
+
 
 def write_pages(tables: dict[str, pd.DataFrame], results: Path, docs: Path, sizes: Any) -> None:
     """Write both pages.
@@ -69,6 +80,8 @@ def study_page(tables: dict[str, pd.DataFrame], link: str, sizes: Any) -> str:
         "## What the project set itself",
         "",
         _findings(bars(tables)),
+        "",
+        _WHY_NOT,
         "",
         "## Means over recordings",
         "",
