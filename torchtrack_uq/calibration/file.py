@@ -126,7 +126,7 @@ class Calibration:
             if known.get("review") is not None:
                 known["review"] = ReviewStatistic.from_json(known["review"])
             return cls(**known)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"{source} cannot be used: {error}") from error
 
     def check(self, method: str, tracker: str, stride: int | None = None) -> None:

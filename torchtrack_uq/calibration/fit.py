@@ -102,7 +102,7 @@ def fit_temperature(
     objective = TemperatureObjective(layer, movies, prior_width)
     try:
         best, lowest = _lowest(objective)
-        if not math.isfinite(lowest):
+        if lowest == BEYOND_ALL:
             raise InputError(
                 "these frames are too ambiguous for method exact at every temperature: fit method auto, which is exact "
                 "where that is possible"
@@ -124,7 +124,7 @@ def finish(
     """
     nll_before, nll_after = objective.likelihood(0.0), objective.likelihood(log_temperature)
     worth = objective.worth()
-    kept_at_one = cautious and not worth.gains and math.isfinite(nll_before)
+    kept_at_one = cautious and not worth.gains
     if kept_at_one:
         left_out = "movies" if len(objective.movies) >= FEWEST_MOVIES else "frame pairs"
         warnings.warn(
@@ -172,12 +172,12 @@ def scan(objective: TemperatureObjective) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lowest(objective: TemperatureObjective) -> tuple[float, float]:
-    """Log T of the deepest valley, and the objective there; inf if it is finite nowhere."""
+    """Log T of the deepest valley, and the objective there; `BEYOND_ALL` if it is finite nowhere."""
     grid, value = scan(objective)
     # ends of a flat stretch count as its floor, so that a plateau hides no valley
     padded = np.concatenate([[np.inf], value, [np.inf]])
     valleys = np.flatnonzero((padded[1:-1] <= padded[:-2]) & (padded[1:-1] <= padded[2:]))
-    best_x, best_value = 0.0, math.inf
+    best_x, best_value = 0.0, BEYOND_ALL
     for k in valleys[np.argsort(value[valleys], kind="stable")][:3]:
         low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
         found = minimize_scalar(
@@ -187,6 +187,6 @@ def _lowest(objective: TemperatureObjective) -> tuple[float, float]:
             options={"xatol": 1e-5},
         )
         for x, y in ((float(found.x), float(found.fun)), (float(grid[k]), float(value[k]))):
-            if y < min(best_value, BEYOND_ALL):
+            if y < best_value:
                 best_x, best_value = x, y
     return best_x, best_value
