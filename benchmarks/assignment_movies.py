@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from torchtrack_uq.assignment import AssignmentProblem
-from torchtrack_uq.detections import Detections
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.trackers import DistanceTracker, OverlapTracker, TrackastraTracker
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "small_2d"

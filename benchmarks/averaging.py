@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_calibration_error
 
 from torchtrack_uq import ParentalSoftmax, TrackastraTracker
-from torchtrack_uq.checkpoints import bundled_models
 from torchtrack_uq.datasets import AnnotatedMovie, read_ctc_sequence
-from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.trackers.trackastra.models import bundled_models
 from torchtrack_uq.training.run import first_held_out_frame
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,8 +22,8 @@ from study_curve import GRID, Curve, best_temperature
 from study_unit import Options
 from study_units import METHODS, STRIDES, Unit, find_units, read_unit
 
-from torchtrack_uq.detections import Detections
-from torchtrack_uq.neighbours import typical_displacement
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.neighbours import typical_displacement
 
 RESULTS = Path(__file__).parent / "results"
 RIDGE = 1e-2

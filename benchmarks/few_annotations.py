@@ -18,11 +18,11 @@ import torch
 from machine import describe_machine
 
 from torchtrack_uq import InputError, UncertaintyLayer
-from torchtrack_uq.calibration import CalibrationWarning, TemperatureObjective
-from torchtrack_uq.calibration.movies import read_annotated, score_movie
+from torchtrack_uq.calibration import CalibrationWarning, TemperatureObjective, score_movie
 from torchtrack_uq.calibration.objective import LARGEST, LEAST_LOG_P, SMALLEST
+from torchtrack_uq.datasets import read_annotated
 from torchtrack_uq.metrics import summarise
-from torchtrack_uq.uncertain_tracker import make_tracker
+from torchtrack_uq.trackers import make_tracker
 
 RESULTS = Path(__file__).parent / "results"
 MOVIES = ("mouse-epidermis", "Fluo-N2DL-HeLa", "cell-migration", "cglutamicum-06min", "Fluo-N2DH-SIM+")

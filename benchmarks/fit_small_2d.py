@@ -22,11 +22,12 @@ from torchtrack_uq.calibration import (
     TemperatureFit,
     fingerprint,
     fit_temperature,
+    score_movie,
 )
-from torchtrack_uq.calibration.movies import read_annotated, score_movie
-from torchtrack_uq.checkpoints import load_model
-from torchtrack_uq.layers.uncertainty import METHODS
+from torchtrack_uq.datasets import read_annotated
+from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.trackers.identity import tracker_identity
+from torchtrack_uq.trackers.trackastra.models import load_model
 from torchtrack_uq.training.accuracy import held_out_chains
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,19 +20,13 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from torchtrack_uq import UncertaintyLayer
-from torchtrack_uq.checkpoints import load_model
 from torchtrack_uq.datasets import AnnotatedMovie, read_ctc_sequence, read_points_movie
-from torchtrack_uq.guarantees import (
-    ReviewStatistic,
-    class_scores,
-    conformal_quantile,
-    judge_decisions,
-    true_scores,
-)
+from torchtrack_uq.guarantees import ReviewStatistic, class_scores, conformal_quantile, true_scores
 from torchtrack_uq.guarantees.risk import THRESHOLDS
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.posterior import map_links
 from torchtrack_uq.trackers import DistanceTracker
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.trackers.trackastra.models import load_model
+from torchtrack_uq.truth import judge_decisions
 
 RESULTS = Path(__file__).parent / "results"
 MOVIES = (
@@ -82,7 +76,7 @@ def compute(movie: AnnotatedMovie, stride: int, tracker_name: str, file: Path) -
     part = movie.strided(stride)
     tracker = DistanceTracker() if tracker_name == "distance" else load_model(tracker_name, "cpu")
     graph = tracker.candidates(part.detections, progress=False)
-    selected, targets = map_links(graph), LinkTargets.of(part)
+    selected, targets = map_links(graph), part.targets()
     known = targets.known
     stored: dict[str, NDArray[np.generic]] = {}
     for method in METHODS:

@@ -24,9 +24,9 @@ from torchtrack_uq import (
     TrackastraTracker,
     UncertaintyLayer,
 )
-from torchtrack_uq.checkpoints import bundled_models
 from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.functional import segment_sum
+from torchtrack_uq.trackers.trackastra.models import bundled_models
 
 FILE = Path(__file__).parent.parent / "docs" / "images" / "methods.png"
 METHODS = ("SM", "FP", "FP+A", "AS", "exact")

@@ -27,9 +27,9 @@ from torchtrack_uq import (
     TrackastraTracker,
     UncertaintyLayer,
 )
-from torchtrack_uq.checkpoints import bundled_models
 from torchtrack_uq.datasets.example import hela_example
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.posterior import map_links
+from torchtrack_uq.trackers.trackastra.models import bundled_models
 
 RESULTS = Path(__file__).parent / "results"
 TRANSFORMER = "transformer inference"

@@ -23,9 +23,9 @@ from torchtrack_uq import (
     Tracker,
     UncertaintyLayer,
 )
-from torchtrack_uq.checkpoints import bundled_models
 from torchtrack_uq.datasets import CtcSequence, read_points_movie
 from torchtrack_uq.datasets.example import hela_example
+from torchtrack_uq.trackers.trackastra.models import bundled_models
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("SM", "FP", "FP+A", "AS", "exact", "auto", "bp")

@@ -14,9 +14,8 @@ from study_units import Unit, make_unit_tracker, read_unit
 
 from torchtrack_uq.calibration import ScoredMovie
 from torchtrack_uq.functional import segment_sum
-from torchtrack_uq.judged import judge
 from torchtrack_uq.layers import UncertaintyLayer
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.judged import judge
 
 METHODS = {"SM": FINE, "AS": COARSE, "auto": COARSE}
 LEAST = np.log(1e-12)
@@ -66,7 +65,7 @@ def _compute(unit: Unit) -> dict[str, DaughterCurves]:
     torch.set_num_threads(1)
     annotated, movie = read_unit(unit)
     graph = make_unit_tracker(unit.tracker).candidates(annotated.detections, movie, progress=False)
-    targets, found = LinkTargets.of(annotated), {}
+    targets, found = annotated.targets(), {}
     for method, step in METHODS.items():
         layer = UncertaintyLayer(method)
         try:

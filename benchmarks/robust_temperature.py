@@ -26,7 +26,7 @@ from study_noise import holm, mean_change
 from study_split import alternating, second_half
 from study_units import find_units
 
-from torchtrack_uq.functional.calibration import calibration_error
+from torchtrack_uq.functional.calibration_error import calibration_error
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS = {"alternating blocks": alternating, "first half -> second half": second_half}

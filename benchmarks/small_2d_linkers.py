@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from torchtrack_uq import TrackastraTracker, UncertaintyLayer
 from torchtrack_uq.datasets import AnnotatedMovie
-from torchtrack_uq.judged import judge
-from torchtrack_uq.targets import LinkTargets
 from torchtrack_uq.training.accuracy import HeldOutChain
+from torchtrack_uq.truth.judged import judge
 
 Linker = Callable[[AnnotatedMovie], NDArray[np.int64]]
 
@@ -63,7 +62,7 @@ def judge_model(tracker: TrackastraTracker, chain: HeldOutChain, methods: Sequen
     """The model's probabilities by methods of the layer, at T = 1."""
     movie = chain.movie
     graph = tracker.candidates(movie.detections, progress=False)
-    targets = LinkTargets.of(movie).only(torch.from_numpy(chain.judged))
+    targets = movie.targets().only(torch.from_numpy(chain.judged))
     judged = []
     for method in methods:
         found = judge(UncertaintyLayer(method)(graph), targets)

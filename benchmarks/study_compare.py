@@ -11,9 +11,9 @@ from study_split import part_of
 from torch import Tensor
 
 from torchtrack_uq.calibration import ScoredMovie, fit_events
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
-from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.probabilities import LinkProbabilities
 
 EVENT_STEPS = 25
 """Most iterations of the fit of event scores."""

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
-from torchtrack_uq.calibration import ScoredMovie, worth_of_scaling
+from torchtrack_uq.calibration import ScoredMovie, cross_validate
 from torchtrack_uq.calibration.objective import LEAST_LOG_P, PRIOR_WIDTH
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import true_log_p
 from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.truth.judged import true_log_p
 
 GRID = 0.12 * np.arange(-24, 33)
 """Log T from T = 0.056 to 46.5; T = 1 is one of its points, at every step."""
@@ -126,7 +126,7 @@ def best_temperature(curves: Sequence[Curve], prior_width: float = PRIOR_WIDTH) 
 def cautious_temperature(curves: Sequence[Curve]) -> float:
     """`best_temperature`, or 1 where that is no clear gain: what `torchtrack-uq fit` does.
 
-    With one curve, frame pairs are left out in turn; with several, the curves (`worth_of_scaling`).
+    With one curve, frame pairs are left out in turn; with several, the curves (`cross_validate`).
     """
     step = max(curve.step for curve in curves)
     if len(curves) == 1:
@@ -135,5 +135,5 @@ def cautious_temperature(curves: Sequence[Curve]) -> float:
         total = np.stack([curve.total[:: step // curve.step].sum(1) for curve in curves], axis=1)
         n = np.array([curve.n.sum() for curve in curves])
     best = best_temperature(curves)
-    worth = worth_of_scaling(GRID[::step], total[:, n > 0], n[n > 0], PRIOR_WIDTH)
+    worth = cross_validate(GRID[::step], total[:, n > 0], n[n > 0], PRIOR_WIDTH)
     return best if worth.gains else 1.0

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from study_tables import by_recording, mean_and_error
 from study_units import ALL, FITTED, METHODS, STRIDES, TRACKERS
 
-from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.utils.files import write_atomically
 
 MEANING = {
     "SM": "SM: each cell picks its mother alone",

@@ -11,16 +11,17 @@ from study_noise import mean_change
 from study_split import pairs_of
 from torch import Tensor
 
-from torchtrack_uq.calibration import FeasibleTruth, ScoredMovie
+from torchtrack_uq.calibration import ScoredMovie
 from torchtrack_uq.functional import segment_sum
-from torchtrack_uq.functional.calibration import calibration_error, negative_log_likelihood
-from torchtrack_uq.functional.selective import sparsification_curve
-from torchtrack_uq.judged import JudgedDaughters, judge, judge_events
+from torchtrack_uq.functional.calibration_error import calibration_error, negative_log_likelihood
+from torchtrack_uq.functional.sparsification import sparsification_curve
 from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.metrics import summarise_with_intervals
 from torchtrack_uq.metrics.daughters import uncertainty_of
-from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.posterior import map_links
+from torchtrack_uq.truth import FeasibleTruth
+from torchtrack_uq.truth.judged import JudgedDaughters, judge, judge_events
 
 REMOVED = np.round(np.arange(0, 1, 0.05), 2)
 """Shares of the most uncertain daughters that are set aside in the sparsification table."""

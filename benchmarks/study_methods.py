@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from study_curve import COARSE, FINE
 from study_units import COMPARED
 
-from torchtrack_uq.layers import FeaturePerturbation, FrequencyPosterior, PerturbedScores, UncertaintyLayer
-from torchtrack_uq.layers.uncertainty import Scores
+from torchtrack_uq.layers import FeaturePerturbation, FrequencyPosterior, UncertaintyLayer
+from torchtrack_uq.layers.method import Scores
+from torchtrack_uq.links import PerturbedScores
 
 VOTE_EPS = 1e-6
 """What voting adds to a frequency: next to nothing, so that what no draw chose is impossible."""

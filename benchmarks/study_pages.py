@@ -12,8 +12,8 @@ from study_split import N_BLOCKS
 from study_tables import mean_and_error
 from study_units import ALL, FITTED, LONGEST_POINTS_MOVIE, METHODS, MODEL, TRACKERS
 
-from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.calibration.objective import PRIOR_WIDTH
+from torchtrack_uq.utils.files import write_atomically
 
 _WHY_NOT = """**Where an aim is missed: why, and what was tried.** At stride 8 a cell has several mothers that
 all look right, and few daughters are left to judge: even perfectly calibrated confidences would show the ECE in

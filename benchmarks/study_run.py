@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.utils.files import write_atomically
 
 Task = tuple[Path, Callable[..., dict[str, Any]], tuple[Any, ...], float]
 """File to write, function, arguments, and rough work to estimate the time left by."""

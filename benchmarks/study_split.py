@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.calibration import ScoredMovie
-from torchtrack_uq.candidates import CandidateGraph
-from torchtrack_uq.layers import PerturbedScores
-from torchtrack_uq.layers.uncertainty import Scores
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.layers.method import Scores
+from torchtrack_uq.links import PerturbedScores
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.truth.targets import LinkTargets
 
 N_BLOCKS = 10
 

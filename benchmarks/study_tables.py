@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from study_units import ALL, TRACKERS, Unit, trained_on
 
-from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.utils.files import write_atomically
 
 KEY = ["movie", "stride", "tracker", "method", "ts"]
 TS = ("none", "in time", "other movies", "oracle")

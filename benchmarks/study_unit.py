@@ -21,9 +21,9 @@ from study_units import COMPARED, FITTED, Unit, make_unit_tracker, read_unit
 
 from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie
 from torchtrack_uq.layers import FeaturePerturbation
-from torchtrack_uq.layers.uncertainty import Scores
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.layers.method import Scores
 from torchtrack_uq.trackers import TrackastraTracker
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def score_unit(unit: Unit, n_copies: int) -> Scored:
     if isinstance(tracker, TrackastraTracker):
         averaging = TrackastraTracker(tracker.transformer, device="cpu", average="probabilities")
         own = averaging.candidates(annotated.detections, movie, progress=False)
-    return Scored(plain, perturbed, own, LinkTargets.of(annotated), seconds)
+    return Scored(plain, perturbed, own, annotated.targets(), seconds)
 
 
 def first_pass(unit: Unit, options: Options, store: Path) -> dict[str, Any]:

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from torchtrack_uq.calibration.movies import read_annotated
-from torchtrack_uq.checkpoints import bundled_models
-from torchtrack_uq.datasets import AnnotatedMovie
-from torchtrack_uq.datasets.points import read_points_movie
-from torchtrack_uq.datasets.sources import is_points_folder
-from torchtrack_uq.movie import Movie
-from torchtrack_uq.trackers import Tracker
-from torchtrack_uq.uncertain_tracker import make_tracker
+from torchtrack_uq.datasets import AnnotatedMovie, read_annotated
+from torchtrack_uq.datasets.points import is_points_folder, read_points_movie
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.trackers import Tracker, make_tracker
+from torchtrack_uq.trackers.trackastra.models import bundled_models
 
 STRIDES = (1, 2, 4, 8, 16)
 TRACKERS = {

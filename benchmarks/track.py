@@ -25,9 +25,9 @@ from laptrack.metric_utils import LabelOverlap
 from machine import describe_machine
 
 from torchtrack_uq import Detections, Movie, OverlapTracker, TrackastraTracker, UncertainTracker
-from torchtrack_uq.checkpoints import bundled_models
 from torchtrack_uq.datasets.example import hela_example
-from torchtrack_uq.overlaps import measure_overlaps
+from torchtrack_uq.trackers.overlap import measure_overlaps
+from torchtrack_uq.trackers.trackastra.models import bundled_models
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -45,7 +45,7 @@ def silent(items, **_):
 
 
 def compare_tracking(model_folder: Path, repeats: int) -> pd.DataFrame:
-    from torchtrack_uq.trackers.load_trackastra import import_trackastra
+    from torchtrack_uq.trackers.trackastra.folder import import_trackastra
 
     reference = import_trackastra().Trackastra.from_folder(model_folder, device="cpu")
     tracker = UncertainTracker(TrackastraTracker.from_folder(model_folder, device="cpu"), "SM")

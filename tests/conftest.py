@@ -9,8 +9,8 @@ import torch
 from hypothesis import settings
 
 from torchtrack_uq.datasets.example import hela_example
-from torchtrack_uq.detections import Detections
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
 
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")

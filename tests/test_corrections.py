@@ -4,9 +4,9 @@ import torch
 
 from torchtrack_uq import AssignmentPosterior, CandidateGraph, Detections, UncertaintyLayer
 from torchtrack_uq.assignment import AssignmentProblem, k_best
-from torchtrack_uq.corrections import confirm, forbid
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.links.corrections import confirm, forbid
+from torchtrack_uq.posterior import map_links
 
 
 def crowded(seed: int = 0) -> tuple[AssignmentProblem, CandidateGraph]:

@@ -3,12 +3,12 @@ import pytest
 from skimage.measure import regionprops_table
 
 from torchtrack_uq import Detections, InputError, Movie
-from torchtrack_uq.intensity import IntensityScale
-from torchtrack_uq.measure import measure_frame
+from torchtrack_uq.movies.features import measure_frame
+from torchtrack_uq.movies.intensity import IntensityScale
 
 
 def test_real_features_are_those_of_trackastra(hela: Movie, hela_cells: Detections) -> None:
-    from torchtrack_uq.trackers.load_trackastra import import_trackastra
+    from torchtrack_uq.trackers.trackastra.folder import import_trackastra
 
     import_trackastra()
     from trackastra.data import WRFeatures, get_features

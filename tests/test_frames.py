@@ -8,8 +8,8 @@ import tifffile
 
 from torchtrack_uq import Detections, InputError, Movie
 from torchtrack_uq.datasets.example import hela_example
-from torchtrack_uq.frames import FrameSource, open_frames
-from torchtrack_uq.overlaps import measure_overlaps
+from torchtrack_uq.movies.frames import FrameSource, open_frames
+from torchtrack_uq.trackers.overlap import measure_overlaps
 
 STACKS = {
     "2d": np.arange(4 * 6 * 7, dtype=np.uint16).reshape(4, 6, 7),

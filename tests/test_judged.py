@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchtrack_uq import CandidateGraph, Detections, InputError, ParentalSoftmax, UncertaintyLayer
-from torchtrack_uq.judged import JudgedDaughters, judge, judge_events
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.judged import JudgedDaughters, judge, judge_events
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 def example(scores=(1.0, 0.0, -1.0, 0.5)):

@@ -14,7 +14,7 @@ import tifffile
 from ctc_metrics.scripts.validate import validate_sequence
 
 from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, TrackingResult, UncertainTracker
-from torchtrack_uq.export import staged_folder
+from torchtrack_uq.utils.files import staged_folder
 
 OUTPUTS = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png"}
 
@@ -252,7 +252,7 @@ class TestNothingIsLost:
         code = (
             "import signal, sys, time\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # jobs in the background ignore it
-            "import torchtrack_uq.export.save as save\n"
+            "import torchtrack_uq.results.result as save\n"
             "def wait(*_):\n"
             "    print('writing', flush=True)\n"
             "    time.sleep(60)\n"

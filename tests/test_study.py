@@ -23,7 +23,6 @@ from torchtrack_uq.assignment import AssignmentProblem, marginals
 from torchtrack_uq.calibration import ScoredMovie, fit_temperature
 from torchtrack_uq.datasets import read_ctc_sequence
 from torchtrack_uq.layers import UncertaintyLayer
-from torchtrack_uq.targets import LinkTargets
 
 N_FRAMES, N_CELLS, SIZE = 12, 10, 96  # stride 4 leaves too few frames: one unit a movie
 
@@ -60,7 +59,7 @@ def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scored(movies: Path) -> ScoredMovie:
     annotated = read_ctc_sequence(movies / "one" / "01", progress=False)
     graph = DistanceTracker(scale=1.0).candidates(annotated.detections, progress=False)
-    return ScoredMovie("one", graph, LinkTargets.of(annotated))
+    return ScoredMovie("one", graph, annotated.targets())
 
 
 def test_one_command_makes_tables_figures_and_pages_and_does_nothing_twice(

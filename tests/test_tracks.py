@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from torchtrack_uq import CandidateGraph, Detections, InputError
-from torchtrack_uq.tracks import map_links, tracklets
+from torchtrack_uq.posterior import map_links
+from torchtrack_uq.results import tracklets
 
 
 def chosen_links(graph: CandidateGraph) -> set[tuple[int, int]]:

@@ -6,19 +6,17 @@ import torch
 from torch import nn
 
 from torchtrack_uq.calibration import Calibration
-from torchtrack_uq.checkpoints import load_model
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.frames import FramesLike
-from torchtrack_uq.layers import TemperatureScaler, UncertaintyLayer
-from torchtrack_uq.movie import Movie
-from torchtrack_uq.result import TrackingResult
-from torchtrack_uq.trackers import ActivityTracker, DistanceTracker, OverlapTracker, Tracker
+from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.frames import FramesLike
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.posterior.map_links import map_links
+from torchtrack_uq.results.result import TrackingResult
 from torchtrack_uq.trackers.identity import tracker_identity
-from torchtrack_uq.tracks import map_links
-
-TRACKERS = ("trackastra", "distance", "overlap", "activity")
-"""Names of the trackers that come with the package."""
+from torchtrack_uq.trackers.protocol import Tracker
+from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
 
 
 class UncertainTracker:
@@ -38,6 +36,7 @@ class UncertainTracker:
             calibration of another method or tracker.
 
     >>> import numpy as np
+    >>> from torchtrack_uq.trackers import DistanceTracker
     >>> masks = np.zeros((3, 32, 32), np.uint16)
     >>> for t in range(3):
     ...     masks[t, 8 : 14, 5 + t : 11 + t] = 1
@@ -69,7 +68,7 @@ class UncertainTracker:
                 raise InputError("the layer has a temperature of its own; give the temperature to the layer")
             self.layer = method
         elif isinstance(temperature, Calibration):
-            name = method if isinstance(method, str) else type(method).__name__
+            name = UncertaintyLayer(method).method
             temperature.check(name, tracker_identity(self.tracker))
             self.calibration, self.layer = temperature, temperature.layer()
         else:
@@ -109,32 +108,3 @@ class UncertainTracker:
             tracker=self.tracker.name,
             temperature=float(self.layer.temperature),
         )
-
-
-def make_tracker(
-    name: str,
-    device: str | torch.device | None = None,
-    *,
-    model: str = "small_2d",
-    search_range: float | None = None,
-) -> Tracker:
-    """Make one of the trackers that come with the package.
-
-    Args:
-        name: "trackastra", "distance", "overlap" or "activity".
-        device: Where the model of "trackastra" computes.
-        model: For "trackastra": a model folder, "small_2d", or the name of a published model.
-        search_range: For "distance": largest displacement in pixels.
-
-    Raises:
-        InputError: An unknown name, or a model that cannot be loaded.
-    """
-    if name == "distance":
-        return DistanceTracker(search_range)
-    if name == "overlap":
-        return OverlapTracker()
-    if name == "activity":
-        return ActivityTracker()
-    if name == "trackastra":
-        return load_model(model, device)
-    raise InputError(f"tracker {name!r} is unknown; expected one of {', '.join(TRACKERS)}")

@@ -6,7 +6,7 @@ import torch
 from torchtrack_uq import CandidateGraph, Detections
 from torchtrack_uq.assignment import AssignmentProblem, k_best
 from torchtrack_uq.calibration import ScoredMovie
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.targets import LinkTargets
 
 EVENTS = {"appear": -1.0, "disappear": -1.5, "divide": -0.5}
 

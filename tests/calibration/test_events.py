@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from torchtrack_uq import CandidateGraph, Detections, EventOffsets, InputError, UncertaintyLayer
-from torchtrack_uq.calibration import CalibrationWarning, FeasibleTruth, ScoredMovie, fit_events
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie, fit_events
+from torchtrack_uq.truth import FeasibleTruth
+from torchtrack_uq.truth.targets import LinkTargets
 
 from .simulated import EVENTS, simulated_movie
 

@@ -14,7 +14,7 @@ from torchtrack_uq import DistanceTracker, InputError, UncertainTracker, Uncerta
 from torchtrack_uq.calibration import (
     Calibration,
     CalibrationWarning,
-    Worth,
+    CrossValidation,
     describe_fit,
     fit_events,
     fit_temperature,
@@ -173,7 +173,9 @@ class TestCommands:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setattr(TemperatureObjective, "worth", lambda self: Worth(0.02, 0.01, 7))
+        monkeypatch.setattr(
+            TemperatureObjective, "cross_validation", lambda self: CrossValidation(0.02, 0.01, 7)
+        )
         file = tmp_path / "calibration.json"
         command = [
             "fit",
@@ -278,7 +280,7 @@ class TestCommands:
         def interrupted(*args, **kwargs):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("torchtrack_uq.calibration.fit.minimize_scalar", interrupted)
+        monkeypatch.setattr("torchtrack_uq.calibration.temperature_fit.minimize_scalar", interrupted)
         assert main(["fit", str(annotated), "-o", str(out), "--tracker", "distance", "--quiet"]) == 130
         assert out.read_bytes() == before
         assert [file.name for file in tmp_path.iterdir()] == ["c.json"]

@@ -16,7 +16,7 @@ from torchtrack_uq.calibration.lightning import TemperatureModule
 from torchtrack_uq.datasets import read_ctc_sequence
 from torchtrack_uq.layers import FeaturePerturbation
 from torchtrack_uq.metrics import summarise
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.targets import LinkTargets
 
 from .simulated import simulated_movie
 
@@ -48,7 +48,7 @@ def epidermis(data_folder: Path):
     tracker = DistanceTracker()
     plain = tracker.candidates(annotated.detections, progress=False)
     noisy = FeaturePerturbation(n_copies=5)(tracker, annotated.detections, progress=False)
-    return plain, noisy, LinkTargets.of(annotated)
+    return plain, noisy, annotated.targets()
 
 
 def nll_of_scipy(layer, movie) -> float:
@@ -230,7 +230,7 @@ class TestBadAnnotation:
         def interrupted(self):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(TemperatureObjective, "worth", interrupted)
+        monkeypatch.setattr(TemperatureObjective, "cross_validation", interrupted)
         layer = UncertaintyLayer("SM", 1.7)
         with pytest.raises(KeyboardInterrupt):
             fit_temperature(layer, [self.example()])
@@ -258,11 +258,9 @@ class TestBadAnnotation:
 def test_temperatures_at_which_exact_gives_up_are_no_candidates() -> None:
     movie = simulated_movie(60, 7, scale=2.0)
     layer = UncertaintyLayer(AssignmentPosterior("exact", memory_limit=1 << 16))
-    layer.method = "exact"
     layer.scaler.temperature = 100.0
     crowded = simulated_movie(1, 8)
     assert fit_temperature(layer, [movie, crowded]).temperature < 10
     hopeless = UncertaintyLayer(AssignmentPosterior("exact", memory_limit=1))
-    hopeless.method = "exact"
     with pytest.raises(InputError, match="fit method auto"):
         fit_temperature(hopeless, [movie])

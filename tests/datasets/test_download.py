@@ -17,10 +17,10 @@ import pytest
 import requests
 
 from torchtrack_uq.cli import main
-from torchtrack_uq.datasets import catalogue
-from torchtrack_uq.datasets.catalogue import CATALOGUE, PublishedDataset, find_dataset
-from torchtrack_uq.datasets.download import download_dataset
-from torchtrack_uq.datasets.unpack import unpack_zip
+from torchtrack_uq.datasets.published import catalogue
+from torchtrack_uq.datasets.published.catalogue import CATALOGUE, PublishedDataset, find_dataset
+from torchtrack_uq.datasets.published.download import download_dataset
+from torchtrack_uq.datasets.published.unpack import unpack_zip
 from torchtrack_uq.errors import InputError
 
 from .range_server import RangeServer
@@ -265,7 +265,7 @@ def test_file_systems_without_links_do_as_well(
     def refused(*args: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("torchtrack_uq.datasets.resume.os.link", refused)
+    monkeypatch.setattr("torchtrack_uq.datasets.published.resume.os.link", refused)
     fetch(published, tmp_path)
     assert_complete(tmp_path)
 

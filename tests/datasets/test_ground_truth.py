@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from torchtrack_uq.datasets import AnnotatedMovie, Lineage
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
 
 ROWS = [
     (1, 0, 1, 0),

@@ -5,7 +5,6 @@ from torchtrack_uq import DistanceTracker, UncertaintyLayer
 from torchtrack_uq.calibration import ScoredMovie, fit_temperature
 from torchtrack_uq.datasets.simulator import simulate_movie
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.targets import LinkTargets
 
 
 def test_the_same_seed_makes_the_same_movie_and_another_one_another() -> None:
@@ -74,9 +73,7 @@ def scored(too_sure: float) -> ScoredMovie:
         disappear=too_sure * np.log(disappear),
         divide=-np.inf,
     )
-    return ScoredMovie(
-        movie.name, tracker.candidates(movie.detections, progress=False), LinkTargets.of(movie)
-    )
+    return ScoredMovie(movie.name, tracker.candidates(movie.detections, progress=False), movie.targets())
 
 
 @pytest.mark.parametrize("too_sure", [1.0, 4.0])

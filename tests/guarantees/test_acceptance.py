@@ -17,12 +17,11 @@ from torchtrack_uq.guarantees import (
     ReviewStatistic,
     certified_step,
     fewest_decisions,
-    judge_decisions,
     risk_p_value,
 )
 from torchtrack_uq.guarantees.risk import THRESHOLDS, starts, upper_bound
-from torchtrack_uq.targets import LinkTargets
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.posterior import map_links
+from torchtrack_uq.truth import judge_decisions
 
 
 def most_allowed(n_trials: int, delta: float) -> float:
@@ -215,7 +214,7 @@ class TestAcceptanceThreshold:
 def test_the_promise_holds_over_200_splits_of_a_real_movie(data_folder: Path, alpha: float) -> None:
     movie = read_ctc_sequence(data_folder / "mouse-epidermis" / "01", progress=False)
     graph = DistanceTracker().candidates(movie.detections, progress=False)
-    decisions = judge_decisions(ParentalSoftmax()(graph), map_links(graph), LinkTargets.of(movie))
+    decisions = judge_decisions(ParentalSoftmax()(graph), map_links(graph), movie.targets())
     delta, n_splits = 0.1, 200
     rng = np.random.default_rng(0)
     broken, accepted = [], []

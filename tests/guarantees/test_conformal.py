@@ -26,7 +26,7 @@ from torchtrack_uq.guarantees import (
     set_sizes,
     true_scores,
 )
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 def simulated(
@@ -178,7 +178,7 @@ class TestSets:
 def test_coverage_over_200_splits_of_a_real_movie(data_folder: Path, score: str) -> None:
     movie = read_ctc_sequence(data_folder / "mouse-epidermis" / "01", progress=False)
     p = ParentalSoftmax()(DistanceTracker().candidates(movie.detections, progress=False))
-    scores = true_scores(p, LinkTargets.of(movie), score)
+    scores = true_scores(p, movie.targets(), score)
     n, rng = len(scores) // 2, np.random.default_rng(0)
     shares = []
     for _ in range(200):

@@ -20,13 +20,9 @@ from torchtrack_uq import (
 )
 from torchtrack_uq.cli import main
 from torchtrack_uq.cli.track import _acceptance
-from torchtrack_uq.guarantees import (
-    AcceptanceThreshold,
-    ReviewStatistic,
-    decision_probability,
-    judge_decisions,
-)
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
+from torchtrack_uq.truth import decision_probability, judge_decisions
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from torchtrack_uq import CandidateGraph, Detections
-from torchtrack_uq.link_chunks import LinkChunk
+from torchtrack_uq.links.chunks import LinkChunk
 
 
 class ChunkedTracker:

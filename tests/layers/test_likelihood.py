@@ -11,7 +11,7 @@ from tests.assignment.problems import tiny_problems
 from torchtrack_uq import CandidateGraph, Detections, InputError, UncertaintyLayer
 from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.layers import EventOffsets, daughters_nll, joint_nll
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 def graph_of(frames: list[int], links: list[tuple[int, int, float]], **events: float) -> CandidateGraph:

@@ -22,8 +22,8 @@ from torchtrack_uq import (
     TemperatureScaler,
     UncertaintyLayer,
 )
-from torchtrack_uq.frames import FrameSource
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.movies.frames import FrameSource
+from torchtrack_uq.posterior import map_links
 
 SILENT = FeaturePerturbation(n_copies=3, sizes=NoiseSizes.none())
 

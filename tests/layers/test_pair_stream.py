@@ -25,11 +25,9 @@ from torchtrack_uq import (
 )
 from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.layers import EventOffsets, assignment_posterior
-from torchtrack_uq.layers.host import HostCopy
-from torchtrack_uq.layers.pair_stream import ChunkProblems, solve_stream
-from torchtrack_uq.link_chunks import LinkChunk
-from torchtrack_uq.trackers import StreamingTracker
-from torchtrack_uq.uncertain_tracker import make_tracker
+from torchtrack_uq.links.chunks import LinkChunk
+from torchtrack_uq.posterior.stream import ChunkProblems, HostCopy, solve_stream
+from torchtrack_uq.trackers import StreamingTracker, make_tracker
 
 PATIENCE = 20  # seconds until a thread that waits in vain gives up
 SOLVED_ON_THE_CPU = ("AS", "exact", "auto")

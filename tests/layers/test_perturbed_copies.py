@@ -6,9 +6,9 @@ import torch
 from scipy import ndimage
 
 from torchtrack_uq import ActivityTracker, Detections, FeaturePerturbation, InputError, Movie, OverlapTracker
-from torchtrack_uq.measure import index_regions
+from torchtrack_uq.movies.features import index_regions
 from torchtrack_uq.perturb import NoiseSizes, Perturbation, draw_perturbation, masks
-from torchtrack_uq.perturb.spread import nearest_cell
+from torchtrack_uq.perturb.distance_map import nearest_cell
 from torchtrack_uq.trackers import Tracker
 
 STRONG = NoiseSizes(position=0.08, size=0.1, boundary=0.05)

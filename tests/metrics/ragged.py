@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq import CandidateGraph, Detections, ParentalSoftmax
-from torchtrack_uq.judged import JudgedDaughters, judge
-from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.truth.judged import JudgedDaughters, judge
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 class Ragged(NamedTuple):

@@ -8,10 +8,10 @@ import torch
 from matplotlib.image import imread
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional.selective import sparsification_curve
-from torchtrack_uq.judged import judge_events
+from torchtrack_uq.functional.sparsification import sparsification_curve
 from torchtrack_uq.metrics import summarise
-from torchtrack_uq.report import draw_reliability, draw_sparsification
+from torchtrack_uq.metrics.figures import draw_reliability, draw_sparsification
+from torchtrack_uq.truth.judged import judge_events
 
 from .ragged import daughters, ragged_movie
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from torchmetrics.classification import BinaryCalibrationError
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional.calibration import (
+from torchtrack_uq.functional.calibration_error import (
     adaptive_calibration_error,
     calibration_bins,
     calibration_bins_of_groups,
     calibration_error,
     negative_log_likelihood,
 )
-from torchtrack_uq.functional.selective import selective_areas, sparsification_curve
+from torchtrack_uq.functional.sparsification import selective_areas, sparsification_curve
 
 # few distinct values: many ties, bin edges, 0 and 1
 decisions = st.lists(

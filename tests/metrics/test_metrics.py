@@ -9,7 +9,6 @@ import torch
 from torchmetrics.classification import MulticlassCalibrationError
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import JudgedDaughters, judge_events
 from torchtrack_uq.metrics import (
     AURC,
     AUSE,
@@ -22,6 +21,7 @@ from torchtrack_uq.metrics import (
     calibration_metrics,
     summarise,
 )
+from torchtrack_uq.truth.judged import JudgedDaughters, judge_events
 
 from .ragged import Ragged, ragged_movie
 

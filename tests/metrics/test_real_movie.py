@@ -7,9 +7,8 @@ import torch
 
 from torchtrack_uq import DistanceTracker, ParentalSoftmax
 from torchtrack_uq.datasets import read_ctc_sequence
-from torchtrack_uq.judged import judge, judge_events
 from torchtrack_uq.metrics import calibration_metrics, summarise, summarise_with_intervals
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.truth.judged import judge, judge_events
 
 
 def test_epidermis(data_folder):
@@ -17,7 +16,7 @@ def test_epidermis(data_folder):
     graph = DistanceTracker().candidates(movie.detections, progress=False)
     with torch.no_grad():
         probabilities = ParentalSoftmax()(graph)
-    targets = LinkTargets.of(movie)
+    targets = movie.targets()
     judged, events = judge(probabilities, targets), judge_events(probabilities, targets)
     found = summarise(judged, events)
 

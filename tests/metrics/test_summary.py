@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import JudgedDaughters, JudgedEvents, judge_events
 from torchtrack_uq.metrics import Interval, summarise, summarise_with_intervals
 from torchtrack_uq.metrics.grouped import GroupedDaughters
+from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents, judge_events
 
 from .ragged import daughters, ragged_movie
 

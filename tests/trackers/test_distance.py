@@ -6,8 +6,8 @@ import pytest
 import trackpy
 
 from torchtrack_uq import Detections, DistanceTracker, InputError
-from torchtrack_uq.neighbours import neighbour_links, typical_displacement
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.posterior import map_links
+from torchtrack_uq.trackers.neighbours import neighbour_links, typical_displacement
 
 
 def random_walks(seed: int, n_frames: int = 6, n_cells: int = 80) -> Detections:

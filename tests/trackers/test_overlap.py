@@ -3,8 +3,8 @@ import pytest
 from laptrack.metric_utils import LabelOverlap
 
 from torchtrack_uq import Detections, InputError, Movie, OverlapTracker
-from torchtrack_uq.overlaps import measure_overlaps
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.posterior import map_links
+from torchtrack_uq.trackers.overlap import measure_overlaps
 
 
 def test_costs_on_real_masks_are_those_of_laptrack(hela: Movie, hela_cells: Detections) -> None:

@@ -14,8 +14,8 @@ import yaml
 
 from torchtrack_uq import Detections, InputError, Movie, ParentalSoftmax, TrackastraTracker
 from torchtrack_uq.functional import parental_log_softmax
-from torchtrack_uq.trackers.lift import as_model_sees_it
-from torchtrack_uq.trackers.load_trackastra import import_trackastra
+from torchtrack_uq.trackers.trackastra.folder import import_trackastra
+from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
 
 MODEL = import_trackastra()
 
@@ -351,7 +351,7 @@ def test_importing_trackastra_leaves_the_process_as_it_was() -> None:
     code = (
         "import os, logging, warnings\n"
         "before = dict(os.environ), list(logging.getLogger().handlers), logging.getLogger().level\n"
-        "from torchtrack_uq.trackers.load_trackastra import import_trackastra\n"
+        "from torchtrack_uq.trackers.trackastra.folder import import_trackastra\n"
         "filters = list(warnings.filters)\n"
         "import_trackastra()\n"
         "assert before == (dict(os.environ), list(logging.getLogger().handlers), logging.getLogger().level)\n"

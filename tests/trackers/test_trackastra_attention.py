@@ -3,7 +3,7 @@ import torch
 
 from tests.trackers.test_trackastra import crop, small_transformer  # noqa: F401
 from torchtrack_uq import Detections, Movie, TrackastraTracker
-from torchtrack_uq.trackers.attention import has_one_mask, one_attention_mask
+from torchtrack_uq.trackers.trackastra.attention import has_one_mask, one_attention_mask
 
 
 def tokens(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ from torchtrack_uq import (
     UncertaintyLayer,
 )
 from torchtrack_uq.datasets import read_ctc_sequence
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.posterior import map_links
 
 
 @pytest.mark.parametrize("changes", [{}, {"feat_dim": 0}, {"coord_dim": 3, "feat_dim": 12}])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from torchtrack_uq.datasets import AnnotatedMovie, Lineage
-from torchtrack_uq.detections import FEATURES, Detections
+from torchtrack_uq.movies.detections import FEATURES, Detections
 
 
 def drifting_cells(

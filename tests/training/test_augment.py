@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets import AnnotatedMovie
-from torchtrack_uq.measure import measure_frame
+from torchtrack_uq.movies.features import measure_frame
 from torchtrack_uq.training import Augmentation
 from torchtrack_uq.training.augment import apply_linear_map, drop_cells
 from torchtrack_uq.training.window import Window

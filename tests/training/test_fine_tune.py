@@ -12,23 +12,22 @@ import torch
 
 from tests.training.conftest import drifting_cells
 from torchtrack_uq import InputError, TrackastraTracker, UncertaintyLayer
-from torchtrack_uq.checkpoints import load_fine_tuned
+from torchtrack_uq.cli import main
+from torchtrack_uq.cli.main import build_parser
 from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.layers import LayerLoss, daughters_nll, joint_nll
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
 from torchtrack_uq.training import (
     FineTuningSettings,
     LayerFineTuner,
     TrainingSettings,
     WindowSampler,
-    add_train_arguments,
     collate_windows,
     fine_tune_on_movies,
-    run_train,
+    load_fine_tuned,
     window_graph,
 )
 from torchtrack_uq.training.module import build_model
-from torchtrack_uq.training.save import save_trackastra_folder
 from torchtrack_uq.training.window import Window
 
 TINY = FineTuningSettings(
@@ -69,7 +68,7 @@ def link_nll_of(model: Any, movies: list[AnnotatedMovie]) -> float:
         np.mean(
             [
                 daughters_nll(
-                    layer, tracker.candidates(movie.detections, progress=False), LinkTargets.of(movie)
+                    layer, tracker.candidates(movie.detections, progress=False), movie.targets()
                 ).loss
                 for movie in movies
             ]
@@ -80,7 +79,7 @@ def link_nll_of(model: Any, movies: list[AnnotatedMovie]) -> float:
 def three_daughters() -> AnnotatedMovie:
     """At stride 4 the mother of cells 3, 4 and 5 has three daughters."""
     from torchtrack_uq.datasets import Lineage
-    from torchtrack_uq.detections import FEATURES, Detections
+    from torchtrack_uq.movies.detections import FEATURES, Detections
 
     rows = [(1, 0, 1, 0), (2, 2, 3, 1), (3, 2, 6, 1), (4, 4, 6, 2), (5, 4, 6, 2), (6, 0, 6, 0)]
     cells = [(t, label) for t in range(7) for label, begin, end, _ in rows if begin <= t <= end]
@@ -101,7 +100,7 @@ def test_windows_score_links_as_the_tracker_does(movie: AnnotatedMovie) -> None:
     assert torch.equal(graph.mother, wanted.mother)
     assert torch.equal(graph.daughter, wanted.daughter)
     torch.testing.assert_close(graph.score, wanted.score, atol=1e-4, rtol=1e-4)
-    truth = LinkTargets.of(part)
+    truth = part.targets()
     assert torch.equal(targets.mother[targets.known], truth.mother[truth.known])
     assert torch.equal(targets.known, truth.known)
     assert torch.equal(targets.mother_known, truth.mother_known)
@@ -309,21 +308,19 @@ def test_another_run_or_the_start_itself_is_not_overwritten(
 
 
 def parse(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_train_arguments(parser)
-    return parser.parse_args([*options, "--device", "cpu"])
+    return build_parser().parse_args(["train", *options, "--device", "cpu"])
 
 
 def test_the_command_fine_tunes(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = importlib.import_module(
-        "torchtrack_uq.training.train"
+        "torchtrack_uq.training.from_scratch"
     )  # the package has a function of that name
-    monkeypatch.setattr(module, "read_ctc_sequence", lambda *_, **__: drifting_cells())
+    monkeypatch.setattr(module, "read_movies", lambda *_, **__: [drifting_cells()])
     options = ["--steps", "2", "--batch-size", "2", "--method", "exact", "--learn-events"]
     options += ["--start-from", str(start), "--through-layer", "joint"]
-    assert run_train(parse("movie/01", "-o", str(tmp_path / "run"), *options)) == 0
+    assert main(["train", "movie/01", "-o", str(tmp_path / "run"), *options, "--device", "cpu"]) == 0
     assert (tmp_path / "run" / "model.pt").is_file()
     assert "held-out accuracy" in capsys.readouterr().out
 
@@ -337,5 +334,6 @@ def test_the_command_fine_tunes(
     ],
 )
 def test_arguments_of_the_other_kind_of_training_are_refused(options: list[str], message: str) -> None:
+    args = parse("movie/01", "-o", "run", *options)
     with pytest.raises(InputError, match=message):
-        run_train(parse("movie/01", "-o", "run", *options))
+        args.run(args)

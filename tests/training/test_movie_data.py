@@ -9,12 +9,13 @@ import pytorch_lightning as pl
 import tifffile
 import torch
 
+from torchtrack_uq.calibration.movie_data import MovieDataModule
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import judge
-from torchtrack_uq.layers import PerturbedScores, UncertaintyLayer
+from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
+from torchtrack_uq.links import PerturbedScores
 from torchtrack_uq.trackers import DistanceTracker
-from torchtrack_uq.training.movie_data import MovieDataModule
+from torchtrack_uq.truth.judged import judge
 
 
 @pytest.fixture

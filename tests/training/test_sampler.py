@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from torchtrack_uq.datasets import AnnotatedMovie, Lineage
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.training import LinkScorer, TrainingSettings, WindowSampler, collate_windows
 from torchtrack_uq.training.batch import _spread_out
 from torchtrack_uq.training.module import build_model

@@ -1,4 +1,3 @@
-import argparse
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -7,21 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from torchtrack_uq.atomic import write_atomically
+from torchtrack_uq.cli import main
 from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
 from torchtrack_uq.training import (
     LinkScorer,
     TrainingSettings,
-    add_train_arguments,
-    run_train,
     train_on_movies,
 )
 from torchtrack_uq.training.accuracy import LinkAccuracy, held_out_chains, predict_mothers
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import build_model
-from torchtrack_uq.training.save import save_trackastra_folder
 from torchtrack_uq.training.window import Window
+from torchtrack_uq.utils.files import write_atomically
 
 TINY = TrainingSettings(
     steps=6, validate_every=2, d_model=72, n_layers=1, batch_size=2, warmup_steps=2, max_cells=40
@@ -260,11 +258,9 @@ def test_the_command_trains_on_ctc_folders(tmp_path: Path, capsys: pytest.Captur
         mask[5:15, 5 + t : 15 + t], mask[20:30, 30:42] = 1, 2
         tifffile.imwrite(masks / f"man_track{t:03d}.tif", mask)
     (masks / "man_track.txt").write_text("1 0 5 0\n2 0 5 0\n")
-    parser = argparse.ArgumentParser()
-    add_train_arguments(parser)
     options = ["--steps", "2", "--validate-every", "1", "--d-model", "72", "--n-layers", "1"]
     options += ["--batch-size", "2", "--device", "cpu"]
-    args = parser.parse_args([str(tmp_path / "cells" / "01"), "-o", str(tmp_path / "model"), *options])
-    assert run_train(args) == 0
+    arguments = ["train", str(tmp_path / "cells" / "01"), "-o", str(tmp_path / "model"), *options]
+    assert main(arguments) == 0
     assert (tmp_path / "model" / "model.pt").is_file()
     assert "cells/01: 6 frames, 12 cells, 10 links, 0 divisions, without images" in capsys.readouterr().out

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError
 from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.clusters import estimate_by_clusters
 from torchtrack_uq.assignment.dropping import (
@@ -22,6 +21,7 @@ from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import gauge_of
 from torchtrack_uq.assignment.result import Marginals
+from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
 QUICK_ARCS_PER_DAUGHTER = 100

@@ -14,8 +14,8 @@ with e1, e2 the elementary symmetric sums of the odds x of the mother's other da
 
 import numpy as np
 
-from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._types import FloatArray, IntArray
+from torchtrack_uq.assignment.types import FloatArray, IntArray
+from torchtrack_uq.utils.kernel import kernel
 
 SMALLEST = 1e-120
 

@@ -22,9 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._sum_product import room_without
-from torchtrack_uq.assignment._types import FloatArray, IntArray
+from torchtrack_uq.assignment.kernels.sum_product import room_without
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     Gauge,
@@ -35,6 +33,8 @@ from torchtrack_uq.assignment.pruned import (
     null_with_dropped,
     sum_kept,
 )
+from torchtrack_uq.assignment.types import FloatArray, IntArray
+from torchtrack_uq.utils.kernel import kernel
 
 LOOSEST = 0.9  # eta of a component is guessed at most this large
 ROUNDS = 6  # after which components whose guess is not confirmed are given up, so that the others can be

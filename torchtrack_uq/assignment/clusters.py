@@ -7,10 +7,10 @@ Freeman & Weiss, NeurIPS 2000.) What it returns is an estimate without proof.
 
 import numpy as np
 
-from torchtrack_uq.assignment._types import FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import Certificate, Marginal
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, Sums, sum_kept
+from torchtrack_uq.assignment.types import FloatArray, IntArray
 
 SWEEPS = 60
 DAMPING = 0.4

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._min_marginals import distance_from_hub
-from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import (
     Certificate,
     Marginal,
@@ -13,6 +11,7 @@ from torchtrack_uq.assignment.certificate import (
     marginals_alone,
 )
 from torchtrack_uq.assignment.gap_model import GapModel
+from torchtrack_uq.assignment.kernels.min_marginals import distance_from_hub
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     Gauge,
@@ -24,6 +23,7 @@ from torchtrack_uq.assignment.pruned import (
     first_place_ratio,
     sum_kept,
 )
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 
 BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
 NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of the elimination is left out

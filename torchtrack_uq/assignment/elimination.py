@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
 from torchtrack_uq.assignment.dropping import (
     BYTES_PER_ARC,
@@ -17,6 +15,8 @@ from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import KeptGraph, build_kept_graph, gauge_of, sum_kept
 from torchtrack_uq.assignment.result import ComponentReport, Marginals
+from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
+from torchtrack_uq.utils.kernel import kernel
 
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._min_marginals import option_gaps, reduced_costs
-from torchtrack_uq.assignment._types import FloatArray
+from torchtrack_uq.assignment.kernels.min_marginals import option_gaps, reduced_costs
 from torchtrack_uq.assignment.map_solver import DualSolution, assignment_of, costs_of, solve_duals
 from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.types import FloatArray
 
 TIE = 1e-300  # gap of choices as good as the MAP's: only the MAP has gap 0, so it is always listed first
 

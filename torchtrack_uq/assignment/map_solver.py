@@ -5,18 +5,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._augment import NULL, UNASSIGNED, assign_waiting
-from torchtrack_uq.assignment._perturbed import gather_links, solve_perturbed
-from torchtrack_uq.assignment._types import (
+from torchtrack_uq.assignment.kernels.augment import NULL, UNASSIGNED, assign_waiting
+from torchtrack_uq.assignment.kernels.perturbed import gather_links, solve_perturbed
+from torchtrack_uq.assignment.kernels.warm_start import repair
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.solution import Assignment, log_weight_of
+from torchtrack_uq.assignment.types import (
     BoolArray,
     FloatArray,
     InfeasibleProblemError,
     IntArray,
     NonConvexDivisionError,
 )
-from torchtrack_uq.assignment._warm_start import repair
-from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.solution import Assignment, log_weight_of
 
 
 class Costs(NamedTuple):

@@ -7,10 +7,10 @@ from torchtrack_uq.assignment.belief import propagate
 from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.elimination import exact_marginals, to_problem_order
 from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
 from torchtrack_uq.assignment.listing import component_k_best_marginals, k_best_marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import gauge_of
-from torchtrack_uq.assignment.ranking import MEMORY_LIMIT
 from torchtrack_uq.assignment.result import Marginals
 
 METHODS = ("auto", "exact", "k_best", "component_k_best", "bp")

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from torchtrack_uq.assignment._links import GroupedLinks, group_links, sort_links
-from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment.kernels.links import GroupedLinks, group_links, sort_links
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 
 LARGEST_SCORE = 1e9  # beyond it float64 sums of scores lose the differences that matter
 

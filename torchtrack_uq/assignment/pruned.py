@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.assignment._components import EliminationPlan, label_components, plan_elimination
-from torchtrack_uq.assignment._frontier import FrontierGraph, build_frontier_graph
-from torchtrack_uq.assignment._sum_product import path_sums
-from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.assignment.gap_model import GapModel
+from torchtrack_uq.assignment.kernels.components import EliminationPlan, label_components, plan_elimination
+from torchtrack_uq.assignment.kernels.frontier import FrontierGraph, build_frontier_graph
+from torchtrack_uq.assignment.kernels.sum_product import path_sums
 from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.utils.kernel import kernel
 
 SMALLEST = 1e-250  # positive weights are kept above it, so that their ratios stay finite
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.assignment._types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 
 
 class ComponentReport(NamedTuple):

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from torchtrack_uq.assignment._types import FloatArray, IntArray
 from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,30 +3,29 @@
 `torchtrack_uq.calibration.lightning` has the same fit as a LightningModule; it is imported only when asked for.
 """
 
+from torchtrack_uq.calibration.bundled import bundled_calibration
+from torchtrack_uq.calibration.cross_validation import CrossValidation, cross_validate
 from torchtrack_uq.calibration.describe import describe_fit
-from torchtrack_uq.calibration.events import EventFit, FeasibleTruth, fit_events
+from torchtrack_uq.calibration.event_fit import EventFit, fit_events
 from torchtrack_uq.calibration.file import Calibration, fingerprint
-from torchtrack_uq.calibration.fit import TemperatureFit, fit_temperature
-from torchtrack_uq.calibration.movies import read_annotated, score_folders, score_movie
 from torchtrack_uq.calibration.objective import CalibrationWarning, TemperatureObjective
-from torchtrack_uq.calibration.scored import ScoredMovie
-from torchtrack_uq.calibration.worth import Worth, worth_of_scaling
+from torchtrack_uq.calibration.scored import ScoredMovie, score_folders, score_movie
+from torchtrack_uq.calibration.temperature_fit import TemperatureFit, fit_temperature
 
 __all__ = [
     "Calibration",
     "CalibrationWarning",
+    "CrossValidation",
     "EventFit",
-    "FeasibleTruth",
     "ScoredMovie",
     "TemperatureFit",
     "TemperatureObjective",
-    "Worth",
+    "bundled_calibration",
+    "cross_validate",
     "describe_fit",
     "fingerprint",
     "fit_events",
     "fit_temperature",
-    "read_annotated",
     "score_folders",
     "score_movie",
-    "worth_of_scaling",
 ]

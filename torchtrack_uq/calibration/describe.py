@@ -5,18 +5,19 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from torchtrack_uq.calibration.events import EventFit
+from torchtrack_uq.calibration.event_fit import EventFit
 from torchtrack_uq.calibration.file import Calibration, fingerprint
-from torchtrack_uq.calibration.fit import TemperatureFit
 from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.calibration.temperature_fit import TemperatureFit
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.guarantees import ReviewStatistic, judge_decisions
-from torchtrack_uq.judged import judge
+from torchtrack_uq.guarantees.acceptance import ReviewStatistic
 from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.metrics import summarise
+from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
-from torchtrack_uq.tracks import map_links
+from torchtrack_uq.truth.decisions import judge_decisions
+from torchtrack_uq.truth.judged import judge
 
 
 @torch.no_grad()
@@ -49,7 +50,7 @@ def describe_fit(
     >>> import numpy as np
     >>> from torchtrack_uq import Detections, DistanceTracker
     >>> from torchtrack_uq.calibration import fit_temperature
-    >>> from torchtrack_uq.targets import LinkTargets
+    >>> from torchtrack_uq.truth.targets import LinkTargets
     >>> places = np.array([[0.0, 0], [0, 20], [0, 4], [0, 17], [40, 0]])
     >>> cells = Detections.from_points(np.array([0, 0, 1, 1, 1]), places)
     >>> tracker = DistanceTracker()
@@ -101,7 +102,7 @@ def _at_one(layer: UncertaintyLayer, movies: Sequence[ScoredMovie]) -> dict[str,
     try:
         return summarise([movie.judge(layer) for movie in movies])
     except InputError:
-        if layer.method != "exact":
+        if not layer.posterior.may_refuse:
             raise
         return {}  # too ambiguous at T = 1
     finally:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.calibration.objective import CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees import ReviewStatistic
 from torchtrack_uq.layers import EventOffsets, TemperatureScaler, UncertaintyLayer
-from torchtrack_uq.layers.uncertainty import METHODS
+from torchtrack_uq.layers.registry import METHODS
+from torchtrack_uq.utils.files import write_atomically
 
 FORMAT = "torchtrack-uq calibration 1"
 

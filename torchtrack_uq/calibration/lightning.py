@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from torchtrack_uq.calibration.fit import TemperatureFit, finish, scan
 from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, TemperatureObjective
 from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.calibration.temperature_fit import TemperatureFit, finish, scan
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers import UncertaintyLayer
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torchtrack_uq.calibration.cross_validation import CrossValidation, cross_validate
 from torchtrack_uq.calibration.scored import ScoredMovie
-from torchtrack_uq.calibration.worth import Worth, worth_of_scaling
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import true_log_p
 from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.truth.judged import true_log_p
 
 SMALLEST, LARGEST = 0.01, 100.0
 """Temperatures are sought between these."""
@@ -23,7 +23,6 @@ PRIOR_WIDTH = 0.5
 """Width of the prior on log T. On frames between the annotated ones it does as well as 1, and better where a movie goes
 on to become harder (benchmarks/results/robust_temperature.md)."""
 STEP = 1e-2  # of the numerical derivative, in log T
-AUTOGRAD = ("SM", "FP", "FP+A", "AS")
 FEWEST_MOVIES = 3
 """From so many movies on, whether a temperature is worth having is asked of movies, not of frame pairs."""
 FEWEST_POINTS = 4  # of a curve that is interpolated
@@ -105,12 +104,12 @@ class TemperatureObjective:
 
     @torch.no_grad()
     def likelihood(self, log_temperature: float) -> float:
-        """The objective without the prior; inf where "exact" finds frames too ambiguous at the temperature."""
+        """The objective without the prior; inf where the method refuses frames as too ambiguous at that temperature."""
         self.layer.scaler.temperature = math.exp(log_temperature)
         try:
             return float(self._likelihood())
         except InputError:
-            if self.layer.method != "exact":
+            if not self.layer.posterior.may_refuse:
                 raise
             return math.inf
 
@@ -120,7 +119,7 @@ class TemperatureObjective:
         By autograd where that is exact and cheap (SM, FP, FP+A, AS), else by central differences.
         """
         raw = self.layer.scaler.raw_temperature
-        if self.layer.method in AUTOGRAD:
+        if self.layer.posterior.cheap_gradient:
             return self._likelihood() + self._prior(raw)
         likelihood: Tensor = _AlongTemperature.apply(raw, self)  # type: ignore[no-untyped-call]
         return likelihood + self._prior(raw)
@@ -136,7 +135,7 @@ class TemperatureObjective:
             self._seen[float(self.layer.scaler.raw_temperature.detach())] = nats.detach().numpy()
         return nats.sum() / self.n_daughters
 
-    def worth(self) -> Worth:
+    def cross_validation(self) -> CrossValidation:
         """What the temperature changes on daughters that it is not fitted on, from where the objective was evaluated.
 
         By cross-validation over blocks of frame pairs, or over movies where there are at least three. NaN where T = 1
@@ -149,9 +148,9 @@ class TemperatureObjective:
         points.sort()
         n = np.concatenate([np.bincount(unit.numpy()) for unit in self._units])
         if 0.0 not in points or len(points) < FEWEST_POINTS:
-            return Worth(math.nan, math.nan, int((n > 0).sum()))
+            return CrossValidation(math.nan, math.nan, int((n > 0).sum()))
         total = np.array([self._seen[x] for x in points])
-        return worth_of_scaling(np.array(points), total[:, n > 0], n[n > 0], self.prior_width)
+        return cross_validate(np.array(points), total[:, n > 0], n[n > 0], self.prior_width)
 
     def _prior(self, log_temperature: Tensor) -> Tensor:
         if self.prior_width is None:

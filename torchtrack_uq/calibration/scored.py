@@ -1,15 +1,21 @@
 """Movies ready for calibration: a tracker's scores, the truth, and what need not be solved twice."""
 
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from torchtrack_uq.candidates import CandidateGraph
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.read import read_movies
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import JudgedDaughters, judge
 from torchtrack_uq.layers import UncertaintyLayer
-from torchtrack_uq.layers.uncertainty import Scores, Solved, graph_of
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.layers.method import Scores, graph_of
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.trackers import Tracker
+from torchtrack_uq.truth.judged import JudgedDaughters, judge
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +35,7 @@ class ScoredMovie:
     name: str
     scores: Scores
     targets: LinkTargets
-    solved: Solved | None = None
+    solved: Any | None = None
 
     def __post_init__(self) -> None:
         if self.graph.n_cells != len(self.targets.mother):
@@ -53,3 +59,37 @@ class ScoredMovie:
     def judge(self, layer: UncertaintyLayer) -> JudgedDaughters:
         """The layer's probabilities held against the truth; differentiable."""
         return judge(layer(self.scores, self.solved), self.targets)
+
+
+@torch.no_grad()
+def score_movie(
+    annotated: AnnotatedMovie, tracker: Tracker, layer: UncertaintyLayer, *, progress: bool = True
+) -> ScoredMovie:
+    """Score one annotated movie and solve what does not depend on the temperature.
+
+    Raises:
+        InputError: The tracker needs pixels, and the movie has none; the message names the movie.
+    """
+    try:
+        scores = layer.scores(tracker, annotated.detections, annotated.movie, progress=progress)
+    except InputError as error:
+        raise InputError(f"{annotated.name}: {error}") from error
+    targets = annotated.targets().to(graph_of(scores).device)
+    return ScoredMovie(annotated.name, scores, targets).solve(layer)
+
+
+def score_folders(
+    folders: Iterable[str | os.PathLike[str]],
+    tracker: Tracker,
+    layer: UncertaintyLayer,
+    stride: int = 1,
+    *,
+    progress: bool = True,
+) -> Iterator[ScoredMovie]:
+    """`read_movies` and `score_movie` for each folder, one after the other.
+
+    Raises:
+        InputError: As `read_movies` and `score_movie`.
+    """
+    movies = read_movies(folders, stride, progress=progress)
+    return (score_movie(movie, tracker, layer, progress=progress) for movie in movies)

@@ -1,6 +1,7 @@
 """`torchtrack-uq fit` and `torchtrack-uq evaluate`."""
 
 import argparse
+import io
 import json
 import math
 import sys
@@ -78,11 +79,17 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from torchtrack_uq.calibration import EventFit, TemperatureFit, describe_fit, fit_events, fit_temperature
-    from torchtrack_uq.calibration.movies import score_folders
-    from torchtrack_uq.device import choose_device
+    from torchtrack_uq.calibration import (
+        EventFit,
+        TemperatureFit,
+        describe_fit,
+        fit_events,
+        fit_temperature,
+        score_folders,
+    )
     from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
     from torchtrack_uq.metrics import summarise
+    from torchtrack_uq.utils.device import choose_device
 
     choose_device(options.device)
     if options.output.is_dir():
@@ -124,14 +131,13 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from torchtrack_uq.atomic import write_atomically
-    from torchtrack_uq.calibration import Calibration, FeasibleTruth
-    from torchtrack_uq.calibration.movies import score_folders
-    from torchtrack_uq.device import choose_device
-    from torchtrack_uq.judged import judge, judge_events
+    from torchtrack_uq.calibration import Calibration, score_folders
     from torchtrack_uq.layers import UncertaintyLayer
     from torchtrack_uq.metrics import summarise, summarise_with_intervals
     from torchtrack_uq.trackers.identity import tracker_identity
+    from torchtrack_uq.truth import FeasibleTruth, judge, judge_events
+    from torchtrack_uq.utils.device import choose_device
+    from torchtrack_uq.utils.files import write_atomically
 
     choose_device(options.device)
     temperature = read_temperature(options)
@@ -180,11 +186,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
-    import io
-
-    from torchtrack_uq.atomic import write_atomically
-    from torchtrack_uq.judged import JudgedDaughters
-    from torchtrack_uq.report.calibration import draw_reliability
+    from torchtrack_uq.metrics.figures import draw_reliability
+    from torchtrack_uq.truth.judged import JudgedDaughters
+    from torchtrack_uq.utils.files import write_atomically
 
     daughters = JudgedDaughters.concatenate(judged)
     panels = {"all daughters": daughters, "daughters with a mother": daughters.where(daughters.has_mother)}

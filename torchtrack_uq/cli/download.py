@@ -31,8 +31,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from torchtrack_uq.datasets.catalogue import CATALOGUE, find_dataset
-    from torchtrack_uq.datasets.download import download_dataset
+    from torchtrack_uq.datasets.published.catalogue import CATALOGUE, find_dataset
+    from torchtrack_uq.datasets.published.download import download_dataset
 
     if options.list:
         width = max(map(len, CATALOGUE))

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from types import FrameType
 
 from torchtrack_uq import __version__
+from torchtrack_uq.cli import calibrate, download, track, train
 from torchtrack_uq.errors import InputError
 
 
-def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of all commands, as far as these arguments need it."""
-    from torchtrack_uq.cli import calibrate, download, track, train
-
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="torchtrack-uq",
         description="Cell tracking that says how sure it is: link probabilities, tracks and a list of links to review.",
@@ -23,14 +22,14 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     track.add_commands(commands)
     calibrate.add_commands(commands)
     download.add_commands(commands)
-    train.add_commands(commands, with_arguments="train" in arguments)
+    train.add_commands(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 1 failed, 2 unusable input, 130 interrupted)."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = build_parser(arguments).parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)  # so that half-written outputs go as after Ctrl-C
     try:
         options.run(options)

@@ -4,6 +4,8 @@ import argparse
 from typing import Any
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.registry import METHODS
+from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,14 +13,13 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracker",
         default="trackastra",
-        choices=("trackastra", "distance", "overlap", "activity"),
-        help="what scores the links (default: %(default)s)",
+        choices=tuple(TRACKERS),
+        help=f"what scores the links. {TRACKERS.describe()} (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
-        default="small_2d",
         help="for trackastra: small_2d, which comes with the package; a model folder; or a published model that is "
-        "downloaded once, such as general_2d (default: %(default)s)",
+        "downloaded once, such as general_2d (default: small_2d)",
     )
     parser.add_argument(
         "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
@@ -26,8 +27,8 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="AS",
-        choices=("SM", "FP", "FP+A", "AS", "exact", "auto", "bp"),
-        help="how scores become probabilities, see docs/methods.md (default: %(default)s)",
+        choices=tuple(METHODS),
+        help=f"how scores become probabilities. {METHODS.describe()} (default: %(default)s)",
     )
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)"
@@ -56,23 +57,25 @@ def read_temperature(options: argparse.Namespace) -> Any:
     from torchtrack_uq.calibration import Calibration
 
     if given == "bundled":
-        from torchtrack_uq.checkpoints import bundled_calibration
+        from torchtrack_uq.calibration import bundled_calibration
+        from torchtrack_uq.trackers.trackastra.models import DEFAULT_MODEL
 
         if options.tracker != "trackastra":
             raise InputError(
                 f"--temperature bundled is for --tracker trackastra, not {options.tracker}: fit one with "
                 "`torchtrack-uq fit`"
             )
-        return Calibration.load(bundled_calibration(options.model, options.method))
+        return Calibration.load(bundled_calibration(options.model or DEFAULT_MODEL, options.method))
     return Calibration.load(given)
 
 
 def tracker_of(options: argparse.Namespace) -> Any:
     """The tracker that was asked for."""
-    from torchtrack_uq.uncertain_tracker import make_tracker
-
-    if options.search_range is not None and options.tracker != "distance":
-        raise InputError(f"--search-range is for --tracker distance, not {options.tracker}")
+    taken = TRACKERS[options.tracker].options
+    for option in ("model", "search_range"):
+        if getattr(options, option) is not None and option not in taken:
+            owners = ", ".join(name for name, entry in TRACKERS.items() if option in entry.options)
+            raise InputError(f"--{option.replace('_', '-')} is for --tracker {owners}, not {options.tracker}")
     return make_tracker(
         options.tracker, options.device, model=options.model, search_range=options.search_range
     )

@@ -67,12 +67,14 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 
 def _track(options: argparse.Namespace) -> None:
-    from torchtrack_uq.device import choose_device
-    from torchtrack_uq.export import check_output_folder
-    from torchtrack_uq.movie import Movie
+    from torchtrack_uq.movies.movie import Movie
+    from torchtrack_uq.results.result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
+    from torchtrack_uq.utils.device import choose_device
+    from torchtrack_uq.utils.files import check_output_folder
 
     check_output_folder(options.output, options.overwrite)
+    check_can_save()
     choose_device(options.device)
     temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
@@ -99,15 +101,16 @@ def _acceptance(
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from torchtrack_uq.checkpoints import load_model
     from torchtrack_uq.datasets.example import hela_example
-    from torchtrack_uq.export import check_output_folder
+    from torchtrack_uq.results.result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
+    from torchtrack_uq.utils.files import check_output_folder
 
     check_output_folder(options.output, options.overwrite)
+    check_can_save()
     options.images, options.masks = hela_example()
     options.stride = 1
-    _run(UncertainTracker(load_model("small_2d", options.device)), options)
+    _run(UncertainTracker("trackastra", device=options.device), options)
 
 
 def _run(

@@ -1,19 +1,111 @@
 """`torchtrack-uq train`."""
 
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.training.settings import FineTuningSettings, TrainingSettings
 
-def add_commands(commands: Any, *, with_arguments: bool) -> None:
-    """Add `train` to a parser's commands.
+_RUN = {
+    "steps": "optimiser steps",
+    "minutes": "time budget; training ends when either steps or minutes are used up",
+    "seed": "seed of weights and windows",
+    "held_out": "share of each movie, its last frames, used for validation only",
+    "batch_size": "windows in a step",
+    "max_cells": "cells in a window, at most",
+    "learning_rate": "highest learning rate",
+    "warmup_steps": "steps of linear warm-up",
+    "weight_decay": "of AdamW",
+    "averaging": "decay of the running average of the weights",
+    "validate_every": "steps between checkpoints, each with a validation",
+}
+_FROM_SCRATCH = {
+    "window": "frames that the model sees at once",
+    "d_model": "width of the embeddings",
+    "n_heads": "attention heads",
+    "n_layers": "encoder layers, and as many decoder layers",
+    "dropout": "dropout in attention",
+    "spatial_cutoff": "longest link in pixels",
+    "random_start": "initialise at random, as Trackastra does",
+}
+_FINE_TUNING = {
+    "train": "which weights: all, or heads",
+    "method": "the layer's method (default auto for joint, SM for daughters)",
+    "learn_events": "learn scores of appearing, disappearing and dividing as well",
+    "learn_temperature": "learn the temperature as well",
+    "scale_factor": "learning rate of event scores and temperature, relative to that of the weights",
+    "max_candidates": "mothers that compete for a daughter, beside the true one",
+    "precision": "32, bf16 or 16; auto is bf16 on a GPU",
+}
 
-    Args:
-        commands: What `ArgumentParser.add_subparsers` returned.
-        with_arguments: Whether to add its arguments too, for which Lightning is imported: seconds that the
-            other commands do without.
-    """
-    train = commands.add_parser("train", help="train a Trackastra model on annotated movies")
-    if with_arguments:
-        from torchtrack_uq.training import add_train_arguments, run_train
 
-        add_train_arguments(train)
-        train.set_defaults(run=run_train)
+def add_commands(commands: Any) -> None:
+    """Add `train` to a parser's commands."""
+    parser = commands.add_parser("train", help="train a Trackastra model on annotated movies")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="sequence, such as data/NAME/01"
+    )
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FOLDER", help="gets the model")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    scratch, tuning = TrainingSettings(), FineTuningSettings()
+    shared = parser.add_argument_group("every run")
+    for name, text in _RUN.items():
+        values = getattr(scratch, name), getattr(tuning, name)
+        if values[0] != values[1]:
+            text += f" (default {values[0]}, with --start-from {values[1]})"
+        _add(shared, name, values[0], text)
+    group = parser.add_argument_group("from scratch")
+    for name, text in _FROM_SCRATCH.items():
+        _add(group, name, getattr(scratch, name), text)
+    group = parser.add_argument_group("fine-tuning through the uncertainty layer")
+    group.add_argument("--start-from", metavar="MODEL", help="small_2d, a model folder or a published model")
+    group.add_argument(
+        "--through-layer",
+        choices=("joint", "daughters"),
+        help="loss: log-likelihood of whole assignments (default), or of each daughter's mother",
+    )
+    for name, text in _FINE_TUNING.items():
+        _add(group, name, getattr(tuning, name), text)
+    parser.set_defaults(run=_train)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from torchtrack_uq.training.fine_tuning import fine_tune
+    from torchtrack_uq.training.from_scratch import train
+
+    options: dict[str, Any] = {"device": args.device, "progress": sys.stderr.isatty()}
+    if args.start_from is None:
+        _refuse(args, [*_FINE_TUNING, "through_layer"], "fine-tuning: give --start-from MODEL as well")
+        folder = train(
+            args.folders, args.output, TrainingSettings(**_given(args, TrainingSettings)), **options
+        )
+    else:
+        _refuse(args, list(_FROM_SCRATCH), "training from scratch; with --start-from the model decides")
+        loss: Any = args.through_layer or "joint"
+        settings = FineTuningSettings(loss=loss, **_given(args, FineTuningSettings))
+        folder = fine_tune(args.folders, args.start_from, args.output, settings, **options)
+    print(f"Model saved in {folder}; use it with --model {folder}")
+
+
+def _add(group: Any, name: str, default: Any, text: str) -> None:
+    """An option that leaves no trace if it is not given, so that each kind of run has its own default."""
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(default, bool):
+        group.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
+        return
+    kind = {"minutes": float, "method": str}.get(name, type(default))
+    shown = "" if default is None or "default" in text else f" (default {default})"
+    group.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text + shown)
+
+
+def _given(args: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:
+    return {item.name: getattr(args, item.name) for item in fields(settings) if item.name in args}
+
+
+def _refuse(args: argparse.Namespace, names: list[str], what: str) -> None:
+    for name in names:
+        if getattr(args, name, None) is not None:
+            raise InputError(f"--{name.replace('_', '-')} is for {what}")

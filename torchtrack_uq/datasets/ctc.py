@@ -7,10 +7,10 @@ from pathlib import Path
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
 from torchtrack_uq.datasets.match import match_movie
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.frames import FramesLike, open_frames
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.frames import FramesLike, open_frames
+from torchtrack_uq.movies.movie import Movie
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class CtcSequence:
             annotation = open_frames(self.masks)
             return match_movie(self.name, movie, annotation, lineage, complete=complete, progress=progress)
         cells = Detections.from_movie(movie, progress=progress)
-        return AnnotatedMovie(self.name, cells, lineage, complete=complete)
+        return AnnotatedMovie(self.name, cells, lineage, complete=complete, movie=movie)
 
 
 def read_ctc_sequence(
@@ -98,8 +98,7 @@ def read_ctc_sequence(
         stride: Take every `stride`-th frame.
         use_images: False ignores the images: intensities are then 0, as for a movie that has none.
         segmentation: Masks of all frames of the sequence, such as the folder `NAME/01_ERR_SEG`, whose cells are
-            to be tracked instead of the annotated ones; each gets the truth of the annotated cell that it covers,
-            and the result is a `MatchedMovie`.
+            to be tracked instead of the annotated ones; each gets the truth of the annotated cell that it covers.
         complete: False where only some cells are annotated, see `AnnotatedMovie`.
         progress: Show a progress bar.
 

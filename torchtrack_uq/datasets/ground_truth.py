@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.lineage import Lineage
-from torchtrack_uq.detections import Detections
+from torchtrack_uq.datasets.match_counts import MatchCounts
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class AnnotatedMovie:
         annotated: (N,) bool, the cells whose mother, or that they have none, is known; None for all with a track.
         complete: Whether every cell of the recording is annotated, so that a track without parent is a cell that
             appears. Where it is not, such a cell may well have a mother that nobody annotated: it is not known.
+        movie: The pixels that the cells were measured on: masks, and images where there are any. None for points.
+        counts: How detections and annotated cells match, where the detections come from a segmentation of their own.
 
     Raises:
         InputError: A cell's track is not listed, stands twice in a frame, or does not exist in that frame.
@@ -49,6 +54,8 @@ class AnnotatedMovie:
     track: NDArray[np.int64] | None = None
     annotated: NDArray[np.bool_] | None = None
     complete: bool = True
+    movie: Movie | None = None
+    counts: MatchCounts | None = None
 
     def __post_init__(self) -> None:
         n, frame, track = len(self.detections), self.recording_frame, self.tracks
@@ -58,6 +65,11 @@ class AnnotatedMovie:
                 raise InputError(
                     f"{self.name}: {name} is {column.shape} of {column.dtype}; expected ({n},) {wanted}, one a cell"
                 )
+        if self.movie is not None and self.movie.n_frames != self.detections.n_frames:
+            raise InputError(
+                f"{self.name}: the cells lie in {self.detections.n_frames} frames but the movie has "
+                f"{self.movie.n_frames}; expected the movie that they were measured on"
+            )
         row, has_track = self.lineage.rows_of(track), track > 0
         for i in np.flatnonzero(has_track & (row < 0)):
             raise InputError(f"{self.name}: label {track[i]} in frame {frame[i]} is not listed as a track")
@@ -80,6 +92,14 @@ class AnnotatedMovie:
 
     def __len__(self) -> int:
         return len(self.detections)
+
+    def targets(self) -> LinkTargets:
+        """The true mothers as tensors on the CPU; what the annotation leaves open is not known there either."""
+        return LinkTargets(
+            torch.from_numpy(self.mother.copy()),
+            torch.from_numpy(self.has_target.copy()),
+            torch.from_numpy(self.daughters_known.copy()),
+        )
 
     @property
     def recording_frame(self) -> NDArray[np.int64]:
@@ -184,12 +204,15 @@ class AnnotatedMovie:
 
     @property
     def crowded_mothers(self) -> NDArray[np.int64]:
-        """Indices of mothers with more than two daughters, which no assignment of DESIGN.md can have."""
+        """Indices of mothers with more than two daughters, which no assignment can have."""
         daughters = np.bincount(self.mother[self.mother >= 0], minlength=len(self))
         return np.flatnonzero(daughters > 2).astype(np.int64)
 
     def summary(self) -> dict[str, int]:
-        """Counts of frames, cells, daughters that can be judged, cells after frame 0 that cannot, links, nulls, ..."""
+        """Counts of frames, cells, daughters that can be judged, cells after frame 0 that cannot, links, nulls, ...
+
+        With `counts`, also how detections and annotated cells match.
+        """
         daughters = np.bincount(self.mother[self.mother >= 0], minlength=len(self))
         return {
             "n_frames": self.detections.n_frames,
@@ -201,9 +224,10 @@ class AnnotatedMovie:
             "n_null": int((self.has_target & (self.mother < 0)).sum()),
             "n_divisions": int((daughters >= 2).sum()),
             "n_crowded_mothers": len(self.crowded_mothers),
+            **(self.counts.total() if self.counts else {}),
         }
 
-    def strided(self, stride: int, offset: int = 0) -> Self:
+    def strided(self, stride: int, offset: int = 0) -> "AnnotatedMovie":
         """Every `stride`-th frame, from frame `offset` on, with the mothers that this leaves.
 
         Raises:
@@ -211,9 +235,9 @@ class AnnotatedMovie:
         """
         if stride < 1:
             raise InputError(f"stride must be at least 1, got {stride}")
-        return self._keep_frames(np.arange(offset, self.detections.n_frames, stride), stride, offset)
+        return self._keep_frames(range(offset, self.detections.n_frames, stride))
 
-    def frames(self, start: int, stop: int) -> Self:
+    def frames(self, start: int, stop: int) -> "AnnotatedMovie":
         """The consecutive frames start, ..., stop - 1 as a movie of their own.
 
         Raises:
@@ -224,13 +248,13 @@ class AnnotatedMovie:
                 f"{self.name} has frames 0 to {self.detections.n_frames - 1}; "
                 f"frames {start} to {stop - 1} cannot be taken"
             )
-        return self._keep_frames(np.arange(start, stop), 1, start)
+        return self._keep_frames(range(start, stop))
 
-    def _keep_frames(self, kept: NDArray[np.int64], stride: int, offset: int) -> Self:
-        cells = self.detections
+    def _keep_frames(self, kept: range) -> "AnnotatedMovie":
+        cells, offset, stride = self.detections, kept.start, kept.step
         if not 0 <= offset < cells.n_frames:
             raise InputError(f"{self.name} has {cells.n_frames} frames; cannot begin with frame {offset}")
-        where = np.flatnonzero(np.isin(cells.frame, kept))
+        where = np.flatnonzero(np.isin(cells.frame, np.asarray(kept)))
         subset = Detections(
             frame=(cells.frame[where] - offset) // stride,
             label=cells.label[where],
@@ -246,4 +270,6 @@ class AnnotatedMovie:
             first_frame=self.first_frame + offset * cells.stride,
             track=None if self.track is None else self.track[where],
             annotated=None if self.annotated is None else self.annotated[where],
+            movie=None if self.movie is None else self.movie.select(kept),
+            counts=None if self.counts is None else self.counts.of_frames(np.asarray(kept)),
         )

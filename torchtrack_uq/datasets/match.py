@@ -1,49 +1,20 @@
 """Matching of a separate segmentation to annotated masks, by the rule of the Cell Tracking Challenge."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
-from torchtrack_uq.detections import Detections
+from torchtrack_uq.datasets.match_counts import MatchCounts
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.frames import FrameSource
-from torchtrack_uq.measure import index_regions
-from torchtrack_uq.movie import Movie
-from torchtrack_uq.progress import with_progress
-from torchtrack_uq.regions import count_pairs
-
-
-@dataclass(frozen=True)
-class MatchCounts:
-    """How detections and annotated cells match, frame by frame; each (T,) int64.
-
-    Attributes:
-        n_matched: Detections that cover one annotated cell.
-        n_merges: Detections that cover several: which of them each stands for is open, so their truth is not known.
-        n_unmatched: Detections that cover none: false positives, or cells that nobody annotated.
-        n_annotated: Annotated cells.
-        n_missed: Annotated cells that no detection covers.
-        n_splits: Annotated cells in which two or more detections lie with more than half of their own pixels.
-    """
-
-    n_matched: NDArray[np.int64]
-    n_merges: NDArray[np.int64]
-    n_unmatched: NDArray[np.int64]
-    n_annotated: NDArray[np.int64]
-    n_missed: NDArray[np.int64]
-    n_splits: NDArray[np.int64]
-
-    def of_frames(self, kept: NDArray[np.int64]) -> "MatchCounts":
-        """The counts of some frames."""
-        return MatchCounts(*(getattr(self, item.name)[kept] for item in fields(self)))
-
-    def total(self) -> dict[str, int]:
-        """Sums over all frames."""
-        return {item.name: int(getattr(self, item.name).sum()) for item in fields(self)}
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.features import index_regions
+from torchtrack_uq.movies.frames import FrameSource
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.regions import count_pairs
+from torchtrack_uq.utils.progress import with_progress
 
 
 @dataclass(frozen=True)
@@ -126,28 +97,6 @@ def match_frame(segmentation: NDArray[np.generic], annotation: NDArray[np.generi
     )
 
 
-@dataclass(frozen=True)
-class MatchedMovie(AnnotatedMovie):
-    """An annotated movie whose detections come from a segmentation of their own.
-
-    False positives, detections that cover several annotated cells, and daughters whose mother was not detected are
-    not known: see `AnnotatedMovie.has_target`.
-
-    Attributes:
-        counts: How detections and annotated cells match.
-    """
-
-    counts: MatchCounts | None = None
-
-    def summary(self) -> dict[str, int]:
-        """Counts of `AnnotatedMovie.summary` and of `MatchCounts`."""
-        return {**super().summary(), **(self.counts.total() if self.counts else {})}
-
-    def _keep_frames(self, kept: NDArray[np.int64], stride: int, offset: int) -> Self:
-        part = super()._keep_frames(kept, stride, offset)
-        return part if self.counts is None else replace(part, counts=self.counts.of_frames(kept))
-
-
 def match_movie(
     name: str,
     movie: Movie,
@@ -157,8 +106,11 @@ def match_movie(
     complete: bool = True,
     detections: Detections | None = None,
     progress: bool = True,
-) -> MatchedMovie:
+) -> AnnotatedMovie:
     """Give the detections of a segmentation the truth of an annotation of the same frames.
+
+    False positives, detections that cover several annotated cells, and daughters whose mother was not detected are
+    not known: see `AnnotatedMovie.has_target`.
 
     Args:
         name: What to call the movie.
@@ -203,4 +155,4 @@ def match_movie(
             f"none of the {len(track)} cells of {movie.masks.name} covers more than half of one annotated cell of "
             f"{annotation.name} ({int(counts.n_merges.sum())} cover several); expected a segmentation of the same movie"
         )
-    return MatchedMovie(name, cells, lineage, track=track, complete=complete, counts=counts)
+    return AnnotatedMovie(name, cells, lineage, track=track, complete=complete, counts=counts, movie=movie)

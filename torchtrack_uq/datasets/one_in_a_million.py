@@ -21,10 +21,10 @@ import numpy as np
 from torchtrack_uq.datasets.ctc import CtcSequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.frames import Frame, FrameSource, open_frames
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.frames import Frame, FrameSource, open_frames
+from torchtrack_uq.movies.movie import Movie
 
 _LARGEST_SHARE = (
     0.01  # of a movie's cell pixels; slivers where outlines touch are far below, other errors are not
@@ -74,6 +74,11 @@ def find_sequences(folder: str | os.PathLike[str]) -> list[Path]:
     return [path.with_name(path.name.removesuffix("_GT")) for path in found]
 
 
+def is_one_in_a_million(folder: Path) -> bool:
+    """Whether a sequence folder is of this record: its sequences count from 00."""
+    return folder.with_name("00_GT").is_dir()
+
+
 def open_one_in_a_million(
     folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True
 ) -> tuple[CtcSequence, Movie, ListedLabels]:
@@ -109,7 +114,7 @@ def annotate_one_in_a_million(
             "outlines overlap; they count as background",
             stacklevel=3,
         )
-    return AnnotatedMovie(sequence.name, cells, masks.lineage)
+    return AnnotatedMovie(sequence.name, cells, masks.lineage, movie=movie)
 
 
 def read_one_in_a_million(

@@ -8,17 +8,30 @@ import pandas as pd
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
 
 _COLUMNS = ("frame", "x", "y", "track")
 
 
-def read_points_movie(folder: str | os.PathLike[str]) -> AnnotatedMovie:
+def is_points_folder(folder: Path) -> bool:
+    """Whether a folder holds a table of points rather than masks."""
+    return any((folder / name).is_file() for name in ("points.csv", "points.csv.gz"))
+
+
+def read_points_movie(
+    folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True, progress: bool = True
+) -> AnnotatedMovie:
     """Read `points.csv` or `points.csv.gz` (columns frame, x, y, track) and `man_track.txt` of one folder.
 
     Frames count from 0 in `man_track.txt`; the table may count them from 1 (its first frame then is one later
     than the lineage's first), as C2C12 tables do. The detections have coordinates (y, x) and no features.
+
+    Args:
+        folder: With both files.
+        stride: Take every `stride`-th frame.
+        use_images: Means nothing here: there are none.
+        progress: Likewise.
 
     Raises:
         InputError: A file or column is missing, or points and lineage contradict each other.
@@ -43,4 +56,4 @@ def read_points_movie(folder: str | os.PathLike[str]) -> AnnotatedMovie:
         coords=table[["y", "x"]].to_numpy(dtype=np.float32),
         label=table["track"].to_numpy(dtype=np.int64),
     )
-    return AnnotatedMovie(path.name, detections, lineage)
+    return AnnotatedMovie(path.name, detections, lineage).strided(stride)

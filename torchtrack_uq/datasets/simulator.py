@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
 
 
 class _Cells(NamedTuple):

@@ -3,7 +3,7 @@
 from torchtrack_uq.functional.assignments import choices_of, listed_marginals, log_weight
 from torchtrack_uq.functional.belief_propagation import belief_propagation
 from torchtrack_uq.functional.capacity import cap_daughters, plainest_events
-from torchtrack_uq.functional.events import independent_events
+from torchtrack_uq.functional.independent_events import independent_events
 from torchtrack_uq.functional.segments import segment_logsumexp, segment_max, segment_sum
 from torchtrack_uq.functional.softmax import class_entropy, parental_log_softmax, safe_log, top_probability
 

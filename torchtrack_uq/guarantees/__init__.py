@@ -1,6 +1,6 @@
 """What can be promised: conformal sets of mothers, and decisions accepted with a stated share of errors."""
 
-from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold, ReviewStatistic
 from torchtrack_uq.guarantees.conformal import (
     class_scores,
     conformal_quantile,
@@ -9,23 +9,18 @@ from torchtrack_uq.guarantees.conformal import (
     true_scores,
 )
 from torchtrack_uq.guarantees.conformal_sets import ConformalSets, MotherSets
-from torchtrack_uq.guarantees.decisions import JudgedDecisions, decision_probability, judge_decisions
-from torchtrack_uq.guarantees.review import ReviewStatistic
 from torchtrack_uq.guarantees.risk import certified_step, fewest_decisions, risk_p_value
 
 __all__ = [
     "AcceptanceThreshold",
     "ConformalSets",
-    "JudgedDecisions",
     "MotherSets",
     "ReviewStatistic",
     "certified_step",
     "class_scores",
     "conformal_quantile",
     "covered",
-    "decision_probability",
     "fewest_decisions",
-    "judge_decisions",
     "risk_p_value",
     "set_sizes",
     "true_scores",

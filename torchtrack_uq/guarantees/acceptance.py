@@ -1,16 +1,25 @@
 """A threshold above which decisions are accepted without review, with the promise that comes with it."""
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.guarantees.risk import check_levels
+from torchtrack_uq.guarantees.risk import (
+    N_DECADES,
+    STEPS_PER_DECADE,
+    THRESHOLDS,
+    certified_step,
+    check_levels,
+    fewest_decisions,
+)
+from torchtrack_uq.utils.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,6 @@ class AcceptanceThreshold:
         Raises:
             InputError: No threshold can be certified, or arguments that cannot be used.
         """
-        from torchtrack_uq.guarantees.review import ReviewStatistic
-
         return ReviewStatistic.of(decision_probability, correct, linked).threshold(alpha, delta)
 
     @property
@@ -129,3 +136,193 @@ class AcceptanceThreshold:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{file} holds no acceptance threshold: {error}") from error
+
+
+_SHAPE = (2, len(THRESHOLDS))
+_GRID = {"steps_per_decade": STEPS_PER_DECADE, "decades": N_DECADES}
+
+
+@dataclass(frozen=True, eq=False)
+class ReviewStatistic:
+    """Counts of annotated decisions and of wrong ones between fixed thresholds, enough for any alpha and delta.
+
+    The thresholds must not depend on the data for the promise to hold, so nothing is lost by counting.
+    Statistics of several movies add up; what they then promise is for decisions drawn from all of them alike.
+
+    Links and decisions for "no mother" are counted apart, since they may be wrong for different reasons.
+
+    Attributes:
+        decisions: (2, 601) int64, how many decisions have THRESHOLDS[k] <= p < THRESHOLDS[k + 1]: links in row 0,
+            "no mother" in row 1.
+        wrong: (2, 601) int64, how many of those are wrong.
+
+    Raises:
+        InputError: Counts of another shape, negative ones, or more wrong ones than decisions.
+
+    >>> statistic = ReviewStatistic.of(np.full(400, 0.97), np.full(400, True))
+    >>> statistic.threshold(0.01).threshold
+    0.0
+    """
+
+    decisions: NDArray[np.int64]
+    wrong: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name, counts in (("decisions", self.decisions), ("wrong", self.wrong)):
+            if counts.shape != _SHAPE or counts.dtype != np.int64:
+                raise InputError(f"{name} is {counts.shape} of {counts.dtype}; expected {_SHAPE} of int64")
+        if (self.wrong < 0).any() or (self.wrong > self.decisions).any():
+            raise InputError("counts of wrong decisions must lie between 0 and the number of decisions")
+
+    @classmethod
+    def of(
+        cls, probability: ArrayLike, correct: ArrayLike, linked: ArrayLike | None = None
+    ) -> "ReviewStatistic":
+        """Count annotated decisions.
+
+        Args:
+            probability: (D,) floats in [0, 1], probability of each decision, as `decision_probability` gives it.
+            correct: (D,) bools, whether the decision is right.
+            linked: (D,) bools, whether the decision is a link and not "no mother"; all are by default.
+
+        Raises:
+            InputError: Lengths that differ, or probabilities outside [0, 1].
+        """
+        p, right = np.asarray(probability, np.float64), np.asarray(correct)
+        is_link = np.ones(p.shape, np.bool_) if linked is None else np.asarray(linked)
+        for name, flags in (("correct", right), ("linked", is_link)):
+            if p.ndim != 1 or flags.shape != p.shape or flags.dtype != np.bool_:
+                raise InputError(
+                    f"probability is {p.shape} and {name} {flags.shape} of {flags.dtype}; expected one number and "
+                    "one bool for each decision"
+                )
+        if not ((p >= 0) & (p <= 1)).all():  # also refuses NaN
+            raise InputError("probabilities of decisions must lie in [0, 1]; leave out the cells of frame 0")
+        step = np.searchsorted(THRESHOLDS, p, side="right") - 1
+
+        def count(which: NDArray[np.bool_]) -> NDArray[np.int64]:
+            rows = [np.bincount(step[which & row], minlength=_SHAPE[1]) for row in (is_link, ~is_link)]
+            return np.stack(rows).astype(np.int64)
+
+        return cls(count(np.ones_like(right)), count(~right))
+
+    def __add__(self, other: "ReviewStatistic") -> "ReviewStatistic":
+        return ReviewStatistic(self.decisions + other.decisions, self.wrong + other.wrong)
+
+    def __len__(self) -> int:
+        return int(self.decisions.sum())
+
+    def accepted(self, *, nulls: bool = True) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(601,) int64 twice: decisions with p >= THRESHOLDS[k], and how many of them are wrong.
+
+        Args:
+            nulls: Whether decisions for "no mother" count; if not, they are never accepted.
+        """
+        rows = slice(0, 2 if nulls else 1)
+        decisions, wrong = (
+            np.cumsum(counts[rows].sum(0)[::-1])[::-1] for counts in (self.decisions, self.wrong)
+        )
+        return decisions, wrong
+
+    def threshold(self, alpha: float, delta: float = 0.05) -> AcceptanceThreshold:
+        """The laxest threshold that keeps the share of wrong ones among accepted decisions to alpha.
+
+        Args:
+            alpha: Share of errors to allow.
+            delta: Probability with which the promise may fail; 1 - confidence.
+
+        Raises:
+            InputError: No threshold can be certified; the message says what could be, or how much annotation it
+                takes. Or levels outside (0, 1).
+        """
+        certified = self.certified(alpha, delta)
+        if certified is None:
+            raise InputError(self._refusal(alpha, delta))
+        step, nulls = certified
+        accepted, wrong = self.accepted(nulls=nulls)
+        return AcceptanceThreshold(
+            alpha=alpha,
+            delta=delta,
+            threshold=float(THRESHOLDS[step]),
+            nulls=nulls,
+            n_calibration=len(self),
+            n_accepted=int(accepted[step]),
+            n_wrong=int(wrong[step]),
+        )
+
+    def certified(self, alpha: float, delta: float) -> tuple[int, bool] | None:
+        """`certified_step` with and without decisions for "no mother", each at delta / 2.
+
+        Returns:
+            Index into `THRESHOLDS` and whether decisions for "no mother" may be accepted, from the one of the two
+            that accepts more annotated decisions; None if neither certifies anything.
+        """
+        check_levels(alpha, delta)
+        found: list[tuple[int, int, bool]] = []
+        for nulls in (False, True):
+            accepted, wrong = self.accepted(nulls=nulls)
+            step = certified_step(accepted, wrong, alpha, delta / 2)
+            if step is not None:
+                found.append((int(accepted[step]), step, nulls))
+        return max(found)[1:] if found else None
+
+    def smallest_certifiable(self, delta: float) -> float:
+        """The smallest alpha (to 1 %) for which a threshold can be certified; 1 if there is none."""
+        low, high = 1e-6, 1.0
+        while high / low > 1.01:
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if self.certified(middle, delta) is None else (low, middle)
+        return high
+
+    def _refusal(self, alpha: float, delta: float) -> str:
+        fewest = fewest_decisions(alpha, delta / 2)
+        promise = f"at most {alpha:.3g} wrong with {1 - delta:.3g} confidence"
+        if len(self) < fewest:
+            return (
+                f"{len(self)} annotated decisions cannot certify {promise}: that takes at least {fewest}, none of them "
+                "wrong; annotate more, or allow more errors"
+            )
+        best = self.smallest_certifiable(delta)
+        possible = (
+            f"the smallest share that can be is {best:.2g}" if best < 0.5 else "nor can any useful share be"
+        )
+        return (
+            f"{len(self)} annotated decisions, {int(self.wrong.sum())} of them wrong, certify no threshold with "
+            f"{promise}; {possible}; allow more errors, or annotate more"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers for a JSON file; `from_json` reads them back."""
+        return {"grid": _GRID, "decisions": _sparse(self.decisions), "wrong": _sparse(self.wrong)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "ReviewStatistic":
+        """Read back what `to_json` made.
+
+        Raises:
+            InputError: Something is missing, or the thresholds are others than this version's.
+        """
+        try:
+            if stored["grid"] != _GRID:
+                raise InputError(
+                    f"the decisions were counted between thresholds {stored['grid']}, expected {_GRID}; fit again"
+                )
+            return cls(_dense(stored["decisions"]), _dense(stored["wrong"]))
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"the review statistic cannot be read ({error!r}); fit again") from error
+
+
+def _sparse(counts: NDArray[np.int64]) -> list[dict[str, int]]:
+    return [{str(k): int(row[k]) for k in np.flatnonzero(row)} for row in counts]
+
+
+def _dense(rows: list[dict[str, int]]) -> NDArray[np.int64]:
+    dense = np.zeros(_SHAPE, np.int64)
+    for i, counts in enumerate(rows):
+        for k, count in counts.items():
+            if not 0 <= int(k) < _SHAPE[1] or int(count) != count:
+                raise InputError(f"the review statistic holds count {count!r} at step {k}; fit again")
+            dense[i, int(k)] = count
+    return dense

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
-from torchtrack_uq.guarantees.decisions import class_probabilities
-from torchtrack_uq.judged import at_truth
-from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.truth.decisions import class_probabilities
+from torchtrack_uq.truth.judged import at_truth
+from torchtrack_uq.truth.targets import LinkTargets
 
 SCORES = ("LAC", "APS")
 """Names of the nonconformity scores."""

@@ -11,10 +11,10 @@ from torch import Tensor
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.segments import segment_max
 from torchtrack_uq.guarantees.conformal import SCORES, class_scores, conformal_quantile, true_scores
-from torchtrack_uq.guarantees.decisions import class_probabilities
-from torchtrack_uq.judged import first_of_segment
-from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.truth.decisions import class_probabilities
+from torchtrack_uq.truth.judged import first_of_segment
+from torchtrack_uq.truth.targets import LinkTargets
 
 _FIT, _USE = 0, 1
 

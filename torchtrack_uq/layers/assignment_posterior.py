@@ -9,26 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from torchtrack_uq.assignment import AssignmentProblem, KBest, Marginals, k_best
-from torchtrack_uq.candidates import CandidateGraph
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import belief_propagation, log_weight, safe_log, segment_sum
-from torchtrack_uq.layers.choices import Choices
-from torchtrack_uq.layers.exact_marginals import MarginalsFunction, SumOptions
-from torchtrack_uq.layers.host import GraphCopy
-from torchtrack_uq.layers.joint_likelihood import choices_made, log_z_with, weigh_listed
-from torchtrack_uq.layers.leftover import Leftover, give_leftover
-from torchtrack_uq.layers.movie_problems import MovieProblems, to_host
-from torchtrack_uq.layers.pair_stream import solve_stream
-from torchtrack_uq.layers.support import Support
-from torchtrack_uq.link_chunks import LinkChunk, candidates_from_chunks, in_order
-from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.layers.method import Method, Scaling, Scores, graph_of, with_graph
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks, in_order
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
+from torchtrack_uq.posterior.leftover import Leftover, give_leftover
+from torchtrack_uq.posterior.problems import MovieProblems, to_host
+from torchtrack_uq.posterior.stream import GraphCopy, solve_stream
+from torchtrack_uq.posterior.support import Support, choices_made, log_z_with, weigh_listed
 
 PosteriorMethod = Literal["AS", "exact", "auto", "bp"]
 POSTERIOR_METHODS: tuple[PosteriorMethod, ...] = ("AS", "exact", "auto", "bp")
 
 
-class AssignmentPosterior(nn.Module):
+class AssignmentPosterior(Method):
     """Marginals of links and events under p(A) = exp(L(A)) / Z over all feasible assignments (paper eq. 2, 3).
 
     Feasible means at most one mother a daughter and at most two daughters a mother; the scores of
@@ -58,12 +57,14 @@ class AssignmentPosterior(nn.Module):
         InputError: An unknown method, K below 1, a negative tolerance, or a memory limit that is not positive.
 
     >>> import numpy as np
-    >>> from torchtrack_uq.detections import Detections
+    >>> from torchtrack_uq.movies.detections import Detections
     >>> cells = Detections.from_points(np.array([0, 1, 1, 1]), np.zeros((4, 2)))
     >>> graph = CandidateGraph.from_links(cells, [0, 0, 0], [1, 2, 3], [0.0, 0.0, 0.0])
     >>> AssignmentPosterior("exact")(graph).link  # 1 + 3 + 3 assignments with 0, 1, 2 links; 3 links are too many
     tensor([0.4286, 0.4286, 0.4286])
     """
+
+    sums_assignments = True
 
     def __init__(
         self,
@@ -84,6 +85,8 @@ class AssignmentPosterior(nn.Module):
         if memory_limit is not None and memory_limit < 1:
             raise InputError(f"memory_limit must be a positive number of bytes, got {memory_limit}")
         self.method, self.k, self.leftover, self.tolerance = method, k, leftover, tolerance
+        # without leftover it is not the method that a calibration file means by "AS"
+        self.name = method if leftover else type(self).__name__
         self.memory_limit = memory_limit or (1 << 20 if method == "auto" else 1 << 29)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
@@ -121,8 +124,27 @@ class AssignmentPosterior(nn.Module):
         pool.shutdown(wait=False)
         return started
 
+    def at(self, scores: Scores, scaling: Scaling, solved: Support | None = None) -> LinkProbabilities:
+        """Temper, sum over assignments."""
+        graph = graph_of(scores)
+        return with_graph(self(scaling.tempered(graph), solved), graph)
+
+    def solve(self, scores: Scores, scaling: Scaling) -> Support | None:
+        """For "AS" the K best assignments (event offsets do change them), for other methods None."""
+        return self.support(scaling.tempered(graph_of(scores))) if self.method == "AS" else None
+
     @property
-    def overlaps(self) -> bool:
+    def cheap_gradient(self) -> bool:
+        """For "AS": autograd over a fixed list."""
+        return self.method == "AS"
+
+    @property
+    def may_refuse(self) -> bool:
+        """For "exact"."""
+        return self.method == "exact"
+
+    @property
+    def streams(self) -> bool:
         """Whether `stream` solves during the scoring: the method works on the CPU, and no gradient is wanted."""
         return self.method != "bp" and not torch.is_grad_enabled()
 
@@ -159,7 +181,7 @@ class AssignmentPosterior(nn.Module):
                 kept.append(chunk)
                 yield tempered(chunk)
 
-        if not self.overlaps:
+        if not self.streams:
             graph = candidates_from_chunks(detections, chunks)
             p: LinkProbabilities = self(tempered(graph))
         elif self.method == "AS":
@@ -193,7 +215,7 @@ class AssignmentPosterior(nn.Module):
             InputError: `mother` has another shape than (N,) or names cells that do not exist.
 
         >>> import numpy as np
-        >>> from torchtrack_uq.detections import Detections
+        >>> from torchtrack_uq.movies.detections import Detections
         >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
         >>> graph = CandidateGraph.from_links(cells, [0], [1], [0.0])
         >>> AssignmentPosterior("exact").log_prob(graph, torch.tensor([-1, 0])).exp()

@@ -5,10 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
-
-EVENT_SCORES = ("appear", "disappear", "divide")
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.names import EVENT_SCORES
 
 
 class EventOffsets(nn.Module):
@@ -16,7 +15,7 @@ class EventOffsets(nn.Module):
 
     Trackers rarely say what their events cost in the units of their link scores. Together with a temperature T
     (applied first) the scores become s / T, a / T + appear, d / T + disappear, v / T + divide; all three offsets
-    can be fitted by the joint log-likelihood (`torchtrack_uq.calibration.fit_events`). They never make a second
+    can be fitted by the joint log-likelihood (`torchtrack_uq.calibration.event_fit`). They never make a second
     daughter likelier than a first where it was not: divisions stay at most at -(d / T + disappear), beyond which large
     frames cannot be solved.
 

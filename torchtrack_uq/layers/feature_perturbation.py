@@ -2,13 +2,13 @@
 
 from torch import nn
 
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers.perturbed_scores import PerturbedScores
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.links.perturbed_scores import PerturbedScores
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.perturb import NoiseSizes, PerturbedCopies
-from torchtrack_uq.progress import with_progress
 from torchtrack_uq.trackers.protocol import PerturbableTracker, Tracker
+from torchtrack_uq.utils.progress import with_progress
 
 
 class FeaturePerturbation(nn.Module):

@@ -1,21 +1,30 @@
 """FP+A: how often a link is in the MAP assignment of a perturbed frame pair."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchtrack_uq.assignment import AssignmentProblem, solve_map
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.frequencies import tempered_frequencies
-from torchtrack_uq.layers.choices import Choices
-from torchtrack_uq.layers.event_offsets import EVENT_SCORES
-from torchtrack_uq.layers.frame_choices import FrameChoices
-from torchtrack_uq.layers.movie_problems import Floats, MovieProblems, solve_pair, solve_pairs, to_host
-from torchtrack_uq.layers.perturbed_scores import PerturbedScores
-from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.layers.method import Method, Scaling, Scores, perturbed
+from torchtrack_uq.links.names import EVENT_SCORES
+from torchtrack_uq.links.perturbed_scores import PerturbedScores
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.problems import (
+    Floats,
+    FrameChoices,
+    MovieProblems,
+    solve_pair,
+    solve_pairs,
+    to_host,
+)
 
 
-class FrequencyPosterior(nn.Module):
+class FrequencyPosterior(Method):
     """Solves the MAP of every draw and counts in how many an event occurs: the method FP+A (paper sec. 2).
 
     P = softmax(log(f + eps) / T) over a daughter's candidate mothers and "no mother", with f the frequency
@@ -27,6 +36,10 @@ class FrequencyPosterior(nn.Module):
     Raises:
         InputError: A negative eps.
     """
+
+    name = "FP+A"
+    needs_noise = True
+    takes_offsets = False
 
     def __init__(self, eps: float | None = None) -> None:
         super().__init__()
@@ -43,6 +56,21 @@ class FrequencyPosterior(nn.Module):
             temperature: T, which acts on the counted frequencies; the MAPs do not depend on it.
         """
         return self.temper(scores, self.count(scores), temperature)
+
+    @property
+    def cheap_gradient(self) -> bool:
+        """T acts on counts that are there already."""
+        return True
+
+    def at(self, scores: Scores, scaling: Scaling, solved: Any | None = None) -> LinkProbabilities:
+        """Temper the frequencies, counted now if they are not given."""
+        draws = perturbed(scores, self)
+        frequency = self.count(draws) if solved is None else solved
+        return self.temper(draws, frequency, scaling.temperature)
+
+    def solve(self, scores: Scores, scaling: Scaling) -> Tensor:
+        """How often each choice was made: `count`."""
+        return self.count(perturbed(scores, self))
 
     def count(self, scores: PerturbedScores) -> Tensor:
         """Frequency of every choice (see `Choices`) among the MAP assignments.
@@ -97,7 +125,7 @@ class FrequencyPosterior(nn.Module):
             found.log_null.masked_fill(~choices.is_daughter, 0.0).to(dtype),
             found.disappear.masked_fill(~choices.is_mother, 1.0).to(dtype),
             found.divide.masked_fill(~choices.is_mother, 0.0).to(dtype),
-            "FP+A",
+            self.name,
         )
 
 

@@ -1,16 +1,17 @@
 """Likelihood of annotated links under the uncertainty layer: the losses for training scorers through it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
-from torchtrack_uq.judged import true_log_p
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.truth.feasible import without_daughters, without_unknown_fates
+from torchtrack_uq.truth.judged import true_log_p
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
         InputError: The method has no joint likelihood, the targets belong to other cells, or the likelihood is NaN.
 
     >>> import numpy as np
-    >>> from torchtrack_uq.detections import Detections
+    >>> from torchtrack_uq.movies.detections import Detections
     >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
     >>> graph = CandidateGraph.from_links(cells, [0], [1], torch.tensor([0.0], requires_grad=True))
     >>> targets = LinkTargets.from_mothers(torch.tensor([-1, 0]), graph.frame)
@@ -68,8 +69,8 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     targets = targets.to(graph.device)
     reachable = targets.reachable(graph)
     removed = targets.known & ~reachable
-    graph = _without_unknown_fates(layer.tempered(graph), targets, removed)
-    graph = _without_daughters(graph, ~reachable)
+    graph = without_unknown_fates(layer.tempered(graph), targets, removed)
+    graph = without_daughters(graph, ~reachable)
     mother = torch.where(reachable, targets.mother, -1)
     log_p = posterior.log_prob(graph, mother)
     if bool(torch.isnan(log_p).any()):
@@ -107,7 +108,7 @@ def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkT
         InputError: A method that needs noise, targets that belong to other cells, or a likelihood that is NaN.
 
     >>> import numpy as np
-    >>> from torchtrack_uq.detections import Detections
+    >>> from torchtrack_uq.movies.detections import Detections
     >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
     >>> graph = CandidateGraph.from_links(cells, [0], [1], torch.tensor([0.0], requires_grad=True))
     >>> targets = LinkTargets.from_mothers(torch.tensor([-1, 0]), graph.frame)
@@ -120,7 +121,7 @@ def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkT
         )
     targets = targets.to(graph.device)
     removed = targets.known & ~targets.reachable(graph)
-    p = layer.posterior(_without_unknown_fates(layer.tempered(graph), targets, removed))
+    p = layer.posterior(without_unknown_fates(layer.tempered(graph), targets, removed))
     log_p = true_log_p(p, targets)
     if bool(torch.isnan(log_p).any()):
         raise InputError("the probability of a link is NaN; are the scores or the temperature too large?")
@@ -128,27 +129,3 @@ def daughters_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkT
     n_daughters = int(possible.sum())
     loss = -log_p[possible].sum() / max(n_daughters, 1)
     return LayerLoss(loss.to(graph.dtype), n_daughters, n_unreachable=len(log_p) - n_daughters)
-
-
-def _without_unknown_fates(graph: CandidateGraph, targets: LinkTargets, removed: Tensor) -> CandidateGraph:
-    """Event scores 0 for mothers of whom it is not known how many daughters they have."""
-    fate = targets.mother_known.clone()
-    lost = targets.mother[removed]
-    fate[lost[lost >= 0]] = False
-    return replace(
-        graph,
-        disappear=torch.where(fate, graph.disappear, 0.0),
-        divide=torch.where(fate, graph.divide, 0.0),
-    )
-
-
-def _without_daughters(graph: CandidateGraph, gone: Tensor) -> CandidateGraph:
-    """Cells without candidate mothers, for whom appearing costs nothing; they may still be mothers."""
-    kept = ~gone[graph.daughter]
-    return replace(
-        graph,
-        mother=graph.mother[kept],
-        daughter=graph.daughter[kept],
-        score=graph.score[kept],
-        appear=graph.appear.masked_fill(gone, 0.0),
-    )

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.candidates import CandidateGraph
 
 
 class TemperatureScaler(nn.Module):

@@ -1,34 +1,24 @@
 """The front door of the layers: a method and a temperature."""
 
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from torchtrack_uq.candidates import CandidateGraph
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS, AssignmentPosterior
+from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS
 from torchtrack_uq.layers.event_offsets import EventOffsets
 from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
-from torchtrack_uq.layers.frequency_posterior import FrequencyPosterior
-from torchtrack_uq.layers.parental_softmax import ParentalSoftmax
-from torchtrack_uq.layers.perturbed_scores import PerturbedScores
-from torchtrack_uq.layers.support import Support
+from torchtrack_uq.layers.method import Method, ModuleMethod, Scored, Scores
+from torchtrack_uq.layers.registry import METHODS, make_method
 from torchtrack_uq.layers.temperature import TemperatureScaler
-from torchtrack_uq.link_chunks import LinkChunk
-from torchtrack_uq.movie import Movie
-from torchtrack_uq.probabilities import LinkProbabilities
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.perturbed_scores import PerturbedScores
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.posterior.support import Support
 from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
-
-METHODS = ("SM", "FP", "FP+A", *POSTERIOR_METHODS)
-"""Names of the methods that turn scores into probabilities."""
-
-Scores = CandidateGraph | PerturbedScores
-Scored = TypeVar("Scored", CandidateGraph, LinkChunk)
-Solved = Support | Tensor
-"""What does not depend on the temperature: the K best assignments (AS), or frequencies (FP+A)."""
 
 
 class UncertaintyLayer(nn.Module):
@@ -66,18 +56,22 @@ class UncertaintyLayer(nn.Module):
         events: EventOffsets | None = None,
     ) -> None:
         super().__init__()
-        self.method = method if isinstance(method, str) else type(method).__name__
-        self.posterior = _make_posterior(method, k)
+        self.posterior = _method(method, k)
         if isinstance(temperature, TemperatureScaler):
             self.scaler = temperature
         else:
             self.scaler = TemperatureScaler(1.0 if temperature is None else temperature)
-        self.perturbation = (perturbation or FeaturePerturbation()) if self.method in ("FP", "FP+A") else None
-        if events is not None and self.method == "FP+A":
+        self.perturbation = (perturbation or FeaturePerturbation()) if self.posterior.needs_noise else None
+        if events is not None and not self.posterior.takes_offsets:
             raise InputError(
-                "FP+A counts assignments under the tracker's own event scores; it takes no offsets"
+                f"{self.method} counts assignments under the tracker's own event scores; it takes no offsets"
             )
         self.events = events
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.posterior.name
 
     @property
     def temperature(self) -> Tensor:
@@ -107,19 +101,13 @@ class UncertaintyLayer(nn.Module):
             movie: Its images and masks, for trackers that look at pixels.
             progress: Whether to show a progress bar.
         """
-        posterior = self.posterior
-        if not (
-            isinstance(posterior, AssignmentPosterior)
-            and posterior.overlaps
-            and isinstance(tracker, StreamingTracker)
-            and detections.n_frames > 1
-        ):
+        if not (self.posterior.streams and isinstance(tracker, StreamingTracker) and detections.n_frames > 1):
             return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
         chunks = tracker.stream(detections, movie, progress=progress)
-        return posterior.stream(detections, chunks, self.tempered)  # type: ignore[no-any-return]
+        return self.posterior.stream(detections, chunks, self.tempered)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
-    def forward(self, scores: Scores, solved: Solved | None = None) -> LinkProbabilities:
+    def forward(self, scores: Scores, solved: Any | None = None) -> LinkProbabilities:
         """Link probabilities of a whole movie.
 
         Args:
@@ -130,32 +118,17 @@ class UncertaintyLayer(nn.Module):
         Raises:
             InputError: Plain scores for a method that needs perturbed ones.
         """
-        if self.method == "FP+A":
-            perturbed = self._perturbed(scores)
-            frequency = self.solve(scores) if solved is None else solved
-            return self.posterior.temper(perturbed, frequency, self.temperature)  # type: ignore[operator, no-any-return]
-        if self.method == "FP":
-            perturbed = self._perturbed(scores)
-            averaged: LinkProbabilities = self.posterior(self.tempered(perturbed.mean_graph()))
-            return replace(averaged, graph=perturbed.graph, method="FP")
-        graph = graph_of(scores)
-        scaled = self.tempered(graph)
-        p: LinkProbabilities = self.posterior(scaled) if solved is None else self.posterior(scaled, solved)
-        return replace(p, graph=graph)
+        return self.posterior.at(scores, self, solved)
 
     @torch.no_grad()
-    def solve(self, scores: Scores) -> Solved | None:
+    def solve(self, scores: Scores) -> Any | None:
         """What `forward` needs and the temperature does not change, to be found once and used at any.
 
         Returns:
             For "AS" the K best assignments (at the present event offsets, which do change them), for "FP+A" how
             often each choice was made, for other methods None.
         """
-        if self.method == "FP+A":
-            return self.posterior.count(self._perturbed(scores))  # type: ignore[operator, no-any-return]
-        if isinstance(self.posterior, AssignmentPosterior) and self.method == "AS":
-            return self.posterior.support(self.tempered(graph_of(scores)))
-        return None
+        return self.posterior.solve(scores, self)
 
     def tempered(self, graph: Scored) -> Scored:
         """Scores divided by T, event scores corrected; of a movie or of a chunk of one."""
@@ -176,25 +149,17 @@ class UncertaintyLayer(nn.Module):
         return found
 
     @property
-    def joint_posterior(self) -> AssignmentPosterior:
-        """The posterior over assignments.
+    def joint_posterior(self) -> Method:
+        """The method, as one that sums over assignments.
 
         Raises:
             InputError: The method does not sum over assignments.
         """
-        if not isinstance(self.posterior, AssignmentPosterior):
+        if not self.posterior.sums_assignments:
             raise InputError(
                 f"method {self.method} has no joint likelihood; use one of {', '.join(POSTERIOR_METHODS)}"
             )
         return self.posterior
-
-    def _perturbed(self, scores: Scores) -> PerturbedScores:
-        if not isinstance(scores, PerturbedScores):
-            raise InputError(
-                f"method {self.method} needs scores under noise; make them with `layer.scores(tracker, detections, "
-                "movie)`"
-            )
-        return scores
 
     def get_extra_state(self) -> dict[str, Any]:
         """The method, which the temperature was fitted for, goes into `state_dict`."""
@@ -213,19 +178,7 @@ class UncertaintyLayer(nn.Module):
         return f"method={self.method!r}"
 
 
-def graph_of(scores: Scores) -> CandidateGraph:
-    """The candidate links without noise."""
-    return scores.graph if isinstance(scores, PerturbedScores) else scores
-
-
-def _make_posterior(method: str | nn.Module, k: int) -> nn.Module:
-    if not isinstance(method, str):
-        return method
-    if method in ("SM", "FP"):
-        return ParentalSoftmax()
-    if method == "FP+A":
-        return FrequencyPosterior()
-    for name in POSTERIOR_METHODS:
-        if method == name:
-            return AssignmentPosterior(name, k)
-    raise InputError(f"method {method!r} is unknown; expected one of {', '.join(METHODS)}")
+def _method(method: str | nn.Module, k: int | None) -> Method:
+    if isinstance(method, str):
+        return make_method(method, k=k if "k" in METHODS[method].options else None)
+    return method if isinstance(method, Method) else ModuleMethod(method)

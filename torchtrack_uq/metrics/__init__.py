@@ -12,7 +12,7 @@ from torchtrack_uq.metrics.daughters import (
     UnreachableDaughters,
     example_daughters,
 )
-from torchtrack_uq.metrics.events import EventCalibrationError
+from torchtrack_uq.metrics.event_calibration import EventCalibrationError
 from torchtrack_uq.metrics.summary import Interval, summarise, summarise_with_intervals
 
 __all__ = [

@@ -11,7 +11,7 @@ from torchtrack_uq.metrics.daughters import (
     TopLabelCalibrationError,
     UnreachableDaughters,
 )
-from torchtrack_uq.metrics.events import EVENTS, EventCalibrationError
+from torchtrack_uq.metrics.event_calibration import EVENTS, EventCalibrationError
 
 
 def calibration_metrics(n_bins: int = 15, norm: str = "l1", events: bool = True) -> MetricCollection:

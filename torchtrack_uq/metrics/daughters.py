@@ -14,17 +14,17 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional.calibration import (
+from torchtrack_uq.functional.calibration_error import (
     adaptive_calibration_error,
     calibration_error,
     check_bins,
     check_norm,
     negative_log_likelihood,
 )
-from torchtrack_uq.functional.selective import SparsificationCurve, selective_areas, sparsification_curve
-from torchtrack_uq.judged import JudgedDaughters, judge
-from torchtrack_uq.probabilities import LinkProbabilities
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.functional.sparsification import SparsificationCurve, selective_areas, sparsification_curve
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.truth.judged import JudgedDaughters, judge
+from torchtrack_uq.truth.targets import LinkTargets
 
 _FIELDS = tuple(item.name for item in fields(JudgedDaughters))
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
-from torchtrack_uq.functional.calibration import (
+from torchtrack_uq.functional.calibration_error import (
     CalibrationBins,
     adaptive_calibration_error,
     binned_error,
@@ -17,9 +17,9 @@ from torchtrack_uq.functional.calibration import (
     check_norm,
     negative_log_likelihood,
 )
-from torchtrack_uq.functional.selective import selective_areas
-from torchtrack_uq.judged import JudgedDaughters, JudgedEvents
+from torchtrack_uq.functional.sparsification import selective_areas
 from torchtrack_uq.metrics.daughters import uncertainty_of
+from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents
 
 _OF_MOTHERS = ("division", "disappearance")
 

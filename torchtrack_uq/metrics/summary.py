@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.judged import JudgedDaughters
 from torchtrack_uq.metrics.grouped import Events, GroupedDaughters
+from torchtrack_uq.truth.judged import JudgedDaughters
 
 _CHUNK = 2**21  # numbers held at once: counts of so many daughters times resamples
 _UPPER_BOUND = {"nll": math.inf, "nll_reachable": math.inf, "brier": 2.0}  # all others end at 1

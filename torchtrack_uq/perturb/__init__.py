@@ -1,9 +1,9 @@
 """Perturbed copies of a movie's measurements and masks."""
 
 from torchtrack_uq.perturb.copies import PerturbedCopies
-from torchtrack_uq.perturb.detections import NoiseSizes, Perturbation, draw_perturbation, perturb_detections
 from torchtrack_uq.perturb.frame_copies import FrameCopies
 from torchtrack_uq.perturb.masks import Boundaries, PerturbedMasks
+from torchtrack_uq.perturb.noise import NoiseSizes, Perturbation, draw_perturbation, perturb_detections
 
 __all__ = [
     "Boundaries",

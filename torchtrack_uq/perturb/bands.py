@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.perturb.detections import HARMONICS, Perturbation
-from torchtrack_uq.perturb.spread import nearest_cell
+from torchtrack_uq.perturb.distance_map import nearest_cell
+from torchtrack_uq.perturb.noise import HARMONICS, Perturbation
+from torchtrack_uq.utils.kernel import kernel
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movie import Movie
-from torchtrack_uq.perturb.detections import NoiseSizes, Perturbation, draw_perturbation, perturb_detections
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.perturb.frame_copies import FrameCopies
 from torchtrack_uq.perturb.masks import Boundaries, PerturbedMasks
+from torchtrack_uq.perturb.noise import NoiseSizes, Perturbation, draw_perturbation, perturb_detections
 
 
 class PerturbedCopies:

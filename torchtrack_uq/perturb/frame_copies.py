@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.assignment._compile import kernel
-from torchtrack_uq.regions import count_pairs
+from torchtrack_uq.movies.regions import count_pairs
+from torchtrack_uq.utils.kernel import kernel
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.detections import Detections
-from torchtrack_uq.frames import Frame, FrameSource
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.frames import Frame, FrameSource
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.regions import index_cells
 from torchtrack_uq.perturb.bands import Band, find_band
-from torchtrack_uq.perturb.detections import NoiseSizes, Perturbation, diameters
-from torchtrack_uq.regions import index_cells
+from torchtrack_uq.perturb.noise import NoiseSizes, Perturbation, diameters
 
 _WIDEST = 3.0  # standard deviations of noise that the band around a boundary has room for
 _MOST_BYTES = 1 << 29

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from torchtrack_uq.candidates import CandidateGraph
-from torchtrack_uq.detections import Detections
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movie import Movie
-from torchtrack_uq.neighbours import neighbour_links, typical_displacement
-from torchtrack_uq.progress import with_progress
-from torchtrack_uq.trackers.tail import REACH, gaussian_with_tail
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.trackers.neighbours import REACH, gaussian_with_tail, neighbour_links, typical_displacement
+from torchtrack_uq.utils.progress import with_progress
 
 _RANGE_IN_SCALES = 5.0
 

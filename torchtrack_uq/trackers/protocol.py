@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
-from torchtrack_uq.candidates import CandidateGraph
-from torchtrack_uq.detections import Detections
-from torchtrack_uq.link_chunks import LinkChunk
-from torchtrack_uq.movie import Movie
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.chunks import LinkChunk
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.perturb import PerturbedCopies
 
 
@@ -18,7 +18,7 @@ class Tracker(Protocol):
     disappear and divide. That is all there is to plugging in another tracker:
 
     >>> import numpy as np
-    >>> from torchtrack_uq.neighbours import neighbour_links
+    >>> from torchtrack_uq.trackers.neighbours import neighbour_links
     >>> class BrightnessTracker:
     ...     name = "brightness"
     ...

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
 from torchtrack_uq.training.accuracy import held_out_accuracy
 from torchtrack_uq.training.module import LinkScorer
-from torchtrack_uq.training.save import save_trackastra_folder
+from torchtrack_uq.utils.files import write_atomically
 
 CHECKPOINT = "last.ckpt"
 QUICK_STRIDES = (1, 2, 4, 8)

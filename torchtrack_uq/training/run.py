@@ -11,14 +11,14 @@ import pytorch_lightning as pl
 import torch
 import yaml
 
-from torchtrack_uq.atomic import write_atomically
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import CHECKPOINT
-from torchtrack_uq.training.data_module import WindowDataModule
 from torchtrack_uq.training.module import LinkScorer
 from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import RunSettings
+from torchtrack_uq.training.window_data import WindowDataModule
+from torchtrack_uq.utils.files import write_atomically
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -29,7 +29,7 @@ def first_held_out_frame(movie: AnnotatedMovie, held_out: float) -> int:
     """The first frame of the last `held_out` share of a movie's frames.
 
     >>> from torchtrack_uq.datasets import Lineage
-    >>> from torchtrack_uq.detections import Detections
+    >>> from torchtrack_uq.movies.detections import Detections
     >>> import numpy as np
     >>> cells = Detections.from_points(np.arange(10), np.zeros((10, 2)), label=np.ones(10, int))
     >>> first_held_out_frame(AnnotatedMovie("one cell", cells, Lineage.from_rows([(1, 0, 9, 0)])), 0.2)

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
-from torchtrack_uq.detections import FEATURES
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.movies.detections import FEATURES
 
 _ALL: NDArray[np.bool_] = np.ones(0, dtype=bool)  # stands for as many as there are cells
 
@@ -21,7 +20,7 @@ class Window:
     Attributes:
         frame: (N,) int64, counted from 0 in the window.
         coords: (N, D) float32, pixels.
-        features: (N, F) float32, the columns of `torchtrack_uq.detections.FEATURES` in that order.
+        features: (N, F) float32, the columns of `torchtrack_uq.movies.detections.FEATURES` in that order.
         mother: (N,) int64, index of the true mother in the window, -1 for null.
         has_target: (N,) bool: False where the true mother is not known or not in the window.
         has_images: Whether intensities were measured.
@@ -55,7 +54,7 @@ class Window:
         if missing := [name for name in FEATURES if name not in cells.features]:
             raise InputError(f"{movie.name} has no {', '.join(missing)}: training needs a movie with masks")
         stacked = np.concatenate([cells.features[name] for name in FEATURES], axis=1)
-        known = LinkTargets.of(movie).mother_known.numpy()
+        known = movie.daughters_known
         return cls(
             cells.frame, cells.coords, stacked, movie.mother, movie.has_target, cells.has_images, known
         )

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from torchtrack_uq.candidates import CandidateGraph
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.targets import LinkTargets
+from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.training.loss import candidate_mask
+from torchtrack_uq.truth.targets import LinkTargets
 
 
 def window_graph(

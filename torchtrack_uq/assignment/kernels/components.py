@@ -1,0 +1,264 @@
+"""Connected components of the kept links, each with an order in which to eliminate its cells.
+
+A *step* treats one daughter (all its options) or retires one mother (pays f of its number of daughters). A
+mother is *in the frontier* from the first of its daughters that is treated until it retires; the frontier's
+loads are all that the remaining steps need to know. The order is greedy: next comes the daughter after
+which the fewest states are possible. Several first daughters are tried, the more the longer the elimination
+takes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from torchtrack_uq.assignment.types import BoolArray, IntArray
+from torchtrack_uq.utils.kernel import kernel
+
+TRIAL_COST = 25.0  # time to order a daughter, in arcs of the elimination
+MOST_TRIALS = 24
+MOST_MEMBERS = 200  # daughters up to which several orders are tried; larger components take too long anyway
+
+
+class EliminationPlan(NamedTuple):
+    """Steps of all components, one component after the other.
+
+    Attributes:
+        step: (S,) int64, daughter j as j, retiring mother i as -1 - i.
+        step_start: (C + 1,) int64, steps of component c.
+        position: (M,) int64, place of a mother in its component's frontier, or -1 outside all components.
+        width: (C,) int64, largest number of mothers in the frontier at once.
+        daughter_component: (N,) int64, or -1.
+        mother_component: (M,) int64, or -1.
+    """
+
+    step: IntArray
+    step_start: IntArray
+    position: IntArray
+    width: IntArray
+    daughter_component: IntArray
+    mother_component: IntArray
+
+
+@kernel
+def label_components(
+    start: IntArray, mother: IntArray, keep: BoolArray, is_open: BoolArray, n_mothers: int
+) -> tuple[IntArray, IntArray, int]:
+    """Components of the open daughters (N,) and of their mothers (M,), -1 elsewhere, and their number.
+
+    They are numbered in the order of their first daughters.
+    """
+    n_daughters = start.size - 1
+    root = np.arange(n_daughters + n_mothers)
+    seen = np.zeros(n_mothers, np.bool_)
+    for j in range(n_daughters):
+        if not is_open[j]:
+            continue
+        for e in range(start[j], start[j + 1]):
+            if not keep[e]:
+                continue
+            i = mother[e]
+            if not seen[i]:
+                seen[i] = True
+                root[n_daughters + i] = root[j]
+                continue
+            a, b = j, n_daughters + i
+            while root[a] != a:
+                root[a] = root[root[a]]
+                a = root[a]
+            while root[b] != b:
+                root[b] = root[root[b]]
+                b = root[b]
+            root[max(a, b)] = min(a, b)
+    n_components = 0
+    daughter_component = np.full(n_daughters, -1, np.int64)
+    mother_component = np.full(n_mothers, -1, np.int64)
+    for j in range(n_daughters):
+        if is_open[j]:
+            a = root[j]  # smaller than j, so labelled before, unless it is j
+            if a == j:
+                daughter_component[j] = n_components
+                n_components += 1
+            else:
+                daughter_component[j] = daughter_component[a]
+    for i in range(n_mothers):
+        if seen[i]:
+            a = root[n_daughters + i]
+            while root[a] != a:
+                a = root[a]
+            mother_component[i] = daughter_component[a]
+    return daughter_component, mother_component, n_components
+
+
+@kernel
+def order_greedily(
+    seed: int,
+    daughter_start: IntArray,
+    mother_of: IntArray,
+    mother_start: IntArray,
+    daughter_of: IntArray,
+    treated: IntArray,
+    state: IntArray,
+    near: IntArray,
+    steps: IntArray,
+) -> float:
+    """Order one component, beginning with daughter `seed`, into `steps`; returns the arcs expected at most.
+
+    `treated` (per mother) and `state` (per daughter: 0 far, 1 near the frontier, 2 treated) are all 0
+    before and after.
+    """
+    n_steps = 0
+    n_near = 1
+    near[0] = seed
+    state[seed] = 1
+    states = 1.0
+    arcs = 0.0
+    while n_near > 0:
+        best = 0
+        best_growth = np.inf
+        for s in range(n_near):
+            j = near[s]
+            growth = 1.0
+            for q in range(daughter_start[j], daughter_start[j + 1]):
+                i = mother_of[q]
+                t = treated[i]
+                if t + 1 == mother_start[i + 1] - mother_start[i]:  # its last: the mother can retire
+                    growth /= min(t, 2) + 1.0
+                elif t < 2:
+                    growth *= (t + 2.0) / (t + 1.0)
+            if growth < best_growth or (growth == best_growth and j < near[best]):
+                best = s
+                best_growth = growth
+        j = near[best]
+        n_near -= 1
+        near[best] = near[n_near]
+        state[j] = 2
+        steps[n_steps] = j
+        n_steps += 1
+        arcs += states * (1.0 + daughter_start[j + 1] - daughter_start[j])
+        for q in range(daughter_start[j], daughter_start[j + 1]):
+            i = mother_of[q]
+            treated[i] += 1
+            if treated[i] < 3:
+                states *= (treated[i] + 1.0) / treated[i]
+            if treated[i] > 1:
+                continue
+            for p in range(mother_start[i], mother_start[i + 1]):
+                other = daughter_of[p]
+                if state[other] == 0:
+                    state[other] = 1
+                    near[n_near] = other
+                    n_near += 1
+        for q in range(daughter_start[j], daughter_start[j + 1]):
+            i = mother_of[q]
+            if treated[i] == mother_start[i + 1] - mother_start[i]:
+                steps[n_steps] = -1 - i
+                n_steps += 1
+                arcs += states
+                states /= min(treated[i], 2) + 1.0
+    for s in range(n_steps):
+        if steps[s] >= 0:
+            state[steps[s]] = 0
+        else:
+            treated[-1 - steps[s]] = 0
+    return arcs
+
+
+@kernel
+def place_in_frontier(
+    steps: IntArray, daughter_start: IntArray, mother_of: IntArray, position: IntArray, free: IntArray
+) -> int:
+    """Give every mother of a component a place in the frontier while it is there; returns the width."""
+    n_free = 0
+    n_places = 0
+    for s in steps:
+        if s < 0:
+            free[n_free] = position[-1 - s]
+            n_free += 1
+            continue
+        for q in range(daughter_start[s], daughter_start[s + 1]):
+            i = mother_of[q]
+            if position[i] >= 0:
+                continue
+            if n_free > 0:
+                n_free -= 1
+                position[i] = free[n_free]
+            else:
+                position[i] = n_places
+                n_places += 1
+    return n_places
+
+
+@kernel
+def plan_elimination(
+    start: IntArray, mother: IntArray, n_mothers: int, keep: BoolArray, is_open: BoolArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+    """Components of the kept links of the open daughters, ordered; the fields of `EliminationPlan`."""
+    n_daughters = start.size - 1
+    daughter_component, mother_component, n_components = label_components(
+        start, mother, keep, is_open, n_mothers
+    )
+    # the kept links only, by daughter and by mother
+    daughter_start = np.zeros(n_daughters + 1, np.int64)
+    mother_start = np.zeros(n_mothers + 1, np.int64)
+    mother_of = np.empty(mother.size, np.int64)
+    n_kept = 0
+    for j in range(n_daughters):
+        if is_open[j]:
+            for e in range(start[j], start[j + 1]):
+                if keep[e]:
+                    mother_of[n_kept] = mother[e]
+                    mother_start[mother[e] + 1] += 1
+                    n_kept += 1
+        daughter_start[j + 1] = n_kept
+    for i in range(n_mothers):
+        mother_start[i + 1] += mother_start[i]
+    daughter_of = np.empty(n_kept, np.int64)
+    fill = mother_start[:-1].copy()
+    member_start = np.zeros(n_components + 1, np.int64)
+    for j in range(n_daughters):
+        for q in range(daughter_start[j], daughter_start[j + 1]):
+            daughter_of[fill[mother_of[q]]] = j
+            fill[mother_of[q]] += 1
+        if daughter_component[j] >= 0:
+            member_start[daughter_component[j] + 1] += 1
+    step_start = np.zeros(n_components + 1, np.int64)
+    for i in range(n_mothers):
+        if mother_component[i] >= 0:
+            step_start[mother_component[i] + 1] += 1
+    for c in range(n_components):
+        step_start[c + 1] += step_start[c] + member_start[c + 1]
+        member_start[c + 1] += member_start[c]
+    member = np.empty(member_start[n_components], np.int64)
+    place = member_start[:-1].copy()
+    for j in range(n_daughters):
+        c = daughter_component[j]
+        if c >= 0:
+            member[place[c]] = j
+            place[c] += 1
+
+    step = np.empty(step_start[n_components], np.int64)
+    trial = np.empty(n_daughters + n_mothers, np.int64)
+    near = np.empty(n_daughters, np.int64)
+    treated = np.zeros(n_mothers, np.int64)
+    state = np.zeros(n_daughters, np.int64)
+    position = np.full(n_mothers, -1, np.int64)
+    width = np.zeros(n_components, np.int64)
+    for c in range(n_components):
+        steps = step[step_start[c] : step_start[c + 1]]
+        first, n_members = member_start[c], member_start[c + 1] - member_start[c]
+        fewest = order_greedily(
+            member[first], daughter_start, mother_of, mother_start, daughter_of, treated, state, near, steps
+        )
+        trials = 1
+        if n_members <= MOST_MEMBERS:
+            trials = int(min(float(n_members), MOST_TRIALS, fewest / (TRIAL_COST * n_members)))
+        for r in range(1, trials):
+            seed = member[first + r * n_members // trials]
+            arcs = order_greedily(
+                seed, daughter_start, mother_of, mother_start, daughter_of, treated, state, near, trial
+            )
+            if arcs < fewest:
+                fewest = arcs
+                steps[:] = trial[: steps.size]
+        width[c] = place_in_frontier(steps, daughter_start, mother_of, position, trial)
+    return step, step_start, position, width, daughter_component, mother_component

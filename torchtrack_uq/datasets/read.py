@@ -1,0 +1,147 @@
+"""The one reader of annotated movies, whatever format each is in."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchtrack_uq.datasets.ctc import CtcSequence, read_ctc_sequence
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.one_in_a_million import is_one_in_a_million, read_one_in_a_million
+from torchtrack_uq.datasets.points import is_points_folder, read_points_movie
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.frames import FramesLike
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of annotated movies.
+
+    Attributes:
+        name: What to call it.
+        recognises: Whether a folder is in this format.
+        read: Reads it: folder, stride, use_images, progress.
+    """
+
+    name: str
+    recognises: Callable[[Path], bool]
+    read: Callable[..., AnnotatedMovie]
+
+
+FORMATS = [
+    Format("points", is_points_folder, read_points_movie),
+    Format("one in a million", is_one_in_a_million, read_one_in_a_million),
+]
+"""Formats told by what a folder holds, tried in order; any other folder is a Cell Tracking Challenge sequence."""
+
+
+def read_annotated(
+    folder: PathLike,
+    stride: int = 1,
+    *,
+    use_images: bool = True,
+    segmentation: FramesLike | None = None,
+    progress: bool = True,
+) -> AnnotatedMovie:
+    """Read one annotated movie.
+
+    Args:
+        folder: A sequence folder of the Cell Tracking Challenge, such as `Fluo-N2DL-HeLa/01`; one of "one in a million"
+            (told by a sequence 00); or a folder with `points.csv` and `man_track.txt`.
+        stride: Take every `stride`-th frame.
+        use_images: False ignores the images.
+        segmentation: Masks to track instead of the annotated ones, for Cell Tracking Challenge folders.
+        progress: Show a progress bar.
+
+    Returns:
+        Cells with their true mothers, and the pixels that they were measured on, where there are any.
+
+    Raises:
+        InputError: Something is missing, contradictory or too short for the stride: see the readers.
+    """
+    path = Path(folder).expanduser()
+    for one in FORMATS:
+        if one.recognises(path):
+            if segmentation is not None:
+                raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
+            return one.read(path, stride, use_images=use_images, progress=progress)
+    _refuse_dataset(path)
+    return read_ctc_sequence(
+        path, stride, use_images=use_images, segmentation=segmentation, progress=progress
+    )
+
+
+def read_movies(
+    folders: Iterable[PathLike], stride: int = 1, *, use_images: bool = True, progress: bool = True
+) -> Iterator[AnnotatedMovie]:
+    """Read annotated movies one after the other.
+
+    Args:
+        folders: As for `read_annotated`.
+        stride: Take every `stride`-th frame.
+        use_images: False ignores the images.
+        progress: Show progress bars.
+
+    Raises:
+        InputError: No folder at all, or the same sequence twice, before any is read; or as `read_annotated`.
+    """
+    paths = list(folders)
+    if not paths:
+        raise InputError(
+            "no movie was given; expected at least one sequence folder such as data/Fluo-N2DL-HeLa/01"
+        )
+    refuse_repeated({"": paths})
+    return (read_annotated(path, stride, use_images=use_images, progress=progress) for path in paths)
+
+
+def refuse_repeated(groups: Mapping[str, Sequence[PathLike]]) -> None:
+    """Refuse a sequence that is named twice, in one group or in two.
+
+    Args:
+        groups: Folders by what they are for, such as "train" and "test"; with a single group its name is not said.
+
+    Raises:
+        InputError: The same sequence twice, however its path is written, or a folder that is no annotated sequence.
+    """
+    seen: dict[Path, tuple[str, PathLike]] = {}
+    for group, folders in groups.items():
+        for folder in folders:
+            key = sequence_key(folder)
+            if key in seen:
+                other, path = seen[key]
+                if other != group:
+                    raise InputError(
+                        f"{folder} is a {other} and a {group} movie (also given as {path}); a sequence may be in one "
+                        "split only, since its links resemble each other"
+                    )
+                among = f" among the {group} movies" if group else ""
+                raise InputError(
+                    f"{folder} is named twice{among}: it and {path} are the same sequence; name it once"
+                )
+            seen[key] = group, folder
+
+
+def sequence_key(folder: PathLike) -> Path:
+    """Where a sequence's annotation is: the same for every way to write its path.
+
+    Raises:
+        InputError: The path is no annotated sequence.
+    """
+    path = Path(folder).expanduser()
+    if is_points_folder(path):
+        return path.resolve()
+    _refuse_dataset(path)
+    return CtcSequence.find(path).masks.resolve()
+
+
+def _refuse_dataset(folder: Path) -> None:
+    """Say which sequences there are, where a whole data set was named."""
+    if not folder.with_name(folder.name + "_GT").is_dir() and folder.is_dir():
+        found = sorted(gt.name.removesuffix("_GT") for gt in folder.glob("*_GT") if (gt / "TRA").is_dir())
+        if found:
+            raise InputError(
+                f"{folder} is a data set of several sequences; name one of them, such as {folder / found[0]} "
+                f"(it has {', '.join(found)})"
+            )

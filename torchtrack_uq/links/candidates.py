@@ -1,0 +1,286 @@
+"""Candidate links of a whole movie, as one ragged batch of tensors sorted by daughter."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchtrack_uq.assignment import AssignmentProblem
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.checks import check_links, check_scores, check_shapes
+from torchtrack_uq.links.names import GRAPH_TENSORS
+from torchtrack_uq.movies.detections import Detections
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateGraph:
+    """All candidate links of a movie with their scores; N cells, E links between consecutive frames.
+
+    Scores are log-weights, higher is likelier: an assignment's log-weight is the sum of the scores of its
+    links and of the events (appearance, disappearance, division) that it implies. All score tensors share
+    one dtype (float32 or float64) and all tensors one device. Cells are sorted by frame, links by daughter
+    and then mother.
+
+    Attributes:
+        mother: (E,) int64, index of each link's mother, a cell of the frame before its daughter's.
+        daughter: (E,) int64, index of its daughter, not decreasing.
+        score: (E,) score of each link; -inf forbids it.
+        appear: (N,) score of a cell that has no mother (the null class). Means nothing in frame 0.
+        disappear: (N,) score of a cell that has no daughter. Means nothing in the last frame.
+        divide: (N,) score of a cell that has two daughters.
+        frame: (N,) int64, frame of each cell.
+        label: (N,) int64, its label in that frame's mask.
+        coords: (N, D) float32, its centroid in pixels.
+        n_frames: Number of frames, those without cells included.
+
+    Raises:
+        InputError: Shapes, dtypes, devices or orders that do not fit, indices out of range, duplicate links,
+            links that skip a frame, NaN or +inf scores.
+    """
+
+    mother: Tensor
+    daughter: Tensor
+    score: Tensor
+    appear: Tensor
+    disappear: Tensor
+    divide: Tensor
+    frame: Tensor
+    label: Tensor
+    coords: Tensor
+    n_frames: int
+
+    def __post_init__(self) -> None:
+        tensors = {name: getattr(self, name) for name in GRAPH_TENSORS}
+        check_shapes(tensors)
+        check_links(self.frame, self.mother, self.daughter, self.n_frames)
+        check_scores(tensors)
+
+    @classmethod
+    def from_links(
+        cls,
+        detections: Detections,
+        mother: Any,
+        daughter: Any,
+        score: Any,
+        appear: Any = 0.0,
+        disappear: Any = 0.0,
+        divide: Any = 0.0,
+    ) -> "CandidateGraph":
+        """Build a graph from links in any order.
+
+        Args:
+            detections: The movie's cells.
+            mother: (E,) integers, index of each link's mother among all detections.
+            daughter: (E,) integers, index of its daughter.
+            score: (E,) floats (array or tensor). If it is a tensor, its dtype and device are the graph's, and
+                gradients flow through it.
+            appear: Score of a cell without mother: one number, or (N,) numbers.
+            disappear: Score of a cell without daughter, likewise.
+            divide: Score of a cell with two daughters, likewise.
+
+        >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+        >>> CandidateGraph.from_links(cells, [0], [1], [-0.5], appear=-3.0)
+        CandidateGraph(2 cells, 1 links, 2 frames, torch.float32 on cpu)
+        """
+        scores = _as_tensor(score)
+        if not scores.is_floating_point():
+            scores = scores.to(torch.float32)
+        device, n = scores.device, len(detections)
+        mothers = _as_tensor(mother).to(device, torch.int64)
+        daughters = _as_tensor(daughter).to(device, torch.int64)
+        if mothers.shape == daughters.shape == scores.shape and scores.ndim == 1:
+            order = torch.argsort(daughters * n + mothers, stable=True)
+            mothers, daughters, scores = mothers[order], daughters[order], scores[order]
+
+        def event(value: Any) -> Tensor:
+            values = _as_tensor(value).to(device, scores.dtype)
+            return values.expand(n).contiguous() if values.ndim == 0 else values
+
+        return cls(
+            mother=mothers,
+            daughter=daughters,
+            score=scores,
+            appear=event(appear),
+            disappear=event(disappear),
+            divide=event(divide),
+            frame=_as_tensor(detections.frame).to(device),
+            label=_as_tensor(detections.label).to(device),
+            coords=_as_tensor(detections.coords).to(device),
+            n_frames=detections.n_frames,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"CandidateGraph({self.n_cells} cells, {self.n_links} links, {self.n_frames} frames, "
+            f"{self.dtype} on {self.device})"
+        )
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells N in the movie."""
+        return len(self.frame)
+
+    @property
+    def n_links(self) -> int:
+        """Number of candidate links E."""
+        return len(self.mother)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of all tensors."""
+        return self.score.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the scores."""
+        return self.score.dtype
+
+    @property
+    def is_daughter(self) -> Tensor:
+        """(N,) bool: cells that could have a mother, those of frame 1 and later."""
+        return self.frame > 0
+
+    @cached_property
+    def cell_offsets(self) -> Tensor:
+        """(n_frames + 1,) int64 on the CPU: the cells of frame t are cell_offsets[t] to [t + 1] - 1."""
+        return torch.searchsorted(self.frame, torch.arange(self.n_frames + 1, device=self.device)).cpu()
+
+    @cached_property
+    def link_offsets(self) -> Tensor:
+        """(n_frames + 1,) int64 on the CPU: links into frame t are link_offsets[t] to [t + 1] - 1."""
+        return torch.searchsorted(self.daughter, self.cell_offsets.to(self.device)).cpu()
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "CandidateGraph":
+        """The same graph on another device, or with scores of another dtype."""
+        target = torch.device(device) if device is not None else self.device
+
+        def move(tensor: Tensor) -> Tensor:
+            is_score = tensor.is_floating_point() and tensor.ndim == 1
+            return tensor.to(device=target, dtype=dtype if is_score else None)
+
+        moved: dict[str, Any] = {
+            name: move(value) for name, value in vars(self).items() if name in GRAPH_TENSORS
+        }
+        return replace(self, **moved)
+
+    def with_scores(
+        self, score: Tensor, appear: Tensor, disappear: Tensor, divide: Tensor
+    ) -> "CandidateGraph":
+        """The same links and cells with other scores, of any floating dtype on the same device."""
+        return replace(self, score=score, appear=appear, disappear=disappear, divide=divide)
+
+    def problem(self, t: int) -> AssignmentProblem:
+        """The assignment problem of the frame pair (t - 1, t), on the CPU, with indices local to the frames.
+
+        Args:
+            t: Frame of the daughters, 1 to n_frames - 1.
+        """
+        if not 1 <= t < self.n_frames:
+            raise InputError(f"frame pairs end at frame 1 to {self.n_frames - 1}, got {t}")
+        links = slice(int(self.link_offsets[t]), int(self.link_offsets[t + 1]))
+        first_mother, first_daughter, end = (int(self.cell_offsets[k]) for k in (t - 1, t, t + 1))
+
+        def numbers(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+            return tensor.detach().cpu().numpy().astype(np.float64)
+
+        return AssignmentProblem(
+            mother=self.mother[links].cpu().numpy() - first_mother,
+            daughter=self.daughter[links].cpu().numpy() - first_daughter,
+            score=numbers(self.score[links]),
+            appear=numbers(self.appear[first_daughter:end]),
+            disappear=numbers(self.disappear[first_mother:first_daughter]),
+            divide=numbers(self.divide[first_mother:first_daughter]),
+        )
+
+    def problems(self) -> Iterator[AssignmentProblem]:
+        """The assignment problems of all frame pairs, in order; the movie is copied to the CPU once."""
+        graph = self.to("cpu")
+        return (graph.problem(t) for t in range(1, self.n_frames))
+
+    @classmethod
+    def from_problem(cls, problem: AssignmentProblem) -> "CandidateGraph":
+        """A movie of two frames from one assignment problem (float64, labels 1, 2, ..., positions 0)."""
+        n_mothers, n_daughters = len(problem.disappear), len(problem.appear)
+        cells = Detections.from_points(
+            np.repeat([0, 1], [n_mothers, n_daughters]), np.zeros((n_mothers + n_daughters, 2)), n_frames=2
+        )
+        return cls.from_links(
+            cells,
+            problem.mother,
+            problem.daughter + n_mothers,
+            torch.tensor(problem.score),
+            appear=np.concatenate([np.zeros(n_mothers), problem.appear]),
+            disappear=np.concatenate([problem.disappear, np.zeros(n_daughters)]),
+            divide=np.concatenate([problem.divide, np.zeros(n_daughters)]),
+        )
+
+    def to_networkx(self) -> "nx.DiGraph[int]":
+        """All candidate links as a directed graph from mother to daughter.
+
+        Nodes are cell indices with `frame`, `label`, `coords`, `appear`, `disappear` and `divide`; edges have
+        `score`. `from_networkx` reads it back.
+        """
+        cpu = self.to("cpu")
+        graph: nx.DiGraph[int] = nx.DiGraph(n_frames=self.n_frames)
+        names = ("frame", "label", "appear", "disappear", "divide")
+        columns = [getattr(cpu, name).detach().tolist() for name in names]
+        for i, (coords, *values) in enumerate(zip(cpu.coords.tolist(), *columns, strict=True)):
+            graph.add_node(i, coords=tuple(coords), **dict(zip(names, values, strict=True)))
+        scores: list[float] = cpu.score.detach().tolist()
+        for i, j, score in zip(cpu.mother.tolist(), cpu.daughter.tolist(), scores, strict=True):
+            graph.add_edge(i, j, score=score)
+        return graph
+
+    @classmethod
+    def from_networkx(cls, graph: "nx.DiGraph[Any]", dtype: torch.dtype = torch.float32) -> "CandidateGraph":
+        """Read a graph of candidate links, edges from mother to daughter with a `score`.
+
+        Nodes need `frame`, `label` and `coords`; `appear`, `disappear` and `divide` default to 0.
+
+        Raises:
+            InputError: A node or an edge lacks an attribute.
+        """
+        nodes = sorted(graph.nodes(data=True), key=lambda item: (item[1].get("frame"), item[1].get("label")))
+        for node, data in nodes:
+            for name in ("frame", "label", "coords"):
+                if name not in data:
+                    raise InputError(
+                        f"node {node!r} has no attribute {name!r}; nodes need frame, label, coords"
+                    )
+        missing = next((edge for edge in graph.edges(data=True) if "score" not in edge[2]), None)
+        if missing is not None:
+            raise InputError(f"the edge from {missing[0]!r} to {missing[1]!r} has no attribute 'score'")
+        index = {node: i for i, (node, _) in enumerate(nodes)}
+        frames = np.array([data["frame"] for _, data in nodes], dtype=np.int64)
+        cells = Detections(
+            frame=frames,
+            label=np.array([data["label"] for _, data in nodes], dtype=np.int64),
+            coords=np.array([data["coords"] for _, data in nodes], dtype=np.float32).reshape(len(nodes), -1),
+            n_frames=graph.graph.get("n_frames", int(frames.max(initial=-1)) + 1),
+        )
+        events = {
+            name: np.array([data.get(name, 0.0) for _, data in nodes])
+            for name in ("appear", "disappear", "divide")
+        }
+        links = [(index[i], index[j], data["score"]) for i, j, data in graph.edges(data=True)]
+        return cls.from_links(
+            cells,
+            [i for i, _, _ in links],
+            [j for _, j, _ in links],
+            torch.tensor([score for _, _, score in links], dtype=dtype),
+            **events,
+        )
+
+
+def _as_tensor(values: Any) -> Tensor:
+    """A tensor as it is; an array as a copy, since torch does not take read-only ones; numbers as torch would."""
+    if isinstance(values, Tensor):
+        return values
+    return torch.from_numpy(values.copy()) if isinstance(values, np.ndarray) else torch.as_tensor(values)

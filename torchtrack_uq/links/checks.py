@@ -1,0 +1,82 @@
+"""What a `CandidateGraph` must satisfy, checked once when it is made."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.names import INDICES, SCORES
+
+
+def check_shapes(tensors: Mapping[str, Tensor]) -> None:
+    """Shapes, dtypes and devices of a graph's tensors fit each other."""
+    n_cells, n_links, score = len(tensors["frame"]), len(tensors["mother"]), tensors["score"]
+    expected = {
+        "mother": (n_links,),
+        "daughter": (n_links,),
+        "score": (n_links,),
+        **dict.fromkeys(("appear", "disappear", "divide", "frame", "label"), (n_cells,)),
+    }
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != shape:
+            raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}")
+        if name in INDICES and tensor.dtype != torch.int64:
+            raise InputError(f"{name} has dtype {tensor.dtype}; expected torch.int64")
+        if name in SCORES and tensor.dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                f"{name} has dtype {tensor.dtype}; expected float32 or float64: convert with .float()"
+            )
+        if name in SCORES and tensor.dtype != score.dtype:
+            raise InputError(f"{name} is {tensor.dtype} but score is {score.dtype}; expected one dtype")
+        if tensor.device != score.device:
+            raise InputError(f"{name} is on {tensor.device} but score on {score.device}; expected one device")
+    coords = tensors["coords"]
+    if coords.ndim != 2 or len(coords) != n_cells:
+        raise InputError(f"coords has shape {tuple(coords.shape)}; expected ({n_cells}, D)")
+    if coords.device != score.device:
+        raise InputError(f"coords is on {coords.device} but score on {score.device}")
+
+
+def check_links(frame: Tensor, mother: Tensor, daughter: Tensor, n_frames: int) -> None:
+    """Links are sorted, unique, in range and between consecutive frames; cells are sorted by frame."""
+    n_cells = len(frame)
+    if n_cells:
+        if bool((frame[1:] < frame[:-1]).any()):
+            raise InputError("cells must be sorted by frame")
+        if int(frame[0]) < 0 or int(frame[-1]) >= n_frames:
+            raise InputError(
+                f"cells lie in frames {int(frame[0])} to {int(frame[-1])} but n_frames is {n_frames}"
+            )
+    if not len(mother):
+        return
+    ends = torch.stack([mother.min(), mother.max(), daughter.min(), daughter.max()]).tolist()
+    if min(ends) < 0 or max(ends) >= n_cells:
+        raise InputError(f"links name cells {min(ends)} to {max(ends)}; expected 0 to {n_cells - 1}")
+    skips = frame[daughter] != frame[mother] + 1
+    if bool(skips.any()):
+        k = int(skips.nonzero()[0])
+        raise InputError(
+            f"the link from cell {int(mother[k])} to cell {int(daughter[k])} goes from frame "
+            f"{int(frame[mother[k]])} to frame {int(frame[daughter[k]])}; expected consecutive frames"
+        )
+    key = daughter * n_cells + mother
+    if bool((key[1:] < key[:-1]).any()):
+        raise InputError("links must be sorted by daughter, then mother: use CandidateGraph.from_links")
+    repeated = key[1:] == key[:-1]
+    if bool(repeated.any()):
+        k = int(repeated.nonzero()[0])
+        raise InputError(f"the link from cell {int(mother[k])} to cell {int(daughter[k])} is given twice")
+
+
+def check_scores(tensors: Mapping[str, Tensor]) -> None:
+    """No NaN and no +inf among the scores; -inf forbids a link or an event."""
+    for name in SCORES:
+        values = tensors[name].detach()
+        bad = torch.isnan(values) | (values == torch.inf)
+        if bool(bad.any()):
+            k = int(bad.nonzero()[0])
+            raise InputError(
+                f"{name} holds {float(values[k])} at position {k}; expected finite scores, or -inf to forbid"
+            )

@@ -1,0 +1,78 @@
+"""What every method returns: probabilities of all candidate links and events of a movie."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.functional import class_entropy, segment_sum, top_probability
+from torchtrack_uq.links.candidates import CandidateGraph
+
+
+@dataclass(frozen=True, eq=False)
+class LinkProbabilities:
+    """Probabilities of a movie's links and events; N cells, E candidate links.
+
+    Attributes:
+        graph: The candidate links, with the tracker's own scores.
+        log_link: (E,) log-probability of each link.
+        log_null: (N,) log-probability that a cell has no mother (0 in frame 0, which has no frame before).
+        disappear: (N,) probability that a cell has no daughter.
+        divide: (N,) probability that a cell has two daughters.
+        method: Which method they come from, such as "SM".
+        log_z: (P,) log of the sum over assignments of each of the P = n_frames - 1 frame pairs, or None.
+        covered_mass: (P,) float64, share of the posterior mass that was summed over (a lower bound where it is
+            not known), or None for methods that do not sum over assignments.
+        error_bound: (P,) float64, proved bound on the largest error of a marginal; inf where none is known.
+        exact: (P,) bool, whether that bound is within the method's tolerance.
+    """
+
+    graph: CandidateGraph
+    log_link: Tensor
+    log_null: Tensor
+    disappear: Tensor
+    divide: Tensor
+    method: str
+    log_z: Tensor | None = None
+    covered_mass: Tensor | None = None
+    error_bound: Tensor | None = None
+    exact: Tensor | None = None
+
+    @property
+    def link(self) -> Tensor:
+        """(E,) probability of each link."""
+        return self.log_link.exp()
+
+    @property
+    def null(self) -> Tensor:
+        """(N,) probability that a cell has no mother: it appeared."""
+        return self.log_null.exp()
+
+    @property
+    def appear(self) -> Tensor:
+        """(N,) probability that a cell appeared: `null`, and 0 in frame 0, where nothing can be known."""
+        return self.null * self.graph.is_daughter
+
+    def to(self, device: torch.device | str) -> "LinkProbabilities":
+        """The same probabilities on another device."""
+        moved = {
+            item.name: value.to(device) if hasattr(value, "to") else value
+            for item in fields(self)
+            for value in [getattr(self, item.name)]
+        }
+        return LinkProbabilities(**moved)
+
+    @property
+    def expected_daughters(self) -> Tensor:
+        """(N,) expected number of daughters of each cell; at most 2 unless a method ignores capacity."""
+        return segment_sum(self.link, self.graph.mother, self.graph.n_cells)
+
+    @property
+    def entropy(self) -> Tensor:
+        """(N,) entropy in nats of each cell's distribution over mothers and "no mother" (paper eq. 6)."""
+        return class_entropy(self.log_link, self.graph.daughter, self.log_null)
+
+    @property
+    def confidence(self) -> Tensor:
+        """(N,) probability of each cell's likeliest mother, or of "no mother" where that is likelier."""
+        return top_probability(self.log_link, self.graph.daughter, self.log_null)

@@ -1,0 +1,174 @@
+"""Detections: every cell of a movie, with where and when it is and what it looks like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.features import FrameMeasurements, measure_frame
+from torchtrack_uq.movies.intensity import IntensityScale
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.utils.progress import with_progress
+
+FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "border_dist")
+"""Names and order of the features, those of Trackastra's `wrfeat`."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All N cells of a movie, sorted by frame and, within a frame, by label.
+
+    Attributes:
+        frame: (N,) int64, frame of each cell, counted in the (subsampled) movie from 0.
+        label: (N,) int64, its label in that frame's mask.
+        coords: (N, D) float32, centroid in pixels, (y, x) or (z, y, x).
+        n_frames: Number of frames, those without cells included.
+        features: Further columns by name, each (N, k) float32.
+        has_images: Whether intensities were measured (they are 0 otherwise).
+        stride: Frame t here is frame t * stride of the recording.
+    """
+
+    frame: NDArray[np.int64]
+    label: NDArray[np.int64]
+    coords: NDArray[np.float32]
+    n_frames: int
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    has_images: bool = False
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        n = len(self.frame)
+        if self.label.shape != (n,) or self.coords.ndim != 2 or len(self.coords) != n:
+            raise InputError(
+                f"detections need one label and one centroid a cell: got {n} frames, "
+                f"{self.label.shape} labels and {self.coords.shape} coordinates"
+            )
+        for name, values in self.features.items():
+            if values.ndim != 2 or len(values) != n:
+                raise InputError(f"feature {name!r} has shape {values.shape}; expected ({n}, k)")
+        if n and (self.frame.min() < 0 or self.frame.max() >= self.n_frames):
+            raise InputError(
+                f"detections lie in frames {self.frame.min()} to {self.frame.max()} "
+                f"but the movie has {self.n_frames} frames"
+            )
+        if n and not np.isfinite(self.coords).all():
+            raise InputError("coordinates of detections must be finite, got NaN or infinity")
+        order = np.lexsort((self.label, self.frame))
+        if not np.array_equal(order, np.arange(n)):
+            raise InputError("detections must be sorted by frame, then label")
+        repeated = (np.diff(self.frame) == 0) & (np.diff(self.label) == 0)
+        if repeated.any():
+            i = int(np.flatnonzero(repeated)[0])
+            raise InputError(f"label {self.label[i]} stands twice in frame {self.frame[i]}")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial dimensions, 2 or 3."""
+        return int(self.coords.shape[1])
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """(n_frames + 1,): the cells of frame t are offsets[t] to offsets[t + 1] - 1."""
+        return np.searchsorted(self.frame, np.arange(self.n_frames + 1)).astype(np.int64)
+
+    def in_frame(self, t: int) -> slice:
+        """The cells of frame `t`."""
+        return slice(int(self.offsets[t]), int(self.offsets[t + 1]))
+
+    def find(self, frame: ArrayLike, label: ArrayLike) -> NDArray[np.int64]:
+        """Indices of cells that are known by frame and label, such as those that a person has looked at in a viewer.
+
+        Args:
+            frame: Integers, a frame each.
+            label: Integers of the same shape (or one of the two a single number), the label in that frame's mask.
+
+        Returns:
+            int64 of their common shape, as `confirm` and `forbid` take them.
+
+        Raises:
+            InputError: There is no such cell.
+
+        >>> cells = Detections.from_points(np.array([0, 1, 1]), np.zeros((3, 2)), label=np.array([7, 3, 9]))
+        >>> cells.find(1, [9, 3])
+        array([2, 1])
+        """
+        wanted = np.stack(np.broadcast_arrays(frame, label), axis=-1)
+        if wanted.size and not np.issubdtype(wanted.dtype, np.integer):
+            raise InputError(f"frames and labels must be integers, got {wanted.dtype}")
+        cells = {key: i for i, key in enumerate(zip(self.frame.tolist(), self.label.tolist(), strict=True))}
+        pairs = [tuple(pair) for pair in wanted.reshape(-1, 2).tolist()]
+        missing = [pair for pair in pairs if pair not in cells]
+        if missing:
+            raise InputError(
+                f"there is no cell with label {missing[0][1]} in frame {missing[0][0]}"
+                + (f", nor {len(missing) - 1} others" if len(missing) > 1 else "")
+            )
+        return np.array([cells[pair] for pair in pairs], dtype=np.int64).reshape(wanted.shape[:-1])
+
+    @classmethod
+    def from_movie(cls, movie: Movie, *, progress: bool = True) -> "Detections":
+        """Measure every cell of a movie in one pass over its frames.
+
+        Raises:
+            InputError: No frame holds a cell, or a frame cannot be used.
+        """
+        scale = IntensityScale(movie.n_frames)
+        frames: list[FrameMeasurements] = []
+        for t in with_progress(range(movie.n_frames), "Measuring cells", show=progress):
+            image = movie.read_image(t)
+            frames.append(measure_frame(movie.read_mask(t), image))
+            if image is not None:
+                scale.add(image)
+        if not any(len(cells.label) for cells in frames):
+            raise InputError(f"{movie.masks.name} holds no cell in any of its {movie.n_frames} frames")
+        intensity = np.concatenate([cells.intensity for cells in frames])
+        has_images = movie.images is not None
+        columns = {
+            "equivalent_diameter_area": np.concatenate([cells.diameter for cells in frames])[:, None],
+            "intensity_mean": (scale.normalise(intensity) if has_images else intensity)[:, None],
+            "inertia_tensor": np.concatenate([cells.inertia for cells in frames]),
+            "border_dist": np.concatenate([cells.border for cells in frames])[:, None],
+        }
+        return cls(
+            frame=np.repeat(np.arange(movie.n_frames), [len(cells.label) for cells in frames]),
+            label=np.concatenate([cells.label for cells in frames]),
+            coords=np.concatenate([cells.centroid for cells in frames]).astype(np.float32),
+            n_frames=movie.n_frames,
+            features={name: columns[name].astype(np.float32) for name in FEATURES},
+            has_images=has_images,
+            stride=movie.stride,
+        )
+
+    @classmethod
+    def from_points(
+        cls,
+        frame: NDArray[np.integer],
+        coords: NDArray[np.floating],
+        label: NDArray[np.integer] | None = None,
+        n_frames: int | None = None,
+    ) -> "Detections":
+        """Detections from a table of points, in any order; labels default to 1, 2, ... within each frame.
+
+        >>> Detections.from_points(np.array([1, 0]), np.array([[5.0, 5.0], [4.0, 4.0]])).frame
+        array([0, 1])
+        """
+        frame = np.asarray(frame, dtype=np.int64)
+        if label is None:
+            order = np.argsort(frame, kind="stable")
+            starts = np.searchsorted(frame[order], frame[order])
+            label = np.arange(len(frame)) - starts + 1
+        else:
+            order = np.lexsort((np.asarray(label), frame))
+            label = np.asarray(label, dtype=np.int64)[order]
+        return cls(
+            frame=np.asarray(frame[order], dtype=np.int64),
+            label=np.asarray(label, dtype=np.int64),
+            coords=np.asarray(coords, dtype=np.float32)[order],
+            n_frames=int(frame.max(initial=-1)) + 1 if n_frames is None else n_frames,
+        )

@@ -1,0 +1,132 @@
+"""A movie: masks and, where there are any, images, checked against each other before any work starts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.frames import Frame, FramesLike, FrameSource, open_frames
+
+
+@dataclass(frozen=True)
+class Movie:
+    """Images and label masks of one movie, read one frame at a time.
+
+    Attributes:
+        masks: Integer label masks; 0 is background, every other value one cell.
+        images: Single-channel images of the same shape, or None where a movie has masks only.
+        stride: Which frames of the recording these are: frame t here is frame t * stride there.
+    """
+
+    masks: FrameSource
+    images: FrameSource | None = None
+    stride: int = 1
+
+    @classmethod
+    def open(cls, images: FramesLike | None, masks: FramesLike, stride: int = 1) -> "Movie":
+        """Open and check images and masks; `stride` takes every `stride`-th frame.
+
+        Raises:
+            InputError: Lengths, shapes or types that do not fit, or fewer than two frames.
+
+        >>> masks = np.zeros((5, 8, 8), np.uint16)
+        >>> Movie.open(None, masks, stride=2).n_frames
+        3
+        """
+        if stride < 1:
+            raise InputError(f"stride must be at least 1, got {stride}")
+        mask_frames = open_frames(masks, "masks")
+        image_frames = None if images is None else open_frames(images, "images")
+        _check_masks(mask_frames)
+        if image_frames is not None:
+            _check_images(image_frames, mask_frames)
+        n_kept = -(-mask_frames.n_frames // stride)
+        if n_kept < 2:
+            raise InputError(
+                f"{mask_frames.name} has {mask_frames.n_frames} frame(s)"
+                + (f", of which stride {stride} keeps {n_kept}" if stride > 1 else "")
+                + "; tracking needs at least two"
+            )
+        return cls(
+            mask_frames.strided(stride),
+            None if image_frames is None else image_frames.strided(stride),
+            stride,
+        )
+
+    def select(self, frames: range) -> "Movie":
+        """Some frames, at equal distances, as a movie of their own; `stride` counts on from this one's."""
+        return Movie(
+            self.masks.select(frames),
+            None if self.images is None else self.images.select(frames),
+            self.stride * frames.step,
+        )
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames after subsampling."""
+        return self.masks.n_frames
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of a frame, (Y, X) or (Z, Y, X)."""
+        return self.masks.frame_shape
+
+    def read_mask(self, t: int) -> Frame:
+        """Label mask of frame `t`; refuses negative labels."""
+        mask = self.masks.read(t)
+        if mask.dtype.kind == "i" and mask.size and mask.min() < 0:
+            raise InputError(
+                f"{self.masks.name} holds the negative label {mask.min()} in frame {t}; expected 0 for "
+                "background and positive labels (were unsigned labels saved in a signed type?)"
+            )
+        return mask
+
+    def read_image(self, t: int) -> Frame | None:
+        """Image of frame `t`, or None if the movie has none; refuses NaN and infinite pixels."""
+        if self.images is None:
+            return None
+        image = self.images.read(t)
+        if image.dtype.kind == "f" and not np.isfinite(image).all():
+            n_bad = int(np.count_nonzero(~np.isfinite(image)))
+            raise InputError(
+                f"{self.images.name} holds {n_bad} NaN or infinite pixel(s) in frame {t}; "
+                "replace them, for instance with numpy.nan_to_num"
+            )
+        return image
+
+
+def _check_masks(masks: FrameSource) -> None:
+    if masks.n_frames == 0:
+        raise InputError(f"{masks.name} is empty: it has no frame")
+    if 0 in masks.frame_shape:
+        raise InputError(f"{masks.name} has empty frames of shape {masks.frame_shape}")
+    if masks.dtype.kind == "b":
+        raise InputError(
+            f"{masks.name} is a yes/no mask (bool); expected one integer label a cell, "
+            "for instance from scipy.ndimage.label"
+        )
+    if masks.dtype.kind not in "iu":
+        raise InputError(
+            f"{masks.name} has pixels of type {masks.dtype}; expected integer labels: "
+            "convert them with astype(numpy.int32) if they are whole numbers"
+        )
+
+
+def _check_images(images: FrameSource, masks: FrameSource) -> None:
+    if len(images.frame_shape) == len(masks.frame_shape) + 1:
+        raise InputError(
+            f"{images.name} looks like colour or multi-channel images, frames of shape {images.frame_shape} "
+            f"where {masks.name} has {masks.frame_shape}; expected a single channel: select the one to track on"
+        )
+    if images.n_frames != masks.n_frames:
+        raise InputError(
+            f"{images.name} has {images.n_frames} frames but {masks.name} has {masks.n_frames}; "
+            "images and masks must be the same frames"
+        )
+    if images.frame_shape != masks.frame_shape:
+        raise InputError(
+            f"{images.name} has frames of shape {images.frame_shape} but {masks.name} {masks.frame_shape}; "
+            "images and masks must have the same shape"
+        )
+    if images.dtype.kind not in "iufb":
+        raise InputError(f"{images.name} has pixels of type {images.dtype}; expected integers or floats")

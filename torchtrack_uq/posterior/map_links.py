@@ -1,0 +1,50 @@
+"""The MAP assignment of every frame pair."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from torchtrack_uq.assignment import solve_map
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.names import NO_MOTHER
+
+
+def mothers_of(graph: CandidateGraph, selected: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(N,) int64, index of the mother that each cell is linked to, -1 for none.
+
+    Args:
+        graph: Candidate links.
+        selected: (E,) bool, at most one link a daughter.
+    """
+    chosen = torch.from_numpy(selected)
+    mother = np.full(graph.n_cells, NO_MOTHER, np.int64)
+    mother[graph.daughter.cpu()[chosen].numpy()] = graph.mother.cpu()[chosen].numpy()
+    return mother
+
+
+def map_links(graph: CandidateGraph) -> NDArray[np.bool_]:
+    """Which candidate links belong to the likeliest feasible assignment of their frame pair (paper eq. 1).
+
+    Feasible means at most one mother a daughter and at most two daughters a mother; the score of an
+    assignment counts appearances, disappearances and divisions. The temperature does not change it.
+
+    Args:
+        graph: Candidate links on any device.
+
+    Returns:
+        (E,) bool.
+
+    Raises:
+        InputError: Some frame pair has no feasible assignment.
+    """
+    selected = np.zeros(graph.n_links, np.bool_)
+    offsets = graph.link_offsets.tolist()
+    for t, problem in enumerate(graph.problems(), start=1):
+        try:
+            parent = solve_map(problem).parent
+        except ValueError as error:
+            raise InputError(f"frames {t - 1} and {t} cannot be linked: {error}") from error
+        links = slice(offsets[t], offsets[t + 1])
+        selected[links] = parent[problem.daughter] == problem.mother
+    return selected

@@ -1,0 +1,73 @@
+"""Cell Tracking Challenge result format: one mask a frame, labelled by track, and res_track.txt."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.regions import index_cells
+from torchtrack_uq.results.tracklets import Tracklets
+from torchtrack_uq.utils.progress import with_progress
+
+
+def write_ctc(
+    folder: str | os.PathLike[str],
+    movie: Movie,
+    detections: Detections,
+    tracklets: Tracklets,
+    *,
+    progress: bool = True,
+) -> None:
+    """Write `maskNNN.tif` and `res_track.txt` (rows of track, begin, end, parent).
+
+    The masks are 16 bit as the challenge demands, or 32 bit with a warning if there are more tracks than
+    16 bits can name. Format: https://celltrackingchallenge.net/datasets (naming and file content conventions).
+
+    Args:
+        folder: An existing folder.
+        movie: The masks that the cells were measured on.
+        detections: The movie's N cells.
+        tracklets: Their tracks, see `torchtrack_uq.results.tracklets`.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        InputError: The masks hold other cells than the detections.
+
+    >>> import tempfile
+    >>> from torchtrack_uq.results.tracklets import tracklets
+    >>> masks = np.zeros((2, 8, 8), np.uint16)
+    >>> masks[0, 2:4, 2:4], masks[1, 2:4, 3:5] = 7, 9
+    >>> movie = Movie.open(None, masks)
+    >>> cells = Detections.from_movie(movie, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_ctc(folder, movie, cells, tracklets(cells.frame, np.array([-1, 0])), progress=False)
+    ...     print((Path(folder) / "res_track.txt").read_text())
+    1 0 1 0
+    """
+    table = tracklets.table
+    np.savetxt(
+        Path(folder) / "res_track.txt", table[["track", "begin", "end", "parent"]].to_numpy(), fmt="%d"
+    )
+    dtype = np.uint16 if len(table) < 1 << 16 else np.uint32
+    if dtype == np.uint32:
+        warnings.warn(
+            f"{len(table)} tracks do not fit the 16 bits of the Cell Tracking Challenge format; "
+            "the masks are written with 32 bits, which its own evaluation may refuse",
+            stacklevel=2,
+        )
+    digits = max(3, len(str(detections.n_frames - 1)))
+    for t in with_progress(range(detections.n_frames), "Writing masks", show=progress):
+        where, cell = index_cells(movie, detections, t)
+        relabelled = np.zeros(movie.frame_shape, dtype)
+        relabelled.reshape(-1)[where] = tracklets.track[detections.in_frame(t)][cell]
+        tifffile.imwrite(
+            Path(folder) / f"mask{t:0{digits}d}.tif",
+            relabelled,
+            photometric="minisblack",
+            compression="zlib",
+            compressionargs={"level": 1},
+        )

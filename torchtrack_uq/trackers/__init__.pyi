@@ -1,0 +1,9 @@
+from .activity import ActivityTracker as ActivityTracker
+from .distance import DistanceTracker as DistanceTracker
+from .overlap import OverlapTracker as OverlapTracker
+from .protocol import PerturbableTracker as PerturbableTracker
+from .protocol import StreamingTracker as StreamingTracker
+from .protocol import Tracker as Tracker
+from .registry import TRACKERS as TRACKERS
+from .registry import make_tracker as make_tracker
+from .trackastra.tracker import TrackastraTracker as TrackastraTracker

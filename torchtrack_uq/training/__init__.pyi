@@ -1,0 +1,15 @@
+from .augment import Augmentation as Augmentation
+from .batch import collate_windows as collate_windows
+from .fine_tuned import load_fine_tuned as load_fine_tuned
+from .fine_tuner import LayerFineTuner as LayerFineTuner
+from .fine_tuning import fine_tune as fine_tune
+from .fine_tuning import fine_tune_on_movies as fine_tune_on_movies
+from .from_scratch import train as train
+from .from_scratch import train_on_movies as train_on_movies
+from .loss import candidate_mask as candidate_mask
+from .loss import link_nll as link_nll
+from .module import LinkScorer as LinkScorer
+from .sampler import WindowSampler as WindowSampler
+from .settings import FineTuningSettings as FineTuningSettings
+from .settings import TrainingSettings as TrainingSettings
+from .window_graph import window_graph as window_graph

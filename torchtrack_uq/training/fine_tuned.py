@@ -1,0 +1,38 @@
+"""Read back what fine-tuning through the layer saved."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.event_offsets import EventOffsets
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.links.names import EVENT_SCORES
+from torchtrack_uq.trackers.trackastra.tracker import TrackastraTracker
+
+
+def load_fine_tuned(
+    folder: str | os.PathLike[str], device: str | torch.device | None = None
+) -> tuple[TrackastraTracker, UncertaintyLayer]:
+    """Load what `fine_tune` saved: the model, and its layer with learnt temperature and event offsets.
+
+    Args:
+        folder: A model folder whose `train_config.yaml` describes the layer.
+        device: "auto", "cpu", "cuda".
+
+    Raises:
+        InputError: The folder is damaged or holds a model that was not fine-tuned through a layer.
+    """
+    tracker = TrackastraTracker.from_folder(folder, device=device)
+    described: Any = yaml.safe_load((Path(folder).expanduser() / "train_config.yaml").read_text()).get(
+        "layer"
+    )
+    if not isinstance(described, dict) or not {"method", "temperature"} <= described.keys():
+        raise InputError(
+            f"the model in {folder} was not fine-tuned through the layer; load it with load_model"
+        )
+    events = EventOffsets(*(described[name] for name in EVENT_SCORES)) if "appear" in described else None
+    return tracker, UncertaintyLayer(described["method"], described["temperature"], events=events)

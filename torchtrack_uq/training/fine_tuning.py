@@ -1,0 +1,113 @@
+"""Fine-tune a Trackastra model on annotated movies through the uncertainty layer."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.folder import weights_digest
+from torchtrack_uq.trackers.trackastra.models import bundled_models, load_model
+from torchtrack_uq.training.callbacks import HeldOutValidation
+from torchtrack_uq.training.fine_tuner import LayerFineTuner
+from torchtrack_uq.training.from_scratch import read_and_report
+from torchtrack_uq.training.run import (
+    Precision,
+    checkpoint_to_continue,
+    fit,
+    is_finished,
+    refuse_3d,
+    windows_to_train_on,
+)
+from torchtrack_uq.training.settings import FineTuningSettings
+from torchtrack_uq.utils.device import choose_device
+
+_PRECISIONS: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+def fine_tune_on_movies(
+    movies: Sequence[AnnotatedMovie],
+    start_from: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: FineTuningSettings | None = None,
+    *,
+    device: str = "auto",
+    report: Callable[[str], None] = print,
+    progress: bool = False,
+) -> Path:
+    """Fine-tune a model and save it as a Trackastra folder; resumes where an interrupted run stopped.
+
+    Args:
+        movies: Annotated movies, 2D, with the features of `Detections.from_movie`.
+        start_from: Model to start from, as for `load_model`: "small_2d", a folder, or a published model.
+        output: Folder that gets what `train_on_movies` writes; `train_config.yaml` also holds the layer's method,
+            temperature and event scores and what the loss left out. A run that is there is continued.
+        settings: What to compute; defaults to `FineTuningSettings()`.
+        device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
+        report: Gets a line after each validation.
+        progress: Show Lightning's progress bar.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: A movie or a model cannot be trained on, the folder belongs to another run or to the model that
+            this one starts from, there is no such device, or training diverges.
+    """
+    settings = settings or FineTuningSettings()
+    folder = Path(output)
+    chosen = choose_device(device)
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if chosen.type == "cuda" else "32"
+    elif precision == "16" and chosen.type == "cpu":
+        raise InputError("precision 16 needs a GPU; use bf16 or 32 on a CPU")
+    refuse_3d(movies)
+    start = bundled_models().get(str(start_from), Path(start_from).expanduser())
+    if start.resolve() == folder.resolve():
+        raise InputError(f"{folder} holds the model to start from; choose another output folder")
+    tracker = load_model(str(start_from), "cpu")
+    sampler, cuts = windows_to_train_on(movies, settings, tracker.config["window"])
+    tuner = LayerFineTuner(tracker, settings=settings)
+    run: dict[str, Any] = {
+        "movies": [movie.name for movie in movies],
+        "start_from": str(start_from),
+        "start_weights": weights_digest(tracker.transformer),
+        **asdict(settings),
+    }
+    checkpoint = checkpoint_to_continue(folder, run)
+    if checkpoint is not None and is_finished(checkpoint, settings):
+        report(f"{folder} holds a finished run; nothing is left to train")
+        return folder
+    validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
+    fit(
+        tuner, sampler, validation, folder, checkpoint,
+        device=chosen, precision=_PRECISIONS[precision], progress=progress,
+    )  # fmt: skip
+    if left_out := {name: n for name, n in tuner.left_out.items() if n}:
+        report("left out of the loss: " + ", ".join(f"{n} {name[2:]}" for name, n in left_out.items()))
+    return folder
+
+
+def fine_tune(
+    folders: Sequence[str | os.PathLike[str]],
+    start_from: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: FineTuningSettings | None = None,
+    *,
+    device: str = "auto",
+    report: Callable[[str], None] = print,
+    progress: bool = False,
+) -> Path:
+    """Fine-tune on annotated sequences, as `read_annotated` reads them; see `fine_tune_on_movies`.
+
+    Raises:
+        InputError: As `read_movies` and `fine_tune_on_movies`.
+    """
+    choose_device(device)
+    movies = read_and_report(folders, report, progress=progress)
+    return fine_tune_on_movies(
+        movies, start_from, output, settings, device=device, report=report, progress=progress
+    )

@@ -1,0 +1,103 @@
+"""Train a Trackastra model on annotated movies from scratch."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.read import read_movies
+from torchtrack_uq.training.callbacks import HeldOutValidation
+from torchtrack_uq.training.module import LinkScorer, build_model
+from torchtrack_uq.training.run import (
+    checkpoint_to_continue,
+    fit,
+    is_finished,
+    refuse_3d,
+    windows_to_train_on,
+)
+from torchtrack_uq.training.settings import TrainingSettings
+from torchtrack_uq.utils.device import choose_device
+
+
+def train_on_movies(
+    movies: Sequence[AnnotatedMovie],
+    output: str | os.PathLike[str],
+    settings: TrainingSettings | None = None,
+    *,
+    device: str = "auto",
+    report: Callable[[str], None] = print,
+    progress: bool = False,
+) -> Path:
+    """Train a model and save it as a Trackastra folder; resumes where an interrupted run stopped.
+
+    Args:
+        movies: Annotated movies, 2D, with the features of `Detections.from_movie`.
+        output: Folder that gets the model (`config.yaml`, `train_config.yaml`, `model.pt`: the best by
+            held-out accuracy), `validation.csv`, `run.yaml` and `last.ckpt`, which is continued if it is
+            already there, with the same settings or a longer budget.
+        settings: What to compute; defaults to `TrainingSettings()`.
+        device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
+        report: Gets a line after each validation.
+        progress: Show Lightning's progress bar.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: A movie cannot be trained on, the folder belongs to a run with other settings or holds
+            something else, or there is no such device.
+    """
+    settings = settings or TrainingSettings()
+    folder = Path(output)
+    chosen = choose_device(device)
+    refuse_3d(movies)
+    sampler, cuts = windows_to_train_on(movies, settings, settings.window)
+    run: dict[str, Any] = {"movies": [movie.name for movie in movies], **asdict(settings)}
+    checkpoint = checkpoint_to_continue(folder, run)
+    if checkpoint is not None and is_finished(checkpoint, settings):
+        report(f"{folder} holds a finished run; nothing is left to train")
+        return folder
+    validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
+    scorer = LinkScorer(build_model(settings), settings)
+    fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
+    return folder
+
+
+def train(
+    folders: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    settings: TrainingSettings | None = None,
+    *,
+    device: str = "auto",
+    report: Callable[[str], None] = print,
+    progress: bool = False,
+) -> Path:
+    """Train on annotated sequences, as `read_annotated` reads them; see `train_on_movies`.
+
+    Raises:
+        InputError: As `read_movies` and `train_on_movies`.
+    """
+    choose_device(device)
+    movies = read_and_report(folders, report, progress=progress)
+    return train_on_movies(movies, output, settings, device=device, report=report, progress=progress)
+
+
+def read_and_report(
+    folders: Sequence[str | os.PathLike[str]], report: Callable[[str], None], *, progress: bool
+) -> list[AnnotatedMovie]:
+    """Read sequences, `NAME/01` each, and say what is in them.
+
+    Raises:
+        InputError: As `read_movies`.
+    """
+    movies = list(read_movies(folders, progress=progress))
+    for movie in movies:
+        counts = movie.summary()
+        report(
+            f"{movie.name}: {counts['n_frames']} frames, {counts['n_cells']} cells, {counts['n_links']} "
+            f"links, {counts['n_divisions']} divisions, "
+            f"{'with' if movie.detections.has_images else 'without'} images"
+        )
+    return movies

@@ -1,0 +1,106 @@
+"""Write files and folders so that no reader ever finds half of them."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torchtrack_uq.errors import InputError
+
+_NOTHING = re.compile(r"(?!)")
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write next to the file, then move into place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def check_output_folder(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that results cannot go to, before any work is done.
+
+    Raises:
+        InputError: It is a file, lies in a folder that does not exist or cannot be written, or holds files
+            while `overwrite` is False.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output {folder} is a file; expected a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise InputError(
+            f"output folder {folder} is not empty; choose another, or pass --overwrite to replace results"
+        )
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"output folder {folder} cannot be made: {existing} is not writable")
+
+
+@contextmanager
+def staged_folder(
+    folder: Path, *, overwrite: bool = False, ours: re.Pattern[str] = _NOTHING
+) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends without an exception.
+
+    After an exception, Ctrl-C included, the temporary folder is gone and `folder` is as it was. A new or empty
+    folder appears in one rename. With `overwrite`, earlier results in it are replaced file by file (those of
+    an earlier run that the new one does not have are removed); files that are not ours stay.
+
+    Args:
+        folder: Where the files shall be in the end.
+        overwrite: Whether a folder that holds files may be written to.
+        ours: Names of files that an earlier run may have written and this one need not write again.
+
+    Raises:
+        InputError: See `check_output_folder`.
+    """
+    check_output_folder(folder, overwrite)
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    try:
+        yield staging
+        _move_into_place(staging, folder, ours)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_into_place(staging: Path, folder: Path, ours: re.Pattern[str]) -> None:
+    staging.chmod(0o777 & ~_umask())
+    if not folder.exists() or not any(folder.iterdir()):
+        if folder.exists():
+            folder.rmdir()  # a rename onto an empty folder works on some systems only
+        os.replace(staging, folder)
+        return
+    outdated = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced-", dir=folder.parent))
+    try:
+        new = {item.name for item in staging.iterdir()}
+        for item in list(folder.iterdir()):
+            if item.name in new or ours.fullmatch(item.name):
+                os.replace(item, outdated / item.name)
+        for item in list(staging.iterdir()):
+            os.replace(item, folder / item.name)
+    except BaseException:
+        for item in list(outdated.iterdir()):
+            if not (folder / item.name).exists():
+                os.replace(item, folder / item.name)
+        raise
+    finally:
+        shutil.rmtree(outdated, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
