@@ -1,6 +1,7 @@
 """`solve_map`: the assignment of largest log-weight, by sparse shortest augmenting paths."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +9,9 @@ import numpy as np
 from torchtrack_uq.assignment.kernels.augment import NULL, UNASSIGNED, assign_waiting
 from torchtrack_uq.assignment.kernels.perturbed import gather_links, solve_perturbed
 from torchtrack_uq.assignment.kernels.warm_start import repair
-from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.problem import LARGEST_SCORE, AssignmentProblem
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
 from torchtrack_uq.assignment.types import (
-    BoolArray,
     FloatArray,
     InfeasibleProblemError,
     IntArray,
@@ -197,43 +197,64 @@ def solve_map_many(
 
     Args:
         problem: the frame pair; its own scores give the first solution unless `warm_start` is given.
-        scores: (R, E) float64, link scores of each perturbation; -inf only where the problem has it too.
+        scores: (R, E) float64, link scores of each perturbation; -inf forbids a link there, whatever the problem says.
         warm_start: an `Assignment` of `problem` to start from.
 
     Returns:
         R assignments, in order.
 
     Raises:
-        ValueError: if `scores` is not (R, E), holds NaN or +inf, or forbids other links than the problem
-            does.
+        ValueError: if `scores` is not (R, E) or holds NaN or +inf.
+        InfeasibleProblemError: if a perturbation has no feasible assignment.
 
     Example:
         >>> problem = AssignmentProblem.build([0, 1], [0, 0], [-1.0, -1.2], 2, 1, appear=-9.0)
-        >>> [a.parent.tolist() for a in solve_map_many(problem, [[-1.0, -2.0], [-2.0, -1.0]])]
+        >>> [a.parent.tolist() for a in solve_map_many(problem, [[-1.0, -2.0], [-np.inf, -1.0]])]
         [[0], [1]]
     """
-    links = problem.links
     scores = np.ascontiguousarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != problem.n_links:
         raise ValueError(f"scores must have shape (R, {problem.n_links}), got {scores.shape}.")
-    allowed = np.isfinite(scores) if links.link.size == problem.n_links else _same_forbidden(problem, scores)
-    if not allowed.all():
-        raise ValueError(
-            "scores must be finite exactly where the problem's own scores are, got NaN or inf elsewhere."
-        )
-    costs = costs_of(problem)
-    base = solve_duals(problem, costs, warm_start)
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        raise ValueError("scores must be finite, or -inf to forbid a link, got NaN or +inf.")
     if scores.shape[0] == 0:
         return []
+    found = _with_stand_in(problem, scores)
+    if found is None:
+        return [solve_map(replace(problem, score=row), warm_start) for row in scores]
+    problem, scores, lowest = found
+    links, costs = problem.links, costs_of(problem)
+    base = solve_duals(problem, costs, warm_start)
     parent = _parent_of(problem, base)
     gathered = gather_links(links, scores, costs.null, costs.slot, base.price, base.chosen)
     parents, price, log_weight = solve_perturbed(
         *gathered, scores, costs.null, costs.slot, base.price, parent, base.load, base.held
     )
+    if (log_weight < lowest).any():
+        raise InfeasibleProblemError(
+            f"perturbation {int(np.argmin(log_weight))} forbids so many links that no assignment is feasible; "
+            "give its cells finite appear and disappear scores or more candidate links."
+        )
     return [Assignment(parents[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
 
 
-def _same_forbidden(problem: AssignmentProblem, scores: FloatArray) -> BoolArray:
-    """(R, E) bool, scores that are finite, or -inf where the problem forbids the link."""
-    forbidden = np.isneginf(problem.score)
-    return np.isfinite(scores) & ~forbidden | np.isneginf(scores) & forbidden
+def _with_stand_in(
+    problem: AssignmentProblem, scores: FloatArray
+) -> tuple[AssignmentProblem, FloatArray, float] | None:
+    """The same with a finite score for links that are forbidden in some perturbations but not in all.
+
+    It costs more than any two assignments differ by, so such a link is chosen only where nothing else is feasible; the
+    log-weight is then below the number returned. None where that cost is larger than a score may be.
+    """
+    offered = np.isfinite(scores)
+    mixed = offered.any(axis=0) & ~(offered.all(axis=0) & np.isfinite(problem.score))
+    if not mixed.any() and (offered.any(axis=0) == np.isfinite(problem.score)).all():
+        return problem, scores, -np.inf
+    largest = np.abs(np.where(offered, scores, 0.0)).max(axis=0, initial=0.0)
+    own = np.where(np.isfinite(problem.score), problem.score, 0.0)
+    cost = _dominating_cost(replace(problem, score=np.maximum(largest, np.abs(own))))
+    if cost > LARGEST_SCORE:
+        return None
+    kept = offered.any(axis=0) | np.isfinite(problem.score)
+    score = np.where(np.isneginf(problem.score) & kept, -cost, problem.score)
+    return replace(problem, score=score), np.where(offered | ~kept, scores, -cost), -cost / 2

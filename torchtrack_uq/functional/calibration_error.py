@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification.calibration_error import _binning_bucketize
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional.segments import segment_sum
 from torchtrack_uq.functional.sparsification import check_decisions
 from torchtrack_uq.functional.ties import before, running_total, tie_blocks
 
@@ -41,7 +41,7 @@ class CalibrationBins(NamedTuple):
 
 
 def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> CalibrationBins:
-    """Sort decisions into bins of equal width, by torchmetrics' own binning.
+    """Sort decisions into bins of equal width.
 
     Bin k holds k/n_bins <= p < (k + 1)/n_bins, and the last one p = 1 as well; torchmetrics itself gives p = 1
     a bin of its own (seen in 1.9), in which an overconfident method hides.
@@ -58,7 +58,10 @@ def calibration_bins(confidence: Tensor, correct: Tensor, n_bins: int = 15) -> C
     tensor([1., 2.], dtype=torch.float64)
     """
     check_bins(n_bins)
-    return _bins(check_probabilities(confidence, correct), correct, n_bins)
+    check_probabilities(confidence, correct)
+    group = torch.zeros(len(confidence), dtype=torch.int64, device=confidence.device)
+    sums = calibration_bins_of_groups(confidence, correct, group, 1, n_bins)
+    return CalibrationBins(*(values[0] for values in sums))
 
 
 def calibration_bins_of_groups(
@@ -86,22 +89,11 @@ def calibration_bins_of_groups(
     """
     check_bins(n_bins)
     p = check_probabilities(confidence, correct) if len(confidence) else confidence.double()
-    order = torch.argsort(group, stable=True)
-    sizes = torch.bincount(group, minlength=n_groups).tolist()
-    parts = zip(torch.split(p[order], sizes), torch.split(correct[order], sizes), strict=True)
-    return CalibrationBins(
-        *(torch.stack(sums) for sums in zip(*(_bins(*part, n_bins) for part in parts), strict=True))
-    )
-
-
-def _bins(p: Tensor, correct: Tensor, n_bins: int) -> CalibrationBins:
-    # without the edge 1 the helper's last bin is open above, and takes p = 1
+    # without the edge 1 the last bin is open above, and takes p = 1
     edges = torch.linspace(0, 1, n_bins + 1, dtype=p.dtype, device=p.device)[:-1]
-    if not len(p):
-        return CalibrationBins(*(torch.zeros_like(edges) for _ in range(3)))
-    accuracy, mean, share = _binning_bucketize(p, correct, edges)
-    n = (share * len(p)).round()
-    return CalibrationBins(n, mean * n, accuracy * n)
+    cell = group * n_bins + torch.bucketize(p, edges, right=True) - 1
+    sums = (segment_sum(values, cell, n_groups * n_bins) for values in (torch.ones_like(p), p, correct.to(p)))
+    return CalibrationBins(*(values.reshape(n_groups, n_bins) for values in sums))
 
 
 def binned_error(bins: CalibrationBins, norm: str = "l1") -> Tensor:

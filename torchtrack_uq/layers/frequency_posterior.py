@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchtrack_uq.assignment import AssignmentProblem, solve_map
+from torchtrack_uq.assignment import AssignmentProblem, solve_map, solve_map_many
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.frequencies import tempered_frequencies
 from torchtrack_uq.layers.method import Method, Scaling, Scores, perturbed
@@ -133,8 +133,15 @@ def _count_pair(
     problems: MovieProblems, pair: int, own: AssignmentProblem, copies: Floats, count: Floats
 ) -> None:
     """Add the choices of every draw's MAP; other pairs write to other places."""
-    start = solve_map(own)
-    for row in copies:
-        problem = problems.build(pair, row)
-        found = solve_map(problem, start)
-        count[FrameChoices.of(problems, pair, problem).of_parent(found.parent)] += 1
+    links, *events = problems.columns(pair)
+    same_events = np.logical_and.reduce(
+        [
+            (copies[:, column] == scores).all(axis=1)
+            for column, scores in zip(events, (own.appear, own.disappear, own.divide), strict=True)
+        ]
+    )
+    choices, start = FrameChoices.of(problems, pair, own), solve_map(own)
+    for found in solve_map_many(own, copies[same_events, links], start):
+        count[choices.of_parent(found.parent)] += 1
+    for row in copies[~same_events]:
+        count[choices.of_parent(solve_map(problems.build(pair, row), start).parent)] += 1

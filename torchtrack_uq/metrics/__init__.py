@@ -13,11 +13,13 @@ from torchtrack_uq.metrics.daughters import (
     example_daughters,
 )
 from torchtrack_uq.metrics.event_calibration import EventCalibrationError
+from torchtrack_uq.metrics.registry import METRICS, make_metric
 from torchtrack_uq.metrics.summary import Interval, summarise, summarise_with_intervals
 
 __all__ = [
     "AURC",
     "AUSE",
+    "METRICS",
     "BrierScore",
     "DaughterMetric",
     "EventCalibrationError",
@@ -28,6 +30,7 @@ __all__ = [
     "UnreachableDaughters",
     "calibration_metrics",
     "example_daughters",
+    "make_metric",
     "summarise",
     "summarise_with_intervals",
 ]

@@ -2,16 +2,9 @@
 
 from torchmetrics import Metric, MetricCollection
 
-from torchtrack_uq.metrics.daughters import (
-    AURC,
-    AUSE,
-    BrierScore,
-    MotherAccuracy,
-    NegativeLogLikelihood,
-    TopLabelCalibrationError,
-    UnreachableDaughters,
-)
+from torchtrack_uq.functional.calibration_error import check_bins, check_norm
 from torchtrack_uq.metrics.event_calibration import EVENTS, EventCalibrationError
+from torchtrack_uq.metrics.registry import METRICS, make_metric
 
 
 def calibration_metrics(n_bins: int = 15, norm: str = "l1", events: bool = True) -> MetricCollection:
@@ -35,20 +28,9 @@ def calibration_metrics(n_bins: int = 15, norm: str = "l1", events: bool = True)
     >>> metrics.compute()["accuracy"]
     tensor(0.5000, dtype=torch.float64)
     """
-    chosen: dict[str, Metric | MetricCollection] = {
-        "accuracy": MotherAccuracy(),
-        "n_unreachable": UnreachableDaughters(),
-        "ece": TopLabelCalibrationError(n_bins, norm),
-        "ece_with_mother": TopLabelCalibrationError(n_bins, norm, with_mother=True),
-        "ece_adaptive": TopLabelCalibrationError(n_bins, norm, adaptive=True),
-        "nll": NegativeLogLikelihood(),
-        "nll_reachable": NegativeLogLikelihood(reachable=True),
-        "brier": BrierScore(),
-        "aurc": AURC(),
-        "ause": AUSE(),
-        "aurc_entropy": AURC("entropy"),
-        "ause_entropy": AUSE("entropy"),
-    }
+    check_bins(n_bins)
+    check_norm(norm)
+    chosen: dict[str, Metric | MetricCollection] = {name: make_metric(name, n_bins, norm) for name in METRICS}
     if events:
         chosen |= {f"ece_{event}": EventCalibrationError(event, n_bins, norm) for event in EVENTS}
     return MetricCollection(chosen)

@@ -86,15 +86,21 @@ class DaughterMetric(Metric):  # type: ignore[misc, unused-ignore]
     def compute(self) -> Tensor:
         """The metric over all daughters so far: scalar float64 on the metric's device."""
         every = self.judged()
-        judged = None if every is None else self._subset(every)
-        if judged is None or not len(judged):
+        if every is None or not len(self._subset(every)):
             warnings.warn(
                 f"{type(self).__name__} has no daughter to judge and is NaN: no movie was given, or none of its "
                 "cells is annotated as this metric needs",
                 stacklevel=2,
             )
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
-        return self.value(judged)
+        return self.of(every)
+
+    def of(self, judged: JudgedDaughters) -> Tensor:
+        """The metric of some daughters, whatever was updated: scalar; NaN where none of them counts."""
+        counted = self._subset(judged)
+        if not len(counted):
+            return torch.tensor(torch.nan, dtype=torch.float64, device=judged.confidence.device)
+        return self.value(counted)
 
     def judged(self) -> JudgedDaughters | None:
         """All daughters so far, or None before the first update."""

@@ -19,6 +19,7 @@ from torchtrack_uq.functional.calibration_error import (
 )
 from torchtrack_uq.functional.sparsification import selective_areas
 from torchtrack_uq.metrics.daughters import uncertainty_of
+from torchtrack_uq.metrics.registry import METRICS, make_metric
 from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents
 
 _OF_MOTHERS = ("division", "disappearance")
@@ -134,7 +135,20 @@ class GroupedDaughters:
         for by, suffix in (("confidence", ""), ("entropy", "_entropy")):
             areas = selective_areas(uncertainty_of(judged, by), judged.correct, each)
             found[f"aurc{suffix}"], found[f"ause{suffix}"] = areas
+        for name in METRICS.keys() - found.keys() - {"n_unreachable"}:
+            found[name] = self._one_by_one(name, count)
         return found
+
+    def _one_by_one(self, name: str, count: Tensor) -> Tensor:
+        """A metric that has no shortcut above: once for every resample, with its daughters written out."""
+        metric = make_metric(name, self.n_bins, self.norm)
+        each = count.index_select(-1, self.group)
+        daughters = torch.arange(len(self.judged), device=each.device)
+        rows = [
+            metric.of(self.judged.where(torch.repeat_interleave(daughters, times))).double()
+            for times in each.reshape(-1, len(daughters))
+        ]
+        return torch.stack(rows).reshape(count.shape[:-1])
 
 
 def _pair_keys(frames: Sequence[Tensor], by_frame: bool) -> Tensor:
