@@ -13,7 +13,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import map_links
-from torchtrack_uq.results.result import TrackingResult
+from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import TRACKERS, make_tracker

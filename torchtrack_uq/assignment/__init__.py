@@ -2,10 +2,10 @@
 
 from torchtrack_uq.assignment.k_best import KBest, k_best
 from torchtrack_uq.assignment.map_solver import solve_map, solve_map_many
+from torchtrack_uq.assignment.marginal_result import ComponentReport, Marginals
 from torchtrack_uq.assignment.marginals import marginals
 from torchtrack_uq.assignment.parallel import available_cores, solve_each
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.result import ComponentReport, Marginals
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
 from torchtrack_uq.assignment.types import (
     EliminationTooLargeError,

@@ -18,9 +18,9 @@ from torchtrack_uq.assignment.dropping import (
 )
 from torchtrack_uq.assignment.elimination import exact_marginals, finish, too_large_error
 from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import gauge_of
-from torchtrack_uq.assignment.result import Marginals
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact

@@ -12,9 +12,9 @@ from torchtrack_uq.assignment.dropping import (
     take_back,
 )
 from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.marginal_result import ComponentReport, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import KeptGraph, build_kept_graph, gauge_of, sum_kept
-from torchtrack_uq.assignment.result import ComponentReport, Marginals
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
 

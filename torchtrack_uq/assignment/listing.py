@@ -8,9 +8,9 @@ from torchtrack_uq.assignment.gap_model import GapModel, gap_model, gaps_up_to
 from torchtrack_uq.assignment.k_best import BYTES_PER_ARC, build_ranking_graph, k_best
 from torchtrack_uq.assignment.kernels.frontier import grown
 from torchtrack_uq.assignment.kernels.ranked_paths import grown_float, rank_assignments
+from torchtrack_uq.assignment.marginal_result import ComponentReport, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, first_place_ratio, gauge_of
-from torchtrack_uq.assignment.result import ComponentReport, Marginals
 from torchtrack_uq.assignment.types import EliminationTooLargeError, FloatArray, IntArray, SmallIntArray
 from torchtrack_uq.utils.kernel import kernel
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment.kernels.augment import NULL, UNASSIGNED, assign_waiting
+from torchtrack_uq.assignment.kernels.augmenting_paths import NULL, UNASSIGNED, assign_waiting
 from torchtrack_uq.assignment.kernels.perturbed import gather_links, solve_perturbed
 from torchtrack_uq.assignment.kernels.warm_start import repair
 from torchtrack_uq.assignment.problem import LARGEST_SCORE, AssignmentProblem
@@ -34,7 +34,7 @@ class Costs(NamedTuple):
 
 
 class DualSolution(NamedTuple):
-    """A MAP assignment with the prices that prove it; see `_augment` for the conditions they satisfy.
+    """A MAP assignment with the prices that prove it; see `kernels.augmenting_paths` for the conditions they satisfy.
 
     Attributes:
         chosen: (N,) int64, place of each daughter's link, or -1.

@@ -9,9 +9,9 @@ from torchtrack_uq.assignment.elimination import exact_marginals, to_problem_ord
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
 from torchtrack_uq.assignment.listing import component_k_best_marginals, k_best_marginals
+from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import gauge_of
-from torchtrack_uq.assignment.result import Marginals
 
 METHODS = ("auto", "exact", "k_best", "component_k_best", "bp")
 DEFAULT_K = 100

@@ -68,7 +68,7 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 def _track(options: argparse.Namespace) -> None:
     from torchtrack_uq.movies.movie import Movie
-    from torchtrack_uq.results.result import check_can_save
+    from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
     from torchtrack_uq.utils.device import choose_device
     from torchtrack_uq.utils.files import check_output_folder
@@ -102,7 +102,7 @@ def _acceptance(
 
 def _demo(options: argparse.Namespace) -> None:
     from torchtrack_uq.datasets.example import hela_example
-    from torchtrack_uq.results.result import check_can_save
+    from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
     from torchtrack_uq.utils.files import check_output_folder
 

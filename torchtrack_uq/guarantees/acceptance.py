@@ -1,7 +1,6 @@
 """A threshold above which decisions are accepted without review, with the promise that comes with it."""
 
 import json
-import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from torchtrack_uq.guarantees.risk import (
     certified_step,
     check_levels,
     fewest_decisions,
+    smallest_alpha,
 )
+from torchtrack_uq.guarantees.sparse_counts import dense_counts, sparse_counts
 from torchtrack_uq.utils.files import write_atomically
 
 
@@ -268,11 +269,7 @@ class ReviewStatistic:
 
     def smallest_certifiable(self, delta: float) -> float:
         """The smallest alpha (to 1 %) for which a threshold can be certified; 1 if there is none."""
-        low, high = 1e-6, 1.0
-        while high / low > 1.01:
-            middle = math.sqrt(low * high)
-            low, high = (middle, high) if self.certified(middle, delta) is None else (low, middle)
-        return high
+        return smallest_alpha(lambda alpha: self.certified(alpha, delta) is not None)
 
     def _refusal(self, alpha: float, delta: float) -> str:
         fewest = fewest_decisions(alpha, delta / 2)
@@ -293,7 +290,7 @@ class ReviewStatistic:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a JSON file; `from_json` reads them back."""
-        return {"grid": _GRID, "decisions": _sparse(self.decisions), "wrong": _sparse(self.wrong)}
+        return {"grid": _GRID, "decisions": sparse_counts(self.decisions), "wrong": sparse_counts(self.wrong)}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "ReviewStatistic":
@@ -307,22 +304,8 @@ class ReviewStatistic:
                 raise InputError(
                     f"the decisions were counted between thresholds {stored['grid']}, expected {_GRID}; fit again"
                 )
-            return cls(_dense(stored["decisions"]), _dense(stored["wrong"]))
+            return cls(dense_counts(stored["decisions"], _SHAPE), dense_counts(stored["wrong"], _SHAPE))
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"the review statistic cannot be read ({error!r}); fit again") from error
-
-
-def _sparse(counts: NDArray[np.int64]) -> list[dict[str, int]]:
-    return [{str(k): int(row[k]) for k in np.flatnonzero(row)} for row in counts]
-
-
-def _dense(rows: list[dict[str, int]]) -> NDArray[np.int64]:
-    dense = np.zeros(_SHAPE, np.int64)
-    for i, counts in enumerate(rows):
-        for k, count in counts.items():
-            if not 0 <= int(k) < _SHAPE[1] or int(count) != count:
-                raise InputError(f"the review statistic holds count {count!r} at step {k}; fit again")
-            dense[i, int(k)] = count
-    return dense

@@ -1,6 +1,7 @@
 """The test behind an acceptance threshold: fixed-sequence testing with exact binomial p-values."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,3 +109,19 @@ def certified_step(accepted: ArrayLike, wrong: ArrayLike, alpha: float, delta: f
         if step <= start:
             laxest = step if laxest is None else min(laxest, step)
     return laxest
+
+
+def smallest_alpha(certifies: Callable[[float], bool]) -> float:
+    """The smallest share of errors (to 1 %) that can be certified; 1 if there is none.
+
+    Args:
+        certifies: Whether a share of errors can be; if one can, so can every larger one.
+
+    >>> round(smallest_alpha(lambda alpha: alpha > 0.03), 3)
+    0.03
+    """
+    low, high = 1e-6, 1.0
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if certifies(middle) else (middle, high)
+    return high

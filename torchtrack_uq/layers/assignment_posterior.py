@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from torchtrack_uq.assignment import AssignmentProblem, KBest, Marginals, k_best
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional import belief_propagation, log_weight, safe_log, segment_sum
+from torchtrack_uq.functional import log_weight, safe_log
 from torchtrack_uq.layers.method import Method, Scaling, Scores, graph_of, with_graph
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks, in_order
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.posterior.beliefs import Summed, sum_beliefs
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
 from torchtrack_uq.posterior.leftover import Leftover, give_leftover
@@ -240,11 +241,11 @@ class AssignmentPosterior(Method):
         problems = MovieProblems.of(graph)
         return _support_of(problems, problems.solve(self._list, to_host(Choices.of(graph).score)))
 
-    def _sum(self, graph: CandidateGraph, choices: Choices, support: Support | None) -> "_Summed":
+    def _sum(self, graph: CandidateGraph, choices: Choices, support: Support | None) -> Summed:
         if self.method == "AS":
             support = self.support(graph) if support is None else support.to(graph.device)
             return self._sum_listed(graph, choices, support)
-        return _sum_beliefs(graph, choices) if self.method == "bp" else self._sum_all(graph, choices)
+        return sum_beliefs(graph, choices) if self.method == "bp" else self._sum_all(graph, choices)
 
     @property
     def _sum_options(self) -> SumOptions:
@@ -252,21 +253,21 @@ class AssignmentPosterior(Method):
 
     def _sum_all(
         self, graph: CandidateGraph, choices: Choices, solved: Sequence[Marginals] | None = None
-    ) -> "_Summed":
+    ) -> Summed:
         arguments = choices.score, MovieProblems.of(graph), self._sum_options, solved
         found = MarginalsFunction.apply(*arguments)  # type: ignore[no-untyped-call]
         choice, log_z, (covered, error, exact) = cast("tuple[Tensor, Tensor, Tensor]", found)
-        return _Summed(choice, log_z, covered, error, exact > 0)
+        return Summed(choice, log_z, covered, error, exact > 0)
 
-    def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> "_Summed":
+    def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> Summed:
         listed = weigh_listed(choices, support)
         left = Leftover.of(graph, choices, support, listed)
         choice = give_leftover(graph, choices, listed.choice, left.share) if self.leftover else listed.choice
         share = left.share.detach() if self.leftover else torch.zeros_like(left.covered_mass)
         error = (1 - left.covered_mass + share).clamp(max=1.0)
-        return _Summed(choice, listed.log_total, left.covered_mass, error, error <= self.tolerance)
+        return Summed(choice, listed.log_total, left.covered_mass, error, error <= self.tolerance)
 
-    def _probabilities(self, graph: CandidateGraph, choices: Choices, summed: "_Summed") -> LinkProbabilities:
+    def _probabilities(self, graph: CandidateGraph, choices: Choices, summed: Summed) -> LinkProbabilities:
         link, appear, disappear, divide = choices.split(summed.choice)
         null = appear.masked_fill(~choices.is_daughter, 1.0)
         return LinkProbabilities(
@@ -287,29 +288,5 @@ class AssignmentPosterior(Method):
         return f"method={self.method!r}" + (f", k={self.k}" if self.method == "AS" else "")
 
 
-class _Summed(NamedTuple):
-    """Probabilities (C,) of all choices, log Z and certificate (P,) of every frame pair."""
-
-    choice: Tensor
-    log_z: Tensor
-    covered_mass: Tensor
-    error_bound: Tensor
-    exact: Tensor
-
-
 def _support_of(problems: MovieProblems, listed: Sequence[tuple[AssignmentProblem, KBest]]) -> Support:
     return Support.of(problems, [problem for problem, _ in listed], [best for _, best in listed])
-
-
-def _sum_beliefs(graph: CandidateGraph, choices: Choices) -> _Summed:
-    score, appear, disappear, divide = choices.split(choices.score)
-    found = belief_propagation(score, graph.mother, graph.daughter, appear, disappear, divide)
-    choice = torch.cat([found.link, found.null, found.disappear, found.divide])
-    at = choices.pair[graph.n_links :]
-    n, pairs = graph.n_cells, choices.n_pairs
-    d, m = choices.is_daughter, choices.is_mother
-    log_z = segment_sum(found.as_daughter[d], at[:n][d], pairs) + segment_sum(
-        found.as_mother[m], at[n : 2 * n][m], pairs
-    )
-    nothing = torch.zeros_like(log_z)
-    return _Summed(choice, log_z, nothing, torch.full_like(log_z, torch.inf), nothing > 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
@@ -78,8 +79,6 @@ def diameters(detections: Detections) -> Floats:
     measured = detections.features.get("equivalent_diameter_area")
     if measured is not None:
         return np.asarray(measured[:, 0], np.float64)
-    from scipy.spatial import cKDTree
-
     diameter = np.ones(len(detections))
     for t in range(detections.n_frames):
         cells = detections.in_frame(t)

@@ -5,7 +5,7 @@ Pictures (`results.picture`) are imported only when drawn: they need matplotlib.
 
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
-from torchtrack_uq.results.result import TrackingResult
+from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 
 __all__ = ["TrackingResult", "Tracklets", "tracklets", "write_ctc", "write_geff"]

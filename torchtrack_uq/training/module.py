@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from torchtrack_uq.trackers.trackastra.folder import import_trackastra
 from torchtrack_uq.training.initialise import initialise_as_nearest
 from torchtrack_uq.training.loss import candidate_mask, link_nll
 from torchtrack_uq.training.settings import RunSettings, TrainingSettings
@@ -16,11 +17,10 @@ from torchtrack_uq.training.settings import RunSettings, TrainingSettings
 
 def build_model(settings: TrainingSettings) -> Any:
     """A freshly initialised `TrackingTransformer`; the same for the same seed."""
-    from trackastra.model.model import TrackingTransformer
-
+    transformer = import_trackastra().TrackingTransformer
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        model = TrackingTransformer(**settings.model_config())
+        model = transformer(**settings.model_config())
         if not settings.random_start:
             initialise_as_nearest(model)
     return model

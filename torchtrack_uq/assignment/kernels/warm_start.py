@@ -3,12 +3,12 @@
 Prices and every link that is still its daughter's cheapest option are kept. Daughters that are released
 find a new place by shortest augmenting paths; mothers that lost one and are now priced above their open
 place are filled again, or lower their price, by the same search run backwards. Both keep all reduced costs
-at least 0 (see `_augment`).
+at least 0 (see `kernels.augmenting_paths`).
 """
 
 import numpy as np
 
-from torchtrack_uq.assignment.kernels.augment import (
+from torchtrack_uq.assignment.kernels.augmenting_paths import (
     NULL,
     UNASSIGNED,
     assign_waiting,
