@@ -1,10 +1,12 @@
 """Shared fixtures: few, small and, where it matters, real."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import settings
 
@@ -56,3 +58,77 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     images = (masks > 0) * 100 + rng.integers(0, 20, masks.shape)
     return images.astype(np.uint16), masks
+
+
+@pytest.fixture(scope="session")
+def crop(hela: Movie) -> tuple[Movie, Detections]:
+    """Six frames of a quarter of the HeLa movie, about 40 cells each."""
+    images = np.stack([hela.read_image(t)[300:, 600:] for t in range(6)])
+    masks = np.stack([hela.read_mask(t)[300:, 600:] for t in range(6)])
+    movie = Movie.open(images, masks)
+    return movie, Detections.from_movie(movie, progress=False)
+
+
+@pytest.fixture(scope="session")
+def write_ctc(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes an annotated sequence as the Cell Tracking Challenge has them: masks, tracks and perhaps images."""
+
+    def write(
+        frames: Sequence[np.ndarray | list[int]],
+        rows: Sequence[str | tuple[int, ...]],
+        folder: Path | None = None,
+        *,
+        images: bool | Sequence[np.ndarray] = False,
+        digits: int = 3,
+    ) -> Path:
+        """Write one sequence.
+
+        Args:
+            frames: Masks; or the labels in each frame, every one a block of 2 x 2 pixels.
+            rows: Label, first frame, last frame and parent of each track.
+            folder: The sequence, such as `tmp_path / "set" / "01"`; of that name in a place of its own if None.
+            images: Images to write as well; True for some that are three times as bright as the labels.
+            digits: Of the frame numbers in the names of the files.
+        """
+        folder = folder or tmp_path_factory.mktemp("ctc") / "set" / "01"
+        annotation = folder.with_name(f"{folder.name}_GT") / "TRA"
+        annotation.mkdir(parents=True)
+        for t, frame in enumerate(frames):
+            mask = frame if isinstance(frame, np.ndarray) else blocks(frame)
+            tifffile.imwrite(annotation / f"man_track{t:0{digits}d}.tif", mask)
+            if images is not False:
+                folder.mkdir(exist_ok=True)
+                tifffile.imwrite(folder / f"t{t:0{digits}d}.tif", mask * 3 if images is True else images[t])
+        lines = [row if isinstance(row, str) else " ".join(map(str, row)) for row in rows]
+        (annotation / "man_track.txt").write_text("\n".join(lines) + "\n")
+        return folder
+
+    def blocks(labels: list[int]) -> np.ndarray:
+        mask = np.zeros((6, 60), np.uint16)
+        for place, label in enumerate(labels):
+            mask[2:4, 3 * place : 3 * place + 2] = label
+        return mask
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def walks(tmp_path_factory: pytest.TempPathFactory, write_ctc: Callable[..., Path]) -> Path:
+    """Cells on random walks as an annotated sequence, with one division and one cell that enters."""
+    rng = np.random.default_rng(0)
+    spot = np.stack(np.meshgrid(np.arange(4), np.arange(5)), -1).reshape(-1, 2) * 16.0 + 12
+    masks = []
+    for t in range(8):
+        mask = np.zeros((84, 68), np.uint16)
+        for k, (x, y) in enumerate(spot):
+            if (k == 0 and t >= 4) or (k == 19 and t < 3):
+                continue
+            mask[int(y) - 3 : int(y) + 3, int(x) - 3 : int(x) + 3] = k + 1
+        if t >= 4:
+            x, y = spot[0]
+            mask[int(y) - 3 : int(y), int(x) - 3 : int(x) + 3] = 21
+            mask[int(y) : int(y) + 3, int(x) - 3 : int(x) + 3] = 22
+        masks.append(mask)
+        spot = np.clip(spot + rng.normal(0, 2.0, spot.shape), 4, 62)
+    rows = [(1, 0, 3, 0), *((k, 0, 7, 0) for k in range(2, 20)), (20, 3, 7, 0), (21, 4, 7, 1), (22, 4, 7, 1)]
+    return write_ctc(masks, rows, tmp_path_factory.mktemp("data") / "Walks" / "01")

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from tests.support.brute_force import all_assignments, posterior
+from tests.support.problems import tiny_problems
 from torchtrack_uq.assignment import (
     AssignmentProblem,
     EliminationTooLargeError,
@@ -15,9 +17,6 @@ from torchtrack_uq.assignment import (
 from torchtrack_uq.assignment.certificate import certify
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import build_kept_graph, gauge_of, sum_kept
-
-from .brute_force import all_assignments, posterior
-from .problems import tiny_problems
 
 
 def certificate_of(problem, dropped, negligible, temperature=1.0):

@@ -3,6 +3,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.brute_force import all_assignments
+from tests.support.problems import standard_instance, tiny_problems
 from torchtrack_uq.assignment import (
     AssignmentProblem,
     EliminationTooLargeError,
@@ -12,9 +14,6 @@ from torchtrack_uq.assignment import (
     log_weight_of,
     solve_map,
 )
-
-from .brute_force import all_assignments
-from .problems import standard_instance, tiny_problems
 
 many = settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

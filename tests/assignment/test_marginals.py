@@ -3,6 +3,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.support.brute_force import all_assignments, posterior
+from tests.support.problems import standard_instance, tiny_problems
 from torchtrack_uq.assignment import (
     AssignmentProblem,
     EliminationTooLargeError,
@@ -11,11 +13,12 @@ from torchtrack_uq.assignment import (
     marginals,
 )
 
-from .brute_force import all_assignments, posterior
-from .problems import standard_instance, tiny_problems
-
 many = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 temperatures = st.sampled_from([0.25, 1.0, 3.0])
+
+
 FIELDS = ("link", "null", "disappear", "divide")
 
 

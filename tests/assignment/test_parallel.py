@@ -5,9 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tests.support.problems import standard_instance
 from torchtrack_uq.assignment import AssignmentProblem, k_best, marginals, solve_each, solve_map
-
-from .problems import standard_instance
 
 
 def test_threads_give_the_same_results_in_order():

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,33 +5,20 @@ import numpy as np
 import pytest
 import tifffile
 
-DATA = Path(os.environ.get("TORCHTRACK_UQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
 
 @pytest.fixture
-def data() -> Path:
-    if not DATA.is_dir():
-        pytest.skip(f"annotated movies are not at {DATA}: set TORCHTRACK_UQ_DATA to use them")
-    return DATA
-
-
-@pytest.fixture
-def write_ctc(tmp_path: Path) -> Callable[..., Path]:
-    """Write a sequence from one line of labels a frame (every label one 2 x 2 block) and its track rows."""
-
-    def write(frames: list[list[int]], rows: list[str], images: bool = False) -> Path:
-        folder = tmp_path / "set" / "01"
-        masks = tmp_path / "set" / "01_GT" / "TRA"
-        masks.mkdir(parents=True)
-        for t, labels in enumerate(frames):
-            mask = np.zeros((6, 60), np.uint16)
-            for place, label in enumerate(labels):
-                mask[2:4, 3 * place : 3 * place + 2] = label
-            tifffile.imwrite(masks / f"man_track{t:03d}.tif", mask)
-            if images:
-                folder.mkdir(exist_ok=True)
-                tifffile.imwrite(folder / f"t{t:03d}.tif", mask * 3)
-        (masks / "man_track.txt").write_text("\n".join(rows) + "\n")
-        return folder
-
-    return write
+def archive(tmp_path: Path, write_ctc: Callable[..., Path]) -> Path:
+    """Two sequences, 00 and 01: a rod that divides after frame 1, and one beside it that touches it in frame 2."""
+    root = tmp_path / "one-in-a-million"
+    for name in ("00", "01"):
+        masks = np.zeros((4, 40, 60), np.uint16)
+        masks[:2, 10:16, 10:40] = 1
+        masks[2:, 10:16, 10:24] = 2
+        masks[2:, 10:16, 26:40] = 3
+        masks[:, 16:22, 10:40] += np.uint16(4)
+        images, rows = (masks > 0).astype(np.uint8) * 200, ["1 0 1 0", "2 2 3 1", "3 2 3 1", "4 0 3 0"]
+        write_ctc(masks, rows, root / name, images=images, digits=4)
+        (root / f"{name}_GT" / "SEG").mkdir()
+        for t, mask in enumerate(masks):
+            tifffile.imwrite(root / f"{name}_GT" / "SEG" / f"man_seg{t:04d}.tif", mask)
+    return root

@@ -73,6 +73,8 @@ def test_empty_frames_match_nothing() -> None:
 
 
 FRAMES = [[1, 5], [1, 5], [2, 3, 5], [2, 3, 5], [2, 3, 5]]
+
+
 ROWS = ["1 0 1 0", "2 2 4 1", "3 2 4 1", "5 0 4 0"]
 
 
@@ -229,9 +231,9 @@ def test_another_movie_is_refused(segmented: tuple[Path, list[np.ndarray]]) -> N
         )
 
 
-def test_a_real_movie_segmented_with_errors(data: Path) -> None:
+def test_a_real_movie_segmented_with_errors(data_folder: Path) -> None:
     """Cells that touch run together, small ones go, labels are new: whatever is still known must be true."""
-    folder = data / "Fluo-N2DH-SIM+" / "01"
+    folder = data_folder / "Fluo-N2DH-SIM+" / "01"
     sequence = CtcSequence.find(folder)
     masks = np.stack(list(open_frames(sequence.masks)))[:20, ::2, ::2]
     lineage = Lineage.read(sequence.lineage)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from tests.assignment.brute_force import all_assignments, posterior
-from tests.assignment.problems import standard_instance, tiny_problems
+from tests.support.brute_force import all_assignments, posterior
+from tests.support.probabilities import check_probabilities
+from tests.support.problems import standard_instance, tiny_problems
 from torchtrack_uq import AssignmentPosterior, CandidateGraph, Detections, InputError, LinkProbabilities
 from torchtrack_uq.assignment import AssignmentProblem, log_weight_of, marginals
 
@@ -215,17 +216,6 @@ class TestWhatTheKBestLeave:
         layer = AssignmentPosterior("AS", 20)
         started = layer.start(graph)
         torch.testing.assert_close(layer(graph, started.result()).link, layer(graph).link)
-
-
-def check_probabilities(p: LinkProbabilities, capacity: bool = True) -> None:
-    """Sums over mothers and null are 1, every probability is one, at most two daughters are expected."""
-    graph = p.graph
-    totals = p.null.double().index_add(0, graph.daughter, p.link.double())
-    torch.testing.assert_close(totals, torch.ones_like(totals), atol=1e-6, rtol=0)
-    for values in (p.link, p.null, p.disappear, p.divide, p.appear):
-        assert ((values >= 0) & (values <= 1 + 1e-6)).all()
-    if capacity:
-        assert (p.expected_daughters <= 2 + 1e-6).all()
 
 
 class TestUnusualMovies:

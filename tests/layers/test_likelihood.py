@@ -6,8 +6,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.assignment.brute_force import all_assignments, posterior
-from tests.assignment.problems import tiny_problems
+from tests.support.brute_force import all_assignments, posterior
+from tests.support.problems import tiny_problems
 from torchtrack_uq import CandidateGraph, Detections, InputError, UncertaintyLayer
 from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.layers import EventOffsets, daughters_nll, joint_nll

@@ -7,13 +7,12 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from tests.support.ragged import daughters, ragged_movie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.sparsification import sparsification_curve
 from torchtrack_uq.metrics import summarise
 from torchtrack_uq.metrics.figures import draw_reliability, draw_sparsification
 from torchtrack_uq.truth.judged import judge_events
-
-from .ragged import daughters, ragged_movie
 
 
 def dots(axes):

@@ -8,6 +8,7 @@ import sklearn.metrics
 import torch
 from torchmetrics.classification import MulticlassCalibrationError
 
+from tests.support.ragged import Ragged, ragged_movie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.metrics import (
     AURC,
@@ -22,8 +23,6 @@ from torchtrack_uq.metrics import (
     summarise,
 )
 from torchtrack_uq.truth.judged import JudgedDaughters, judge_events
-
-from .ragged import Ragged, ragged_movie
 
 
 def value(metric, *given):

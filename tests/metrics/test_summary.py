@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.ragged import daughters, ragged_movie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.metrics import Interval, summarise, summarise_with_intervals
 from torchtrack_uq.metrics.grouped import GroupedDaughters
 from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents, judge_events
-
-from .ragged import daughters, ragged_movie
 
 
 def test_keys():

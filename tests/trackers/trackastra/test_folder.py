@@ -1,0 +1,129 @@
+"""Models in folders, as Trackastra saves them, and what importing it leaves behind."""
+
+import gc
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.support.transformer import MODEL, small_transformer
+from torchtrack_uq import Detections, InputError, Movie, TrackastraTracker
+
+
+class TestLoading:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "model").mkdir()
+        transformer = small_transformer()
+        torch.save(transformer.state_dict(), tmp_path / "model" / "model.pt")
+        (tmp_path / "model" / "config.yaml").write_text(yaml.safe_dump(transformer.config))
+        (tmp_path / "model" / "train_config.yaml").write_text(yaml.safe_dump({"features": "wrfeat"}))
+        return tmp_path / "model"
+
+    @pytest.mark.parametrize("as_type", [str, Path])
+    def test_a_folder_a_trackastra_and_a_bare_transformer_give_the_same(
+        self, folder: Path, crop: tuple[Movie, Detections], as_type: type
+    ) -> None:
+        _, cells = crop
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # Trackastra leaves its files open
+            whole = MODEL.Trackastra.from_folder(folder, device="cpu")
+            gc.collect()
+        scores = [
+            tracker.candidates(cells, progress=False).score.detach()
+            for tracker in (
+                TrackastraTracker.from_folder(as_type(folder), device="cpu"),
+                TrackastraTracker(whole),
+                TrackastraTracker(whole.transformer),
+            )
+        ]
+        torch.testing.assert_close(scores[0], scores[1])
+        torch.testing.assert_close(scores[0], scores[2])
+
+    @pytest.mark.parametrize("name", ["config.yaml", "train_config.yaml", "model.pt"])
+    def test_a_missing_file_is_named(self, folder: Path, name: str) -> None:
+        (folder / name).unlink()
+        with pytest.raises(InputError, match=f"holds no {name}"):
+            TrackastraTracker.from_folder(folder)
+
+    def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="is no model folder"):
+            TrackastraTracker.from_folder(tmp_path / "nowhere")
+
+    @pytest.mark.parametrize("name", ["config.yaml", "train_config.yaml", "model.pt"])
+    @pytest.mark.parametrize("content", [b"", b"\x00\xff garbage: [", b"a: 1\n"])
+    def test_a_damaged_file_is_one_clear_sentence(self, folder: Path, name: str, content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        with pytest.raises(InputError, match="cannot be loaded, its files are damaged or foreign"):
+            TrackastraTracker.from_folder(folder)
+
+    def test_a_truncated_checkpoint(self, folder: Path) -> None:
+        content = (folder / "model.pt").read_bytes()
+        (folder / "model.pt").write_bytes(content[: len(content) // 2])
+        with pytest.raises(InputError, match="cannot be loaded"):
+            TrackastraTracker.from_folder(folder)
+
+    def test_nan_weights(self, folder: Path) -> None:
+        state = torch.load(folder / "model.pt", weights_only=True)
+        state["proj.bias"][3] = torch.nan
+        torch.save(state, folder / "model.pt")
+        with pytest.raises(InputError, match=r"NaN or infinite weights, the first in proj\.bias"):
+            TrackastraTracker.from_folder(folder)
+
+    def test_unknown_published_model(self) -> None:
+        with pytest.raises(InputError, match="published are ctc, general_2d"):
+            TrackastraTracker.from_pretrained("general_4d")
+
+    def test_no_network_is_one_clear_sentence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import requests
+
+        def unreachable(*_: object, **__: object) -> None:
+            raise requests.ConnectionError("no route to host")
+
+        monkeypatch.setattr(requests, "get", unreachable)
+        with pytest.raises(
+            InputError, match=r"cannot be downloaded .* connect to the internet, or give a model folder"
+        ):
+            TrackastraTracker.from_pretrained("general_2d", download_dir=tmp_path)
+
+    def test_from_pretrained_loads_what_was_downloaded(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "downloads" / "general_2d")
+        tracker = TrackastraTracker.from_pretrained(
+            "general_2d", device="cpu", download_dir=tmp_path / "downloads"
+        )
+        assert tracker.config["d_model"] == 32
+
+
+def test_importing_trackastra_leaves_the_process_as_it_was() -> None:
+    code = (
+        "import os, logging, warnings\n"
+        "before = dict(os.environ), list(logging.getLogger().handlers), logging.getLogger().level\n"
+        "from torchtrack_uq.trackers.trackastra.folder import import_trackastra\n"
+        "filters = list(warnings.filters)\n"
+        "import_trackastra()\n"
+        "assert before == (dict(os.environ), list(logging.getLogger().handlers), logging.getLogger().level)\n"
+        "assert filters == list(warnings.filters)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_the_core_needs_neither_trackastra_nor_the_engine_torch() -> None:
+    code = (
+        "import sys\n"
+        "import torchtrack_uq.assignment\n"
+        "assert 'torch' not in sys.modules\n"
+        "import torchtrack_uq.uncertain_tracker\n"
+        "assert 'trackastra' not in sys.modules and 'gurobipy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_the_root_logger_has_no_handler_of_trackastra() -> None:
+    assert not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers)
