@@ -25,7 +25,7 @@ def link_nll(logits: Tensor, candidates: Tensor, mother: Tensor, weight: Tensor)
     r"""Weighted mean over daughters of -log P(true mother | daughter).
 
     The quiet softmax of Trackastra is a softmax over the candidate mothers of daughter j and a null class of
-    logit 0 (DESIGN.md section 1):
+    logit 0 (docs/model.md):
 
         P(i | j) = exp(A_ij) / (1 + sum_k exp(A_kj)),    P(null | j) = 1 / (1 + sum_k exp(A_kj)).
 
