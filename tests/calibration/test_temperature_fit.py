@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from tests.support.simulated import simulated_movie
-from torchtrack_uq import AssignmentPosterior, DistanceTracker, InputError, UncertaintyLayer
+from torchtrack_uq import (
+    AssignmentPosterior,
+    CandidateGraph,
+    Detections,
+    DistanceTracker,
+    InputError,
+    UncertaintyLayer,
+)
 from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie, TemperatureObjective, fit_temperature
 from torchtrack_uq.calibration.lightning import TemperatureModule
 from torchtrack_uq.datasets import read_ctc_sequence
@@ -261,3 +270,42 @@ def test_temperatures_at_which_exact_gives_up_are_no_candidates() -> None:
     hopeless = UncertaintyLayer(AssignmentPosterior("exact", memory_limit=1))
     with pytest.raises(InputError, match="fit method auto"):
         fit_temperature(hopeless, [movie])
+
+
+class TestFitTemperature:
+    """What the fit without Lightning finds, and how it leaves the layer."""
+
+    def links(self, n_right: int, score: float, n: int = 20) -> ScoredMovie:
+        """n daughters with a candidate each, all of one score; n_right of them are hers, the others appeared."""
+        cells = Detections.from_points(np.repeat([0, 1], n), np.zeros((2 * n, 2)))
+        graph = CandidateGraph.from_links(cells, np.arange(n), np.arange(n, 2 * n), np.full(n, score))
+        mother = torch.full((2 * n,), -1)
+        mother[n : n + n_right] = torch.arange(n_right)
+        return ScoredMovie(f"{n_right} of {n}", graph, LinkTargets.from_mothers(mother, graph.frame))
+
+    @given(st.integers(11, 19), st.floats(1.0, 20.0))
+    def test_it_is_the_temperature_at_which_links_are_right_as_often_as_they_say(
+        self, n_right: int, score: float
+    ) -> None:
+        layer, movie = UncertaintyLayer("SM"), self.links(n_right, score)
+        found = fit_temperature(layer, [movie], prior_width=None)
+        assert found.temperature == pytest.approx(score / math.log(n_right / (20 - n_right)), rel=2e-3)
+        assert float(layer(movie.graph).link[0].detach()) == pytest.approx(n_right / 20, abs=1e-3)
+        share = n_right / 20
+        entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+        assert found.nll_after == pytest.approx(entropy, abs=1e-5)
+        assert found.nll_after <= found.nll_before
+        assert (found.n_daughters, found.n_unreachable, found.at_bound) == (20, 0, False)
+
+    @pytest.mark.parametrize("start", [0.02, 1.0, 60.0])
+    def test_where_the_layer_starts_does_not_matter_and_it_ends_fitted(self, start: float) -> None:
+        layer = UncertaintyLayer("SM", start)
+        found = fit_temperature(layer, [self.links(16, 6.0)])
+        assert found.temperature == fit_temperature(UncertaintyLayer("SM"), [self.links(16, 6.0)]).temperature
+        assert float(layer.temperature.detach()) == pytest.approx(found.temperature)
+        assert bool(layer.scaler.fitted)
+
+    def test_the_order_of_movies_does_not_matter(self) -> None:
+        movies = [self.links(18, 6.0), self.links(12, 3.0), self.links(15, 9.0)]
+        one, other = (fit_temperature(UncertaintyLayer("SM"), m).temperature for m in (movies, movies[::-1]))
+        assert one == pytest.approx(other, rel=1e-4)

@@ -6,6 +6,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from torchtrack_uq import Detections, InputError, Movie
 from torchtrack_uq.datasets.example import hela_example
@@ -154,3 +156,62 @@ class TestRefuses:
     def test_something_else(self) -> None:
         with pytest.raises(InputError, match="expected a path"):
             open_frames(42)
+
+
+@st.composite
+def ranges(draw: st.DrawFn, n: int) -> range:
+    """Some of n frames at equal distances, none included."""
+    start, stop = draw(st.integers(0, n)), draw(st.integers(0, n))
+    return range(start, stop, draw(st.integers(1, n)))
+
+
+class TestSelect:
+    frames = np.arange(7 * 2 * 3, dtype=np.uint16).reshape(7, 2, 3)
+
+    @given(ranges(7))
+    def test_frames_are_those_of_a_numpy_slice(self, kept: range) -> None:
+        expected = self.frames[kept.start : kept.stop : kept.step]
+        assert_same_frames(open_frames(self.frames).select(kept), expected)
+
+    @given(st.data(), ranges(7))
+    def test_a_selection_of_a_selection_is_that_of_numpy(self, data: st.DataObject, first: range) -> None:
+        second = data.draw(ranges(max(len(first), 1)))
+        expected = self.frames[first.start : first.stop : first.step][
+            second.start : second.stop : second.step
+        ]
+        assume(all(t < len(first) for t in second))
+        assert_same_frames(open_frames(self.frames).select(first).select(second), expected)
+
+    @given(st.integers(1, 9), st.integers(1, 9))
+    def test_a_stride_of_a_stride_is_their_product(self, first: int, second: int) -> None:
+        source = open_frames(self.frames)
+        expected = self.frames[:: first * second]
+        assert_same_frames(source.strided(first).strided(second), expected)
+        assert_same_frames(source.strided(first * second), expected)
+
+    def test_all_frames_are_the_source_itself(self) -> None:
+        source = open_frames(self.frames)
+        assert source.select(range(7)) is source.strided(1) is source
+
+    def test_the_name_in_messages_stays(self, tmp_path: Path) -> None:
+        for t in range(3):
+            tifffile.imwrite(tmp_path / f"t{t}.tif", self.frames[t])
+        assert open_frames(tmp_path).select(range(1, 3)).name == str(tmp_path)
+
+    def test_no_other_frame_is_read(self) -> None:
+        read: list[int] = []
+
+        class Watched(FrameSource):
+            name, n_frames, frame_shape, dtype = "watched", 7, (2, 3), np.dtype(np.uint16)
+
+            def read(self, t: int) -> np.ndarray:
+                read.append(t)
+                return np.zeros((2, 3), np.uint16)
+
+        list(Watched().select(range(1, 7, 2)))
+        assert read == [1, 3, 5]
+
+    @pytest.mark.parametrize("stride", [0, -1])
+    def test_strides_below_one_are_refused(self, stride: int) -> None:
+        with pytest.raises(InputError, match=f"stride must be at least 1, got {stride}"):
+            open_frames(self.frames).strided(stride)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from torchtrack_uq import Detections, InputError, Movie
 
@@ -94,3 +96,35 @@ def test_frames_without_cells_are_counted() -> None:
     assert cells.n_frames == 5
     assert cells.frame.tolist() == [1, 3]
     assert cells.offsets.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+class TestSelect:
+    @given(st.integers(0, 9), st.integers(1, 10), st.integers(1, 4), st.booleans())
+    def test_frames_are_those_of_numpy_slices_of_masks_and_images(
+        self, start: int, length: int, step: int, has_images: bool
+    ) -> None:
+        masks = np.arange(1, 11, dtype=np.uint16)[:, None, None] * np.ones((4, 5), np.uint16)
+        images = masks.astype(np.float32) / 2 if has_images else None
+        kept = range(start, min(start + length, 10), step)
+        chosen = Movie.open(images, masks).select(kept)
+        where = slice(kept.start, kept.stop, kept.step)
+        assert chosen.n_frames == len(masks[where])
+        for t, mask in enumerate(masks[where]):
+            np.testing.assert_array_equal(chosen.read_mask(t), mask)
+            if images is None:
+                assert chosen.read_image(t) is None
+            else:
+                np.testing.assert_array_equal(chosen.read_image(t), images[where][t])
+
+    @given(st.integers(1, 3), st.integers(1, 3))
+    def test_strides_count_on(self, first: int, second: int) -> None:
+        masks = np.ones((12, 4, 4), np.uint16)
+        movie = Movie.open(None, masks, stride=first)
+        chosen = movie.select(range(0, movie.n_frames, second))
+        assert chosen.stride == first * second
+        assert chosen.n_frames == len(masks[:: first * second])
+
+    def test_the_movie_itself_stays_as_it_is(self) -> None:
+        movie = Movie.open(None, np.ones((6, 4, 4), np.uint16), stride=2)
+        movie.select(range(1, 2))
+        assert (movie.n_frames, movie.stride) == (3, 2)

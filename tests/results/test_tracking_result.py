@@ -14,7 +14,6 @@ import tifffile
 from ctc_metrics.scripts.validate import validate_sequence
 
 from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, TrackingResult, UncertainTracker
-from torchtrack_uq.utils.files import staged_folder
 
 OUTPUTS = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png"}
 
@@ -229,23 +228,6 @@ class TestNothingIsLost:
         names = {item.name for item in (tmp_path / "out").iterdir()}
         assert names == OUTPUTS | {"notes.txt"} | {f"mask{t:03d}.tif" for t in range(5)}
         assert validate_sequence(str(tmp_path / "out"), threads=1)["Valid"] == 1
-
-    @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-    @pytest.mark.parametrize("existing", [True, False])
-    def test_an_error_half_way_leaves_everything_as_it_was(
-        self, tmp_path: Path, error: BaseException | type[BaseException], existing: bool
-    ) -> None:
-        folder = tmp_path / "out"
-        if existing:
-            folder.mkdir()
-            (folder / "links.csv").write_text("earlier")
-        with pytest.raises((KeyboardInterrupt, OSError)), staged_folder(folder, overwrite=True) as staging:  # noqa: PT012
-            (staging / "links.csv").write_text("half")
-            raise error
-        left = sorted(str(item.relative_to(tmp_path)) for item in tmp_path.rglob("*"))
-        assert left == (["out", "out/links.csv"] if existing else [])
-        if existing:
-            assert (folder / "links.csv").read_text() == "earlier"
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_run_that_is_interrupted_leaves_no_half_written_file(self, tmp_path: Path, number: int) -> None:
