@@ -1,0 +1,30 @@
+"""Whole runs give the numbers that they gave, to the last digit that is written.
+
+Kept in `tests/golden/`; what floating point of another processor may change is all that is allowed to differ.
+"""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.golden.runs import EVALUATED, FOLDER, TRACKED, evaluate, file_of, track
+
+# transcendental functions of another processor or numpy; the transformer's matrix products add up in another order
+LAST_DIGIT = {"trackastra, AS": 2e-3}
+
+
+@pytest.mark.parametrize("run", TRACKED)
+def test_tracking_gives_the_same_cells(run: str) -> None:
+    kept = pd.read_csv(file_of(run))
+    found = track(run)
+    exact = ["frame", "label", "track", "mother"]
+    pd.testing.assert_frame_equal(found[exact], kept[exact])
+    tolerance = LAST_DIGIT.get(run, 2e-5)
+    pd.testing.assert_frame_equal(found, kept, rtol=tolerance, atol=tolerance, check_dtype=False)
+
+
+@pytest.mark.parametrize("method", EVALUATED)
+def test_fitting_and_evaluating_gives_the_same_numbers(method: str) -> None:
+    kept = json.loads((FOLDER / "evaluated.json").read_text())[method]
+    assert evaluate(method) == pytest.approx(kept, rel=1e-4, abs=1e-6)
