@@ -33,6 +33,7 @@ test: $(READY) lint types  ## lint, type-check and run all tests, doctests inclu
 
 docs: $(READY)  ## build the site into site/, every warning an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "==> open site/index.html; for the search: $(BIN)/python -m http.server -d site"
 
 notebooks: $(READY)  ## run all notebooks and keep their outputs
 	$(BIN)/python notebooks/run.py

@@ -44,6 +44,10 @@ UTILITIES = ("registry.Entry", "registry.Registry", "device.choose_device", "opt
 
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s]+)(?=\))")
 _ATTRIBUTE = re.compile(r"(?P<before>\b(?:src|srcset|href)=\")(?P<target>[^\"\s]+)(?=\")")
+_PICTURE = re.compile(
+    r"<picture>\s*<source[^>]*dark[^>]*srcset=\"(?P<dark>[^\"]+)\"[^>]*>"
+    r"\s*<img(?P<rest>[^>]*)src=\"(?P<light>[^\"]+)\"(?P<end>[^>]*)>\s*</picture>"
+)
 _log = logging.getLogger("mkdocs.plugins.torchtrack_uq")
 
 
@@ -90,12 +94,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put SVG pictures into the page, where they follow its light and dark colours."""
+    """Let pictures follow the page's light and dark colours, whatever the system's are."""
 
     def inlined(match: re.Match[str]) -> str:
         svg = DOCS / "images" / Path(match["src"]).name
         return svg.read_text() if svg.is_file() else match[0]
 
+    html = _PICTURE.sub(
+        r'<img\g<rest>src="\g<light>#only-light"\g<end>><img\g<rest>src="\g<dark>#only-dark"\g<end>>', html
+    )
     return re.sub(r"<img [^>]*src=\"(?P<src>[^\"]+\.svg)\"[^>]*>", inlined, html)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT
+from tests.test_architecture import ROOMS as ORDER
 from torchtrack_uq.cli.main import build_parser
 
 ROOMS = [path.name for path in (ROOT / "torchtrack_uq").iterdir() if (path / "__init__.py").is_file()]
@@ -46,6 +47,13 @@ def test_every_public_name_has_its_place(site: Path) -> None:
 def test_every_room_but_the_command_line_has_a_page(site: Path) -> None:
     pages = {file.stem for file in (site / "api").glob("*.html")}
     assert pages == {*ROOMS, "index"} - {"cli"}
+
+
+def test_rooms_stand_in_their_order(site: Path) -> None:
+    listed = re.findall(r"^\| \[?`(\w+)`", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    assert tuple(listed) == ORDER
+    hooks = runpy.run_path(str(DOCS / "site_hooks.py"))
+    assert (*hooks["ROOMS"], "uncertain_tracker", "cli") == ORDER
 
 
 def test_every_command_is_shown_with_its_help(site: Path) -> None:
