@@ -18,6 +18,7 @@ from torchtrack_uq.cli.shared import (
     tracker_of,
 )
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.optional import import_optional
 
 _COUNTS = ("n_daughters", "n_unreachable")
 
@@ -140,6 +141,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.utils.files import write_atomically
 
     choose_device(options.device)
+    if options.picture is not None:
+        import_optional("matplotlib", "files", "--picture")
     temperature = read_temperature(options)
     tracker = tracker_of(options)
     with _plain_warnings():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.optional import import_optional
 
 
 def add_commands(commands: Any) -> None:
@@ -32,7 +33,6 @@ def add_commands(commands: Any) -> None:
 
 def _download(options: argparse.Namespace) -> None:
     from torchtrack_uq.datasets.published.catalogue import CATALOGUE, find_dataset
-    from torchtrack_uq.datasets.published.download import download_dataset
 
     if options.list:
         width = max(map(len, CATALOGUE))
@@ -43,6 +43,10 @@ def _download(options: argparse.Namespace) -> None:
         return
     if not options.names:
         raise InputError("no data set was named; `torchtrack-uq download --list` lists them")
+    for module in ("pooch", "requests"):
+        import_optional(module, "download", "downloading")
+    from torchtrack_uq.datasets.published.download import download_dataset
+
     datasets = [find_dataset(name) for name in options.names]
     for dataset in datasets:
         try:
