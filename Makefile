@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test notebooks docs study lint types bench clean
+.PHONY: help install demo test notebooks docs study lint types bench experiments clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,7 +39,7 @@ notebooks: $(READY)  ## run all notebooks and keep their outputs
 	$(BIN)/python notebooks/run.py
 
 study: $(READY)  ## every tracker, method, stride and movie in ../shared/data; under an hour on 2 cores
-	$(BIN)/python benchmarks/study.py
+	$(BIN)/python -m study
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
@@ -48,9 +48,12 @@ lint: $(READY)  ## ruff
 types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
-bench: $(READY)  ## run the benchmarks (writes tables below benchmarks/results)
-	for script in assignment track averaging posterior posterior_sums repeatability guarantees few_annotations; do \
-		$(BIN)/python benchmarks/$$script.py || exit 1; done
+bench: $(READY)  ## time the package (writes tables below benchmarks/results)
+	for name in assignment track posterior; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+experiments: $(READY)  ## run the experiments that need no training (writes tables below experiments/results)
+	for name in averaging posterior_sums repeatability guarantees few_annotations robust_temperature; do \
+		$(BIN)/python -m experiments.$$name || exit 1; done
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

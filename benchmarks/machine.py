@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def describe_machine() -> str:
-    """One line: processor, cores, memory, versions."""
+    """One line: processor, cores, load, memory, versions."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -19,4 +19,6 @@ def describe_machine() -> str:
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "numpy", "scipy", "numba", "trackastra")
     )
-    return f"Machine: {cpu}, {os.cpu_count()} cores, {pages:.0f} GiB; Python {platform.python_version()}, {packages}."
+    load = f" (load average {os.getloadavg()[0]:.1f})" if hasattr(os, "getloadavg") else ""
+    python = f"Python {platform.python_version()}"
+    return f"Machine: {cpu}, {os.cpu_count()} cores{load}, {pages:.0f} GiB; {python}, {packages}."

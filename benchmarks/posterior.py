@@ -4,19 +4,20 @@ All jobs are interleaved, and ratios are taken within a round, so that other wor
 Posterior stage: scores in, marginals of links, null and events out. A tracker pass is what `UncertainTracker` does
 for one movie without noise: measure cells, score links, solve the MAP.
 
-    python benchmarks/posterior.py [--model FOLDER] [--repeats N] [--device cpu|cuda] [--threads N]
+    python -m benchmarks.posterior [--model FOLDER] [--repeats N] [--device cpu|cuda] [--threads N]
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from machine import describe_machine
 
+from benchmarks.machine import describe_machine
+from benchmarks.timing import interleaved
+from common.results import write_results
 from torchtrack_uq import (
     AssignmentPosterior,
     CandidateGraph,
@@ -107,17 +108,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--copies", type=int, default=20)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     work = jobs(options.model, options.device, options.copies)
-    for job in work.values():
-        job()  # compiles, fills caches
-    times = {name: np.zeros(options.repeats) for name in work}
-    for k in range(options.repeats):
-        for name, job in work.items():
-            start = time.perf_counter()
-            job()
-            times[name][k] = time.perf_counter() - start
+    times = interleaved(work, options.repeats)
     table = pd.DataFrame(
         [
             {
@@ -132,13 +127,11 @@ def main() -> None:
     )
     exact = AssignmentPosterior("auto")(TrackastraTracker.from_folder(options.model, device="cpu").candidates(
         Detections.from_movie(Movie.open(*hela_example()), progress=False), progress=False)).exact  # fmt: skip
-    RESULTS.mkdir(exist_ok=True)
     name = "posterior" if options.device == "cpu" else f"posterior_{options.device}"
-    table.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.3f")
     lines = [
         "# What probabilities cost",
         "",
-        "Written by `benchmarks/posterior.py`: 20 frames of 700 x 1100 pixels, 3271 cells, candidate links of "
+        "Written by `python -m benchmarks.posterior`: 20 frames of 700 x 1100 pixels, 3271 cells, candidate links of "
         f"`{options.model.name}` on {options.device}; medians of {options.repeats} interleaved rounds, "
         f"{torch.get_num_threads()} torch threads. `auto` is proved exact (error below 0.001) in {int(exact.sum())} of "
         f"{len(exact)} frame pairs.",
@@ -148,8 +141,7 @@ def main() -> None:
         table.to_markdown(index=False, floatfmt=(None, ".1f", ".1f", ".1f", ".2f")),
         "",
     ]
-    (RESULTS / f"{name}.md").write_text("\n".join(lines))
-    print("\n".join(lines))
+    write_results(options.output, name, lines, {name: table}, "%.3f")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Ours reads the files, measures cells, scores links, solves the MAP and writes every output, picture included;
 Trackastra's is `Trackastra.track(mode="greedy")` on arrays that are already in memory, and writes nothing.
 
-    python benchmarks/track.py [--model FOLDER] [--repeats N]
+    python -m benchmarks.track [--model FOLDER] [--repeats N]
 """
 
 import argparse
@@ -11,9 +11,8 @@ import contextlib
 import io
 import shutil
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,10 @@ import tifffile
 import torch
 from laptrack import OverLapTrack
 from laptrack.metric_utils import LabelOverlap
-from machine import describe_machine
 
+from benchmarks.machine import describe_machine
+from benchmarks.timing import interleaved
+from common.results import write_csv, write_results
 from torchtrack_uq import Detections, Movie, OverlapTracker, TrackastraTracker, UncertainTracker
 from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.trackers.overlap import measure_overlaps
@@ -32,15 +33,19 @@ from torchtrack_uq.trackers.trackastra.models import bundled_models
 RESULTS = Path(__file__).parent / "results"
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        work()
-    return time.perf_counter() - start
+def quiet(work: Callable[[], object]) -> Callable[[], object]:
+    """The same work without its warnings and progress bars."""
+
+    def run() -> object:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            return work()
+
+    return run
 
 
-def silent(items, **_):
+def silent(items: Iterable[object], **_: object) -> Iterable[object]:
+    """In the place of a progress bar."""
     return items
 
 
@@ -69,12 +74,7 @@ def compare_tracking(model_folder: Path, repeats: int) -> pd.DataFrame:
         "torchtrack-uq: read and track": ours_without_files,
         "Trackastra: greedy, in memory": theirs,
     }
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for job in jobs.values():
-        seconds(job)  # compiles, fills caches
-    for _ in range(repeats):
-        for name, job in jobs.items():
-            times[name].append(seconds(job))
+    times = interleaved({name: quiet(job) for name, job in jobs.items()}, repeats)
     shutil.rmtree(folder)
     base = np.median(times["Trackastra: greedy, in memory"])
     return pd.DataFrame(
@@ -82,7 +82,7 @@ def compare_tracking(model_folder: Path, repeats: int) -> pd.DataFrame:
             {
                 "work": name,
                 "seconds": np.median(t),
-                "fastest": min(t),
+                "fastest": t.min(),
                 "ratio to Trackastra": np.median(t) / base,
             }
             for name, t in times.items()
@@ -117,7 +117,8 @@ def compare_overlaps(repeats: int) -> pd.DataFrame:
         "laptrack: overlap table of the same pairs": theirs,
         "laptrack: overlap tracking as a whole": their_tracking,
     }
-    times = {name: min(seconds(job) for _ in range(repeats)) for name, job in jobs.items()}
+    found = interleaved({name: quiet(job) for name, job in jobs.items()}, repeats)
+    times = {name: t.min() for name, t in found.items()}
     base = times["torchtrack-uq: overlap costs of all pairs"]
     return pd.DataFrame([{"work": n, "seconds": t, "times ours": t / base} for n, t in times.items()])
 
@@ -128,15 +129,13 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, default=bundled_models().get("small_2d"))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     tracking, overlaps = compare_tracking(options.model, options.repeats), compare_overlaps(options.repeats)
-    RESULTS.mkdir(exist_ok=True)
-    tracking.to_csv(RESULTS / "track.csv", index=False, float_format="%.3f")
-    overlaps.to_csv(RESULTS / "overlap.csv", index=False, float_format="%.4f")
     page = [
         "# Tracking the demo movie",
         "",
-        "Written by `benchmarks/track.py`. 20 frames of 700 x 1100 pixels, 3271 cells; medians of "
+        "Written by `python -m benchmarks.track`. 20 frames of 700 x 1100 pixels, 3271 cells; medians of "
         f"{options.repeats} interleaved runs, model `{options.model.name}`, {torch.get_num_threads()} torch threads.",
         "",
         describe_machine(),
@@ -148,8 +147,8 @@ def main() -> None:
         overlaps.to_markdown(index=False, floatfmt=".3f"),
         "",
     ]
-    (RESULTS / "track.md").write_text("\n".join(page))
-    print("\n".join(page))
+    write_csv(options.output / "overlap.csv", overlaps, "%.4f")
+    write_results(options.output, "track", page, {"track": tracking}, "%.3f")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Shared fixtures: few, small and, where it matters, real."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import tifffile
 import torch
 from hypothesis import settings
 
+import common.data
 from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
@@ -18,13 +18,11 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
 torch.set_num_threads(1)  # the tests run in parallel processes
 
-_ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The annotated movies; tests that need them skip where they are absent."""
-    folder = Path(os.environ.get("TORCHTRACK_UQ_DATA", _ROOT.parent / "shared" / "data"))
+    folder = common.data.data_folder()
     if not folder.is_dir():
         pytest.skip(f"the annotated movies are not in {folder}")
     return folder

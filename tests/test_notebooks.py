@@ -46,7 +46,7 @@ def test_it_runs_without_data(
     copy = tmp_path / "notebooks" / file.name
     copy.parent.mkdir()
     shutil.copy(file, copy)
-    (tmp_path / "benchmarks").symlink_to(FOLDER.parent / "benchmarks")
+    (tmp_path / "docs").symlink_to(FOLDER.parent / "docs")
     found = run.execute(copy)
     assert not [output for output in outputs(found) if output.output_type == "error"]
     assert not [output.text for output in outputs(found) if output.get("name") == "stderr"]

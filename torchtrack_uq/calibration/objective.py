@@ -21,7 +21,7 @@ SMALLEST, LARGEST = 0.01, 100.0
 LEAST_LOG_P = math.log(1e-12)
 PRIOR_WIDTH = 0.5
 """Width of the prior on log T. On frames between the annotated ones it does as well as 1, and better where a movie goes
-on to become harder (benchmarks/results/robust_temperature.md)."""
+on to become harder (experiments/results/robust_temperature.md)."""
 STEP = 1e-2  # of the numerical derivative, in log T
 FEWEST_MOVIES = 3
 """From so many movies on, whether a temperature is worth having is asked of movies, not of frame pairs."""

@@ -20,8 +20,8 @@ HARMONICS = (2, 3, 4)
 class NoiseSizes:
     """Standard deviations of the noise.
 
-    The defaults are medians over six real movies of what `benchmarks/repeatability.py` measures (table in
-    `benchmarks/results/repeatability.md`): third differences along tracks for position, size and intensity,
+    The defaults are medians over six real movies of what `experiments/repeatability.py` measures (table in
+    `experiments/results/repeatability.md`): third differences along tracks for position, size and intensity,
     contours drawn at 40 to 60 % of the contrast for boundaries.
 
     Attributes:

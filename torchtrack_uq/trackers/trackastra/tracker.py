@@ -54,7 +54,7 @@ class TrackastraTracker:
         max_candidates: Keep the mothers of highest score of each daughter, this many; None keeps all within
             the model's `spatial_pos_cutoff`.
         average: What to average over windows: "logits" or "probabilities". Measured, neither calibrates
-            better (`benchmarks/results/averaging.md`).
+            better (`experiments/results/averaging.md`).
 
     Raises:
         InputError: The model needs features that are not measured here, or an option is out of range.

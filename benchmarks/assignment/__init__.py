@@ -1,0 +1,1 @@
+"""Times and errors of `torchtrack_uq.assignment`."""

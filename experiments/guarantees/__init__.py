@@ -1,0 +1,1 @@
+"""Whether the promises of `torchtrack_uq.guarantees` hold on real movies."""

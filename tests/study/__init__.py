@@ -1,0 +1,1 @@
+"""The study, on movies of a second each."""
