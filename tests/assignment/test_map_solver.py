@@ -129,7 +129,7 @@ def test_warm_start_of_another_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    "scores", [np.zeros(3), np.zeros((2, 2)), np.full((1, 3), np.nan), np.full((1, 3), -np.inf)]
+    "scores", [np.zeros(3), np.zeros((2, 2)), np.full((1, 3), np.nan), np.full((1, 3), np.inf)]
 )
 def test_solve_map_many_refuses_wrong_scores(scores):
     problem = AssignmentProblem.build([0, 1, 2], [0, 0, 0], 0.0, 3, 1)

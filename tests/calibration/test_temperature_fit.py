@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -283,6 +283,7 @@ class TestFitTemperature:
         mother[n : n + n_right] = torch.arange(n_right)
         return ScoredMovie(f"{n_right} of {n}", graph, LinkTargets.from_mothers(mother, graph.frame))
 
+    @settings(max_examples=25)
     @given(st.integers(11, 19), st.floats(1.0, 20.0))
     def test_it_is_the_temperature_at_which_links_are_right_as_often_as_they_say(
         self, n_right: int, score: float

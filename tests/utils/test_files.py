@@ -94,7 +94,9 @@ class TestStagedFolder:
         assert contents(tmp_path) == {"out/table.csv": "new"}
 
     @given(
-        before=st.sets(st.sampled_from(["table.csv", "mask1.tif", "mask2.tif", "notes.txt", "my/mask1.tif"])),
+        before=st.sets(
+            st.sampled_from(["table.csv", "table.csv.bak", "mask1.tif", "mask2.tif", "my/mask1.tif"])
+        ),
         after=st.sets(st.sampled_from(["table.csv", "mask1.tif", "mask3.tif", "log.txt"])),
     )
     def test_foreign_files_stay_and_what_is_ours_is_replaced_or_removed(
