@@ -60,10 +60,11 @@ def main() -> None:
     """Judge both averages on every movie with masks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, nargs="?", default=data_folder())
-    data = parser.parse_args().data
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
     folder = bundled_models()["small_2d"]
     rows = []
-    for path in sorted(data.glob("*/01_GT")):
+    for path in sorted(options.data.glob("*/01_GT")):
         if not (path / "TRA" / "man_track000.tif").exists():
             continue
         movie = held_out_part(read_ctc_sequence(path.parent / "01", progress=False))
@@ -88,7 +89,7 @@ def main() -> None:
         mean.to_markdown(index=False, floatfmt=".4f"),
         "",
     ]
-    write_results(RESULTS, "averaging", page, {"averaging": table}, "%.4f")
+    write_results(options.output, "averaging", page, {"averaging": table}, "%.4f")
 
 
 if __name__ == "__main__":

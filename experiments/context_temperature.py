@@ -82,7 +82,9 @@ def main() -> None:
         default=cache_folder(STUDY, Options()) / "first",
         help="likelihood curves that the study left (default: %(default)s)",
     )
-    folder = parser.parse_args().curves
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    folder = options.curves
     units: list[tuple[Unit, dict[str, dict[str, object]]]] = []
     contexts: dict[tuple[str, int], tuple[float, float]] = {}
     for unit in find_units(data_folder(), None, STRIDES):
@@ -131,7 +133,7 @@ def main() -> None:
         "can do.",
         "",
     ]
-    write_results(RESULTS, "context_temperature", lines, {"context_temperature": table.round(5)})
+    write_results(options.output, "context_temperature", lines, {"context_temperature": table.round(5)})
 
 
 if __name__ == "__main__":
