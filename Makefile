@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= 2
 .PHONY: help install demo test notebooks docs study lint types bench experiments clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(READY)  ## make .venv and install the package with its test tools
 
