@@ -37,7 +37,18 @@ def track(run: str) -> pd.DataFrame:
     images, masks = hela_example()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
-        arguments = ["track", "-i", str(images), "-m", str(masks), "-o", str(out), "--quiet", "--device", "cpu"]
+        arguments = [
+            "track",
+            "-i",
+            str(images),
+            "-m",
+            str(masks),
+            "-o",
+            str(out),
+            "--quiet",
+            "--device",
+            "cpu",
+        ]
         assert main([*arguments, *TRACKED[run]]) == 0
         cells = pd.read_csv(out / "cells.csv")
         links = pd.read_csv(out / "links.csv")
@@ -74,7 +85,9 @@ def _write_points(folder: Path, seed: int) -> None:
 def make() -> None:
     """Write all files anew."""
     for run in TRACKED:
-        track(run).to_csv(file_of(run), index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
+        track(run).to_csv(
+            file_of(run), index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0}
+        )
     found = {method: evaluate(method) for method in EVALUATED}
     (FOLDER / "evaluated.json").write_text(json.dumps(found, indent=1) + "\n")
 

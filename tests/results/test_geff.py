@@ -78,7 +78,7 @@ def test_types_are_whole_numbers_bools_and_float32(
     ("n_frames", "last"),
     [
         (None, 1),
-        pytest.param(5, 4, marks=pytest.mark.xfail(reason="geff puts the last cell's frame in its place")),
+        (5, 4),
     ],
 )
 def test_the_time_axis_ends_with_the_movie_or_else_with_the_last_cell(

@@ -129,9 +129,7 @@ class TestStagedFolder:
             0,
             1,
             2,
-            pytest.param(
-                3, marks=pytest.mark.xfail(reason="what was moved in by then stays, what was there is lost")
-            ),
+            3,
         ],
     )
     def test_an_error_while_moving_leaves_the_folder_as_it_was(

@@ -236,7 +236,7 @@ class _Selective(DaughterMetric):
 
 
 class AURC(_Selective):
-    """Area under the risk-coverage curve: `functional.selective` has the definition.
+    """Area under the risk-coverage curve: `functional.sparsification` has the definition.
 
     Args:
         by: "confidence" or "entropy".
@@ -252,7 +252,7 @@ class AURC(_Selective):
 
 
 class AUSE(_Selective):
-    """Area under the sparsification error: AURC less that of an oracle; `functional.selective` has the definition.
+    """Area under the sparsification error: AURC less that of an oracle; `functional.sparsification` has the definition.
 
     Args:
         by: "confidence" or "entropy".

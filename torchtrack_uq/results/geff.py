@@ -65,6 +65,9 @@ def write_geff(
             },
             metadata=metadata,
         )
+        written = spec.GeffMetadata.read(Path(path))  # geff puts the first and last cell's frames there
+        written.axes[0].min, written.axes[0].max = 0, last
+        written.write(Path(path))
 
 
 def _column(values: "pd.Series[Any]", name: str) -> Any:

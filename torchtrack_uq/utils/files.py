@@ -84,20 +84,28 @@ def _move_into_place(staging: Path, folder: Path, ours: re.Pattern[str]) -> None
         os.replace(staging, folder)
         return
     outdated = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced-", dir=folder.parent))
+    arrived: list[Path] = []
+    restored = True
     try:
         new = {item.name for item in staging.iterdir()}
         for item in list(folder.iterdir()):
             if item.name in new or ours.fullmatch(item.name):
                 os.replace(item, outdated / item.name)
         for item in list(staging.iterdir()):
+            arrived.append(folder / item.name)
             os.replace(item, folder / item.name)
     except BaseException:
+        restored = False  # until everything is back, what was set aside must not be deleted
+        for item in arrived:
+            if item.exists():
+                os.replace(item, staging / item.name)
         for item in list(outdated.iterdir()):
-            if not (folder / item.name).exists():
-                os.replace(item, folder / item.name)
+            os.replace(item, folder / item.name)
+        restored = True
         raise
     finally:
-        shutil.rmtree(outdated, ignore_errors=True)
+        if restored:
+            shutil.rmtree(outdated, ignore_errors=True)
 
 
 def _umask() -> int:
