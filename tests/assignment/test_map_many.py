@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.brute_force import all_assignments
 from torchtrack_uq.assignment import (
     AssignmentProblem,
     InfeasibleProblemError,
@@ -45,6 +46,43 @@ def test_every_draw_gets_its_own_map_whatever_it_forbids(seed: int, appear: floa
     for row, weight, found in zip(draws, alone, together, strict=True):
         assert found.log_weight == pytest.approx(weight, abs=1e-9)
         assert log_weight_of(replace(problem, score=row), found.parent) == pytest.approx(weight, abs=1e-9)
+
+
+def test_a_mother_who_must_have_a_daughter_gets_one_whatever_the_draws_cost() -> None:
+    problem = AssignmentProblem.build([0], [0], [-1.0], 1, 1, appear=1.0, disappear=-np.inf, divide=-np.inf)
+    assert [a.parent.tolist() for a in solve_map_many(problem, [[-4.5], [-400.0]])] == [[0], [0]]
+    with pytest.raises(InfeasibleProblemError):
+        solve_map_many(problem, [[-4.5], [-np.inf]])
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 100_000))
+def test_whatever_events_are_forbidden_draws_get_the_best_that_is_feasible(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    m, n = rng.integers(1, 4, 2)
+    mother, daughter = np.repeat(np.arange(m), n), np.tile(np.arange(n), m)
+
+    def scores(*shape: int) -> np.ndarray:
+        values = rng.normal(0, rng.choice([1.0, 30.0]), shape)
+        return np.where(rng.uniform(size=shape) < 0.3, -np.inf, values)
+
+    disappear = scores(m)
+    divide = np.minimum(scores(m), -np.where(np.isfinite(disappear), disappear, 0.0))
+    problem = AssignmentProblem.build(mother, daughter, scores(m * n), m, n, scores(n), disappear, divide)
+    draws = scores(3, m * n)
+    best = [all_assignments(replace(problem, score=row))[1].max(initial=-np.inf) for row in draws]
+    if not np.isfinite([*best, all_assignments(problem)[1].max(initial=-np.inf)]).all():
+        try:
+            found = solve_map_many(problem, draws)
+        except InfeasibleProblemError:
+            return
+        assert np.isfinite(best).all()  # only the problem's own scores are infeasible
+    else:
+        found = solve_map_many(problem, draws)
+    for row, weight, assignment in zip(draws, best, found, strict=True):
+        assert log_weight_of(replace(problem, score=row), assignment.parent) == pytest.approx(
+            weight, abs=1e-9
+        )
 
 
 def test_a_link_that_only_a_draw_offers_is_found() -> None:

@@ -51,8 +51,12 @@ class DualSolution(NamedTuple):
     value: FloatArray
 
 
-def costs_of(problem: AssignmentProblem) -> Costs:
-    """Costs of a problem with convex division scores; `NonConvexDivisionError` names the mothers if not."""
+def costs_of(problem: AssignmentProblem, forced: float | None = None) -> Costs:
+    """Costs of a problem with convex division scores; `NonConvexDivisionError` names the mothers if not.
+
+    `forced` is what it costs a mother to have no daughter although she must; by default more than any two assignments
+    differ by.
+    """
     if not problem.is_convex:
         mothers = np.flatnonzero(problem.non_convex_mothers)
         shown = ", ".join(str(i) for i in mothers[:5]) + (", ..." if mothers.size > 5 else "")
@@ -63,9 +67,9 @@ def costs_of(problem: AssignmentProblem) -> Costs:
         )
     null = -problem.appear
     first = problem.disappear.copy()
-    forced = np.isneginf(first)
-    if forced.any():
-        first[forced] = -_dominating_cost(problem)
+    must = np.isneginf(first)
+    if must.any():
+        first[must] = -(_dominating_cost(problem) if forced is None else forced)
     return Costs(-problem.links.score, null, np.column_stack([first, -problem.divide]))
 
 
@@ -219,18 +223,18 @@ def solve_map_many(
         raise ValueError("scores must be finite, or -inf to forbid a link, got NaN or +inf.")
     if scores.shape[0] == 0:
         return []
-    found = _with_stand_in(problem, scores)
-    if found is None:
+    cost = _dominating_cost(replace(problem, score=_largest_scores(problem, scores)))
+    if cost > LARGEST_SCORE:
         return [solve_map(replace(problem, score=row), warm_start) for row in scores]
-    problem, scores, lowest = found
-    links, costs = problem.links, costs_of(problem)
+    problem, scores = _with_stand_in(problem, scores, cost)
+    links, costs = problem.links, costs_of(problem, cost)
     base = solve_duals(problem, costs, warm_start)
     parent = _parent_of(problem, base)
     gathered = gather_links(links, scores, costs.null, costs.slot, base.price, base.chosen)
     parents, price, log_weight = solve_perturbed(
         *gathered, scores, costs.null, costs.slot, base.price, parent, base.load, base.held
     )
-    if (log_weight < lowest).any():
+    if (log_weight < -cost / 2).any():  # a stand-in, or a mother without the daughter that she must have
         raise InfeasibleProblemError(
             f"perturbation {int(np.argmin(log_weight))} forbids so many links that no assignment is feasible; "
             "give its cells finite appear and disappear scores or more candidate links."
@@ -238,23 +242,21 @@ def solve_map_many(
     return [Assignment(parents[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
 
 
-def _with_stand_in(
-    problem: AssignmentProblem, scores: FloatArray
-) -> tuple[AssignmentProblem, FloatArray, float] | None:
-    """The same with a finite score for links that are forbidden in some perturbations but not in all.
+def _largest_scores(problem: AssignmentProblem, scores: FloatArray) -> FloatArray:
+    """(E,) the largest finite size of each link's score, in the problem and in all perturbations."""
+    largest = np.abs(np.where(np.isfinite(scores), scores, 0.0)).max(axis=0, initial=0.0)
+    own: FloatArray = np.abs(np.where(np.isfinite(problem.score), problem.score, 0.0))
+    return np.maximum(largest, own)
 
-    It costs more than any two assignments differ by, so such a link is chosen only where nothing else is feasible; the
-    log-weight is then below the number returned. None where that cost is larger than a score may be.
+
+def _with_stand_in(
+    problem: AssignmentProblem, scores: FloatArray, cost: float
+) -> tuple[AssignmentProblem, FloatArray]:
+    """The same with score -cost for links that are forbidden in some perturbations but not in all.
+
+    It is more than any two assignments differ by, so such a link is chosen only where nothing else is feasible.
     """
     offered = np.isfinite(scores)
-    mixed = offered.any(axis=0) & ~(offered.all(axis=0) & np.isfinite(problem.score))
-    if not mixed.any() and (offered.any(axis=0) == np.isfinite(problem.score)).all():
-        return problem, scores, -np.inf
-    largest = np.abs(np.where(offered, scores, 0.0)).max(axis=0, initial=0.0)
-    own = np.where(np.isfinite(problem.score), problem.score, 0.0)
-    cost = _dominating_cost(replace(problem, score=np.maximum(largest, np.abs(own))))
-    if cost > LARGEST_SCORE:
-        return None
     kept = offered.any(axis=0) | np.isfinite(problem.score)
     score = np.where(np.isneginf(problem.score) & kept, -cost, problem.score)
-    return replace(problem, score=score), np.where(offered | ~kept, scores, -cost), -cost / 2
+    return replace(problem, score=score), np.where(offered | ~kept, scores, -cost)
