@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.one_in_a_million import overlap_outlines
-from torchtrack_uq.datasets import read, read_annotated, read_movies
-from torchtrack_uq.datasets.read import refuse_repeated, sequence_key
+from torchtrack_uq.datasets import AnnotatedMovie, Lineage, read, read_annotated, read_movies
+from torchtrack_uq.datasets.read import Format, refuse_repeated, sequence_key
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import open_frames
 
 
@@ -47,6 +49,24 @@ def test_unusable_lists_of_paths_are_refused(
         sequence_key(archive)
     with pytest.raises(InputError, match="expected a sequence folder"):
         sequence_key(tmp_path / "nothing")
+
+
+def test_an_added_format_is_read_and_known_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movie = AnnotatedMovie(
+        "line", Detections.from_points([0, 1], [[0, 0], [1, 0]], [1, 1]), Lineage.from_rows([(1, 0, 1, 0)])
+    )
+    line = Format("line", lambda folder: folder.suffix == ".line", lambda *_, **__: movie)
+    monkeypatch.setattr(read, "FORMATS", [*read.FORMATS, line])
+    folders = [tmp_path / "a.line", tmp_path / "b.line"]
+    assert [sequence_key(folder) for folder in folders] == folders
+    assert list(read_movies(folders, progress=False)) == [movie, movie]
+    with pytest.raises(InputError, match="are the same sequence"):
+        read_movies([folders[0], tmp_path / "b" / ".." / "a.line"])
+    monkeypatch.setattr(read, "FORMATS", [replace(line, key=lambda folder: folder.parent)])
+    with pytest.raises(InputError, match="are the same sequence"):
+        read_movies(folders)
 
 
 class TestRefuseRepeated:

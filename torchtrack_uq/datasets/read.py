@@ -15,6 +15,15 @@ from torchtrack_uq.movies.frames import FramesLike
 PathLike = str | os.PathLike[str]
 
 
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
+
+
+def _annotation_of(folder: Path) -> Path:
+    """Where a sequence in the layout of the Cell Tracking Challenge has its annotation."""
+    return CtcSequence.find(folder).masks.resolve()
+
+
 @dataclass(frozen=True)
 class Format:
     """One format of annotated movies.
@@ -23,16 +32,19 @@ class Format:
         name: What to call it.
         recognises: Whether a folder is in this format.
         read: Reads it: folder, stride, use_images, progress.
+        key: What a folder's movie is known by, however its path is written, so that none is taken twice; by default
+            the folder itself.
     """
 
     name: str
     recognises: Callable[[Path], bool]
     read: Callable[..., AnnotatedMovie]
+    key: Callable[[Path], Path] = _resolved
 
 
 FORMATS = [
     Format("points", is_points_folder, read_points_movie),
-    Format("one in a million", is_one_in_a_million, read_one_in_a_million),
+    Format("one in a million", is_one_in_a_million, read_one_in_a_million, _annotation_of),
 ]
 """Formats told by what a folder holds, tried in order; any other folder is a Cell Tracking Challenge sequence."""
 
@@ -62,11 +74,11 @@ def read_annotated(
         InputError: Something is missing, contradictory or too short for the stride: see the readers.
     """
     path = Path(folder).expanduser()
-    for one in FORMATS:
-        if one.recognises(path):
-            if segmentation is not None:
-                raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
-            return one.read(path, stride, use_images=use_images, progress=progress)
+    one = _format_of(path)
+    if one is not None:
+        if segmentation is not None:
+            raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
+        return one.read(path, stride, use_images=use_images, progress=progress)
     _refuse_dataset(path)
     return read_ctc_sequence(
         path, stride, use_images=use_images, segmentation=segmentation, progress=progress
@@ -124,16 +136,22 @@ def refuse_repeated(groups: Mapping[str, Sequence[PathLike]]) -> None:
 
 
 def sequence_key(folder: PathLike) -> Path:
-    """Where a sequence's annotation is: the same for every way to write its path.
+    """What a sequence is known by, such as where its annotation is: the same for every way to write its path.
 
     Raises:
         InputError: The path is no annotated sequence.
     """
     path = Path(folder).expanduser()
-    if is_points_folder(path):
-        return path.resolve()
+    one = _format_of(path)
+    if one is not None:
+        return one.key(path)
     _refuse_dataset(path)
-    return CtcSequence.find(path).masks.resolve()
+    return _annotation_of(path)
+
+
+def _format_of(folder: Path) -> Format | None:
+    """The format that a folder is told to be in by what it holds; None for the Cell Tracking Challenge's."""
+    return next((one for one in FORMATS if one.recognises(folder)), None)
 
 
 def _refuse_dataset(folder: Path) -> None:
