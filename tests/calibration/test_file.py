@@ -36,6 +36,10 @@ class TestFile:
             one.check("SM", "distance")
         with pytest.raises(InputError, match="fitted for tracker distance"):
             one.check("AS", "trackastra:0123")
+        with pytest.raises(InputError, match=r"pass --method AS, or fit one with .* --method SM"):
+            one.check("SM", "distance")
+        with pytest.raises(InputError, match="pass the --model that it was fitted for, or fit one"):
+            Calibration(1.5, "AS", "trackastra:4567").check("AS", "trackastra:0123")
         with pytest.warns(CalibrationWarning, match="stride 2"):
             one.check("AS", "distance", 4)
 

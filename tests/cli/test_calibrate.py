@@ -55,7 +55,9 @@ class TestCommands:
         file = tmp_path / "calibration.json"
         shared = ["--tracker", "distance", "--method", "auto", "--quiet"]
         assert main(["fit", str(walks), "-o", str(file), *shared]) == 0
-        assert f"--temperature {file}" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert f"--temperature {file}" in printed
+        assert "NLL (reachable daughters)" in printed
         stored = Calibration.load(file)
         assert stored.movies == ["Walks/01"]
         assert stored.n_daughters == 19 * 2 + 20 + 21 * 4
@@ -93,6 +95,17 @@ class TestCommands:
             main(["track", "-m", masks, "-o", str(out), "--overwrite", *shared, "--accept-error", "0.1"]) == 2
         )
         assert "torchtrack-uq fit" in capsys.readouterr().err
+
+    def test_a_single_judged_frame_has_numbers_without_intervals(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "man_track.txt").write_text("1 0 1 0\n2 0 1 0\n")
+        (tmp_path / "points.csv").write_text("frame,x,y,track\n0,1,1,1\n0,30,30,2\n1,2,1,1\n1,31,30,2\n")
+        assert main(["evaluate", str(tmp_path), "--tracker", "distance", "--quiet"]) == 0
+        printed = capsys.readouterr().out
+        assert "one frame only: no interval" in printed
+        assert "nan to nan" not in printed
+        assert "resampled" not in printed
 
     def test_fit_with_events(self, walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = tmp_path / "calibration.json"

@@ -1,10 +1,91 @@
+"""What all commands have in common: help, warnings, errors, and a reader that stops reading."""
+
+import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from torchtrack_uq.cli import main
+from torchtrack_uq.cli.shared import nothing_written_on_error
+
+COMMAND = Path(sys.executable).parent / "torchtrack-uq"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], int]:
+    """Runs something in place of a command."""
+
+    def run(do: Callable[[], object]) -> int:
+        monkeypatch.setattr("torchtrack_uq.cli.download._download", lambda options: do())
+        return main(["download", "--list"])
+
+    return run
 
 
 def test_the_installed_command_shows_its_help() -> None:
-    command = Path(sys.executable).parent / "torchtrack-uq"
-    printed = subprocess.run([command, "--help"], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run([COMMAND, "--help"], check=True, capture_output=True, text=True).stdout
     assert "track" in printed
     assert "demo" in printed
+
+
+@pytest.mark.parametrize("arguments", [["download", "--list"], ["--help"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_who_has_seen_enough_is_no_failure(arguments: list[str], unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_another_broken_pipe_is_an_error(
+    run: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert run(fail) == 1
+    assert "Broken pipe" in capsys.readouterr().err
+
+
+def test_nothing_was_written_is_said_of_work_that_writes_all_or_nothing(
+    run: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(error: BaseException) -> None:
+        raise error
+
+    def fail_within(error: BaseException) -> None:
+        with nothing_written_on_error():
+            fail(error)
+
+    assert run(lambda: fail(OSError(28, "No space left on device"))) == 1
+    assert capsys.readouterr().err == "torchtrack-uq: [Errno 28] No space left on device\n"
+    assert run(lambda: fail_within(OSError(28, "No space left on device"))) == 1
+    assert capsys.readouterr().err.endswith("No space left on device; nothing was written\n")
+    assert run(lambda: fail(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "torchtrack-uq: interrupted\n"
+    assert run(lambda: fail_within(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "torchtrack-uq: interrupted; nothing was written\n"
+
+
+def test_warnings_of_every_command_are_one_line_each_said_once(
+    run: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn() -> None:
+        for sentence in ("the movie is short", "the movie is short", "it is dark"):
+            warnings.warn(sentence, stacklevel=1)
+
+    assert run(warn) == 0
+    assert capsys.readouterr().err == "warning: the movie is short\nwarning: it is dark\n"

@@ -1,5 +1,7 @@
 import argparse
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +154,17 @@ def test_a_full_output_folder_is_refused_before_any_frame_is_read(
     assert "is not empty" in printed.err
     assert "Measuring" not in printed.err
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_full_output_folder_is_refused_without_importing_torch(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    code = (
+        "import sys\n"
+        "from torchtrack_uq.cli import main\n"
+        "assert main(['track', '-m', 'masks', '-o', sys.argv[1]]) == main(['demo', '-o', sys.argv[1]]) == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
 
 
 def test_a_full_disk_is_one_sentence(

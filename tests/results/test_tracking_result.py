@@ -210,7 +210,9 @@ class TestFiles:
 class TestNothingIsLost:
     def test_a_folder_that_holds_files_is_refused(self, result: TrackingResult, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("mine")
-        with pytest.raises(InputError, match=r"is not empty; choose another, or pass --overwrite"):
+        with pytest.raises(
+            InputError, match=r"is not empty; choose another, or replace results with --overwrite"
+        ):
             result.save(tmp_path, progress=False)
         assert [item.name for item in tmp_path.iterdir()] == ["notes.txt"]
 

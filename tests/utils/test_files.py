@@ -162,7 +162,9 @@ class TestCheckOutputFolder:
         fill(tmp_path, {"file": "mine", "full/notes.txt": "mine"})
         with pytest.raises(InputError, match="is a file; expected a folder"):
             check_output_folder(tmp_path / "file", overwrite=True)
-        with pytest.raises(InputError, match="is not empty; choose another, or pass --overwrite"):
+        with pytest.raises(
+            InputError, match="is not empty; choose another, or replace results with --overwrite"
+        ):
             check_output_folder(tmp_path / "full", overwrite=False)
         check_output_folder(tmp_path / "full", overwrite=True)
         check_output_folder(tmp_path / "new" / "below", overwrite=False)

@@ -140,9 +140,11 @@ class Calibration:
         """
         for what, fitted, used in (("method", self.method, method), ("tracker", self.tracker, tracker)):
             if fitted != used:
+                name, this = fitted.partition(":")[0], used.partition(":")[0]
+                remedy = f"--{what} {name}" if name != this else "the --model that it was fitted for"
                 raise InputError(
                     f"this calibration was fitted for {what} {fitted}, but is used with {what} {used}: a temperature "
-                    f"holds for one {what} only; fit one with `torchtrack-uq fit ... --{what} {used.partition(':')[0]}`"
+                    f"holds for one {what} only; pass {remedy}, or fit one with `torchtrack-uq fit ... --{what} {this}`"
                 )
         if stride is not None and stride != self.stride:
             warnings.warn(

@@ -4,16 +4,13 @@ import argparse
 import io
 import json
 import math
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
+    nothing_written_on_error,
     read_temperature,
     tracker_of,
 )
@@ -99,7 +96,7 @@ def _fit(options: argparse.Namespace) -> None:
     layer = UncertaintyLayer(options.method, events=EventOffsets() if options.events else None)
     tracker = tracker_of(options)
     progress = not options.quiet
-    with _plain_warnings():
+    with nothing_written_on_error():
         movies = list(score_folders(options.folders, tracker, layer, options.stride, progress=progress))
         before = summarise([movie.judge(layer) for movie in movies])
         fit: TemperatureFit | EventFit = fit_temperature(
@@ -108,7 +105,7 @@ def _fit(options: argparse.Namespace) -> None:
         if options.events:
             fit = fit_events(layer, movies, prior_width=width)
         fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before)
-    fitted.save(options.output)
+        fitted.save(options.output)
     print(
         f"T = {fitted.temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, "
         f"fitted on {fitted.n_daughters} daughters of {len(movies)} movie(s)"
@@ -126,7 +123,8 @@ def _fit(options: argparse.Namespace) -> None:
         print(f"{fit.n_unreachable} daughters were left out: their true mother is no candidate")
     print(
         "on these movies, which is milder than on new ones: "
-        f"NLL {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
+        f"NLL (reachable daughters) {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, "
+        f"ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
     )
     print(f"use it with --temperature {options.output}")
 
@@ -145,7 +143,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         import_optional("matplotlib", "files", "--picture")
     temperature = read_temperature(options)
     tracker = tracker_of(options)
-    with _plain_warnings():
+    with nothing_written_on_error():
         if isinstance(temperature, Calibration):
             temperature.check(options.method, tracker_identity(tracker), options.stride)
             layer = temperature.layer()
@@ -205,7 +203,11 @@ def _table(total: dict[str, Any], intervals: dict[str, Any]) -> str:
     for name, value in total.items():
         if name not in _COUNTS:
             low, high = intervals[name].lower, intervals[name].upper
-            lines.append(f"  {name:<20} {value:8.4f}   95 % of resampled frames: {low:.4f} to {high:.4f}")
+            known = math.isfinite(low) and math.isfinite(high)
+            spread = f"   95 % of resampled frames: {low:.4f} to {high:.4f}" if known else ""
+            lines.append(f"  {name:<20} {value:8.4f}{spread}")
+    if all(math.isnan(interval.lower) for interval in intervals.values()):
+        lines.append("one frame only: no interval")
     return "\n".join(lines)
 
 
@@ -216,12 +218,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Warnings as one line each, without the place in the source."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-        yield

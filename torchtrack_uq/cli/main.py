@@ -1,6 +1,7 @@
 """Entry point: parses arguments, runs one command, turns errors into one sentence."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from types import FrameType
 
 from torchtrack_uq import __version__
 from torchtrack_uq.cli import calibrate, download, track, train
+from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
 
@@ -27,24 +29,47 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 1 failed, 2 unusable input, 130 interrupted)."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run one command; returns the exit status (0 done, 1 failed, 2 unusable input, 130 interrupted).
+
+    A reader of the output that has seen enough, such as `head`, is no failure.
+    """
+    try:
+        try:
+            return _run(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe can be dealt with, and not when Python ends
+    except BrokenPipeError:
+        _drop_output()
+        return 0
+
+
+def _run(arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)  # so that half-written outputs go as after Ctrl-C
     try:
-        options.run(options)
+        with plain_warnings():
+            options.run(options)
     except InputError as error:
         print(f"torchtrack-uq: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"torchtrack-uq: {error}; nothing was written", file=sys.stderr)
+        if isinstance(error, BrokenPipeError):
+            print(flush=True)  # raises again if it is the output that nobody reads
+        print(f"torchtrack-uq: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
-        print(f"torchtrack-uq: {str(interrupt) or 'interrupted; nothing was written'}", file=sys.stderr)
+        print(f"torchtrack-uq: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _drop_output() -> None:
+    """Send what is left of the output nowhere, so that Python has nothing to complain about when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

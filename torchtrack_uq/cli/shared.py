@@ -1,6 +1,10 @@
 """Arguments that several commands share."""
 
 import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torchtrack_uq.errors import InputError
@@ -79,3 +83,30 @@ def tracker_of(options: argparse.Namespace) -> Any:
     return make_tracker(
         options.tracker, options.device, model=options.model, search_range=options.search_range
     )
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Warnings as one line each, without the place in the source; the same sentence once."""
+    said: set[str] = set()
+
+    def say(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = say
+        yield
+
+
+@contextmanager
+def nothing_written_on_error() -> Iterator[None]:
+    """For work whose outputs appear all at once at its end: an error or Ctrl-C before that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{error}; nothing was written") from error
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt("interrupted; nothing was written") from interrupt

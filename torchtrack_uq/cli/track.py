@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
+    nothing_written_on_error,
     read_temperature,
     tracker_of,
 )
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_folder
 
 if TYPE_CHECKING:
     from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
@@ -67,13 +69,14 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 
 def _track(options: argparse.Namespace) -> None:
+    check_output_folder(
+        options.output, options.overwrite
+    )  # before torch is imported: a refusal should be quick
     from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
     from torchtrack_uq.utils.device import choose_device
-    from torchtrack_uq.utils.files import check_output_folder
 
-    check_output_folder(options.output, options.overwrite)
     check_can_save()
     choose_device(options.device)
     temperature = read_temperature(options)
@@ -101,12 +104,11 @@ def _acceptance(
 
 
 def _demo(options: argparse.Namespace) -> None:
+    check_output_folder(options.output, options.overwrite)
     from torchtrack_uq.datasets.example import hela_example
     from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
-    from torchtrack_uq.utils.files import check_output_folder
 
-    check_output_folder(options.output, options.overwrite)
     check_can_save()
     options.images, options.masks = hela_example()
     options.stride = 1
@@ -116,10 +118,11 @@ def _demo(options: argparse.Namespace) -> None:
 def _run(
     uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
 ) -> None:
-    result = uncertain_tracker.track(
-        options.images, options.masks, stride=options.stride, progress=not options.quiet
-    )
-    result = result.with_acceptance(acceptance)
-    result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+    with nothing_written_on_error():
+        result = uncertain_tracker.track(
+            options.images, options.masks, stride=options.stride, progress=not options.quiet
+        )
+        result = result.with_acceptance(acceptance)
+        result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())
     print(f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy")

@@ -38,7 +38,8 @@ def check_output_folder(folder: Path, overwrite: bool) -> None:
         raise InputError(f"output {folder} is a file; expected a folder")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise InputError(
-            f"output folder {folder} is not empty; choose another, or pass --overwrite to replace results"
+            f"output folder {folder} is not empty; choose another, or replace results with --overwrite (in Python "
+            "overwrite=True)"
         )
     existing = folder.absolute()
     while not existing.exists():
