@@ -1,7 +1,8 @@
 """What MkDocs does for this site beyond its settings.
 
 It writes the pages of the API and of the command line from the package, and it takes along what pages link to outside
-of `docs/` (tables of measurements, notebooks, the model card), so that links work in the repository and on the site.
+of `docs/` (tables of measurements, notebooks, the model card), so that links work in the repository and on the site. A
+page that means a page of the API links to the `__init__.py` of the room, which is there to be read in the repository.
 """
 
 import importlib
@@ -41,6 +42,12 @@ ROOMS = (
 """Every room of the package but `cli`, in the order in which they may import each other."""
 UTILITIES = ("registry.Entry", "registry.Registry", "device.choose_device", "optional.import_optional")
 """What the API pages show of `utils`, which has no public names of its own."""
+
+WRITTEN = {f"torchtrack_uq/{room}/__init__.py": f"api/{room}.md" for room in ROOMS} | {
+    "torchtrack_uq/__init__.py": "api/index.md",
+    "torchtrack_uq/cli/__init__.py": "command_line.md",
+}
+"""Pages that are written here, by the file of the repository that pages link to instead."""
 
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s]+)(?=\))")
 _ATTRIBUTE = re.compile(r"(?P<before>\b(?:src|srcset|href)=\")(?P<target>[^\"\s]+)(?=\")")
@@ -158,7 +165,8 @@ def _uri(target: Path) -> str:
     """Where a file of the repository lies in the site."""
     if target.is_relative_to(DOCS):
         return target.relative_to(DOCS).as_posix()
-    return f"{OUTSIDE}/{target.relative_to(ROOT).as_posix()}"
+    file = target.relative_to(ROOT).as_posix()
+    return WRITTEN.get(file, f"{OUTSIDE}/{file}")
 
 
 def _targets(origin: Path) -> Iterator[Path]:
