@@ -11,6 +11,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -22,6 +25,11 @@ from torchtrack_uq.posterior.map_links import mothers_of
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
 _N_CLOSE_UPS = 4
+_CHOSEN, _OTHER = "#ff8c1a", "#9adcff"
+_MASKS_ONLY = 0.4
+"""Grey of cells where there is no image."""
+_NUMBER_HEIGHT = 26.0
+"""Points above its cell that a number takes; nearer to the top edge it goes below, so as not to cover the title."""
 
 Window = tuple[int, int, int, int]
 
@@ -151,12 +159,15 @@ def _draw_overview(axes: Axes, result: _Tracked, frame: int, worst: NDArray[np.i
         edgecolors=_SURE_TO_DOUBTFUL(_ENTROPY(entropy[orphans])),
         linewidths=0.9,
     )
+    axes.apply_aspect()
+    top = axes.get_window_extent().y1 - _NUMBER_HEIGHT / 72 * axes.figure.dpi
     for number, cell in enumerate(worst, start=1):
         y, x = points[cell]
+        below = axes.transData.transform((x, y))[1] > top
         axes.annotate(
             str(number),
             (x, y),
-            xytext=(9, 9),
+            xytext=(9, -18 if below else 9),
             textcoords="offset points",
             color="white",
             fontsize=11,
@@ -183,31 +194,91 @@ def _draw_close_up(axes: Axes, result: _Tracked, cell: int, number: int) -> None
     links = np.flatnonzero(graph.daughter.numpy() == cell)
     probability = result.probabilities.link.numpy()[links]
     y, x = centre
+    axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach), aspect="auto")
+    axes.set_box_aspect(1)
     axes.plot(x, y, "o", color="white", markersize=6, markeredgecolor="black", zorder=4)
-    for link, p in sorted(zip(links, probability, strict=True), key=lambda pair: pair[1]):
+    labels: list[Annotation] = []
+    rings: list[tuple[float, float]] = []
+    chosen = result.selected[links]
+    for k in np.lexsort((probability, chosen)):  # the chosen one last, and so on top
+        link, p = links[k], probability[k]
         my, mx = detections.coords[int(graph.mother[link]), -2:]
         if p < 0.005 or max(abs(my - y), abs(mx - x)) > 0.9 * reach:
             continue
-        colour = "#ff8c1a" if result.selected[link] else "#9adcff"
+        colour = _CHOSEN if chosen[k] else _OTHER
         axes.plot([mx, x], [my, y], color=colour, linewidth=1 + 4 * p, solid_capstyle="round", zorder=3)
         axes.plot(
             mx, my, "o", markersize=9, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=2
         )
-        axes.annotate(
-            f"{p:.0%}", (mx, my), xytext=(7, 5), textcoords="offset points", color=colour, fontweight="bold"
+        rings.append((mx, my))
+        labels.append(
+            axes.annotate(
+                f"{p:.0%}",
+                (mx, my),
+                xytext=(7, 5),
+                textcoords="offset points",
+                color=colour,
+                fontweight="bold",
+                path_effects=[withStroke(linewidth=2.5, foreground="black")],
+                zorder=5,
+            )
         )
-    axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach), aspect="auto")
-    axes.set_box_aspect(1)
+    _move_apart(axes, labels, [*rings, (x, y)])
     null = f"no mother {float(result.probabilities.null[cell]):.0%}"
     if result.mother[cell] < 0:
         null += " (chosen)"
     axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{null}", fontsize=10)
 
 
+def _move_apart(axes: Axes, labels: list[Annotation], marks: list[tuple[float, float]]) -> None:
+    """Move labels until none covers another or a mark that is not its own; the last one has the first choice of place.
+
+    A label stays at its ring, on whatever side is free, or goes outwards along its link.
+
+    Args:
+        axes: With its final limits.
+        labels: One for each mark but the last.
+        marks: Rings of the mothers, then the dot of their daughter, in data coordinates.
+    """
+    axes.apply_aspect()
+    canvas: Any = axes.figure.canvas
+    renderer = canvas.get_renderer()
+    places = axes.transData.transform(marks)
+    point = renderer.points_to_pixels(1.0)
+    inside = axes.get_window_extent(renderer)
+    taken = [Bbox.from_extents(*(place - 5 * point), *(place + 5 * point)) for place in places]
+    for k in reversed(range(len(labels))):
+        size = labels[k].get_window_extent(renderer)
+        outwards = places[k] - places[-1]
+        length = float(np.hypot(*outwards))
+        step = outwards / length if length > 0 else np.array([0.0, 1.0])
+        best: tuple[float, NDArray[np.float64], Bbox] | None = None
+        right, up = 7.0, 5.0
+        left, down = -right - size.width / point, -up - size.height / point
+        for far in range(0, 41, 4):
+            for start in ((right, up), (right, down), (left, up), (left, down)):
+                offset = np.array(start) + far * step
+                corner = places[k] + offset * point
+                box = Bbox.from_bounds(corner[0], corner[1], size.width, size.height).padded(point)
+                cost = sum(_shared(box, other) for j, other in enumerate(taken) if j != k)
+                cost += box.width * box.height - _shared(box, inside)
+                if best is None or cost < best[0] - 1e-9:
+                    best = cost, offset, box
+        assert best is not None
+        labels[k].set_position(tuple(best[1]))
+        taken.append(best[2])
+
+
+def _shared(one: Bbox, other: Bbox) -> float:
+    """Area that two boxes share."""
+    both = Bbox.intersection(one, other)
+    return 0.0 if both is None else float(both.width * both.height)
+
+
 def _show_frame(axes: Axes, result: _Tracked, t: int, window: Window | None = None) -> None:
     """Show a frame, or the part of it in a window (top, bottom, left, right in pixels)."""
     image = result.movie.read_image(t)
-    pixels: NDArray[Any] = (result.movie.read_mask(t) > 0) * 0.2 if image is None else image
+    pixels: NDArray[Any] = (result.movie.read_mask(t) > 0) * _MASKS_ONLY if image is None else image
     if pixels.ndim == 3:
         pixels = pixels.max(axis=0)
     low, high = (0.0, 1.0) if image is None else np.percentile(pixels[::4, ::4], (1, 99.8))
