@@ -208,10 +208,21 @@ def take_back(
         # where components changed, the second plan's
         lost[at] = graph.lost[of]
         width[at] = plan.width[of]
+    # a component of the first plan is summed anew if any of its mothers lies in one that changed
+    replaced = np.zeros(sums.component_log_z.size, dtype=bool)
+    moved = np.flatnonzero((kept.plan.mother_component >= 0) & changed[mother_component])
+    replaced[kept.plan.mother_component[moved]] = True
+    newly_linked = (kept.plan.daughter_component < 0) & at_daughter
+    newly_held = (kept.plan.mother_component < 0) & at_mother
+    log_z_low = certificate.log_z_low + float(
+        new.component_log_z.sum() - sums.component_log_z[replaced].sum()
+    )
+    log_z_low -= float(np.log(gauge.null[newly_linked]).sum() + np.log(gauge.load[newly_held, 0]).sum())
     still = np.flatnonzero(~keep)
     merged = certificate._replace(
         alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
         mother_component=mother_component, dropped=still, dropped_high=high[still], lost=float(lost.sum()),
+        log_z_low=min(log_z_low, certificate.log_z_high),
     )  # fmt: skip
     ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)
     null = np.where(at_daughter, new.null, sums.null)

@@ -12,14 +12,27 @@ from torchtrack_uq.assignment.dropping import (
     take_back,
 )
 from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.kernels.log_sums import log_path_sums
 from torchtrack_uq.assignment.marginal_result import ComponentReport, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import KeptGraph, build_kept_graph, gauge_of, sum_kept
+from torchtrack_uq.assignment.pruned import (
+    LARGEST_LOG,
+    KeptGraph,
+    build_kept_graph,
+    gauge_of,
+    log_weights,
+    sum_kept,
+)
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
 
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
+SMALL_ARCS_PER_DAUGHTER = 100
+THIN = 4  # links a daughter up to which larger graphs are tried without dropping, too
+TIGHT = (
+    1e-6  # share of the tolerance to which small frames are summed first, for the sake of log-probabilities
+)
 FEW = 5_000  # links up to which the most cautious attempt comes first
 ATTEMPTS = 4  # how often the dropped links are chosen anew before giving up
 
@@ -62,7 +75,8 @@ def _attempts(problem: AssignmentProblem, memory_limit: int) -> list[tuple[float
     usual = [(4.0**-k, memory_limit, True) for k in range(ATTEMPTS)]
     if problem.links.mother.size > FEW:
         return usual
-    return [(4.0 ** (1 - ATTEMPTS), min(memory_limit, SMALL_ARCS * BYTES_PER_ARC), False), *usual]
+    small = min(memory_limit, SMALL_ARCS * BYTES_PER_ARC)
+    return [(TIGHT, small, False), (4.0 ** (1 - ATTEMPTS), small, False), *usual]
 
 
 def _without_dropping(
@@ -70,13 +84,16 @@ def _without_dropping(
 ) -> Marginals | None:
     """Marginals of the problem as it is, or None if that is better not tried."""
     must = tolerance == 0.0 or not problem.is_convex
-    if not must and problem.links.mother.size > SMALL:
+    n_links = problem.links.mother.size
+    # chains and other thin graphs are summed as they are, however long they are
+    if not must and n_links > max(SMALL, THIN * problem.n_daughters):
         return None
     model = gap_model(problem, allow_non_convex=True)
     gauge = gauge_of(problem, model, temperature)
-    keep = np.ones(problem.links.mother.size, dtype=bool)
+    keep = np.ones(n_links, dtype=bool)
     most = memory_limit // BYTES_PER_ARC
-    kept = build_kept_graph(problem, keep, gauge, most if must else min(SMALL_ARCS, most))
+    some = SMALL_ARCS + SMALL_ARCS_PER_DAUGHTER * problem.n_daughters
+    kept = build_kept_graph(problem, keep, gauge, most if must else min(some, most))
     if not kept.graph.complete.all():
         if must:
             raise too_large_error(
@@ -85,13 +102,33 @@ def _without_dropping(
                 "no link may be dropped (tolerance=0, or a second daughter is the cheaper one)",
             )
         return None
-    sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
-    n_components = kept.plan.width.size
-    report = _report(problem, kept, np.zeros(n_components), 0.0)
-    alone = marginals_alone(gauge, kept, sums)
+    if float(model.load.min(initial=0.0)) < -LARGEST_LOG * temperature:
+        alone, log_z = sum_in_logarithms(problem, kept, log_weights(model, temperature))
+    else:
+        sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
+        alone, log_z = marginals_alone(gauge, kept, sums), sums.log_z
+    report = _report(problem, kept, np.zeros(kept.plan.width.size), 0.0)
     return Marginals(
-        *to_problem_order(problem, alone), gauge.log_scale + sums.log_z, 1.0, 0.0, True, "exact", True, report
+        *to_problem_order(problem, alone), gauge.log_scale + log_z, 1.0, 0.0, True, "exact", True, report,
+        in_problem_order(problem, keep),
+    )  # fmt: skip
+
+
+def sum_in_logarithms(
+    problem: AssignmentProblem, kept: KeptGraph, log_weight: FloatArray
+) -> tuple[Marginal, float]:
+    """Marginals and log Z of the kept links where the weights do not fit into floating point numbers."""
+    graph, plan = kept.graph, kept.plan
+    n_links, n = problem.links.mother.size, problem.n_daughters
+    probability, component_log_z = log_path_sums(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, log_weight
     )
+    null, load = probability[n_links : n_links + n], probability[n_links + n :].reshape(-1, 3)
+    alone, idle = plan.daughter_component < 0, plan.mother_component < 0
+    null[alone], load[idle] = 1.0, (1.0, 0.0, 0.0)
+    log_z = float(component_log_z.sum() + log_weight[n_links : n_links + n][alone].sum())
+    log_z += float(log_weight[n_links + n :].reshape(-1, 3)[idle, 0].sum())
+    return Marginal(probability[:n_links], null, load[:, 0], load[:, 2]), log_z
 
 
 def to_problem_order(
@@ -138,9 +175,10 @@ def finish(
     if not np.isfinite(certificate.component_error).all():
         dropped_error = np.full(dropped_error.size, np.inf)
     bound = float(max(error.max(initial=0.0), dropped_error.max(initial=0.0)))
+    ratio = certificate.log_z_low - certificate.log_z_high  # NaN where neither is proved
     covered = max(
         1.0 - float(certificate.dropped_high.sum()) - certificate.lost,
-        float(np.exp(certificate.log_z_low - certificate.log_z_high)),
+        float(np.exp(ratio)) if ratio <= 0.0 else 0.0,
         0.0,
     )
     bound = bound if bound < 1.0 else float("inf")
@@ -148,8 +186,15 @@ def finish(
     report = _report(problem, kept, error[: kept.plan.width.size], tolerance, clustered)
     return Marginals(
         *to_problem_order(problem, estimate), gauge.log_scale + log_z, covered, bound, exact,
-        "exact" if exact else "cluster_bp", True, report,
+        "exact" if exact else "cluster_bp", True, report, in_problem_order(problem, kept.keep),
     )  # fmt: skip
+
+
+def in_problem_order(problem: AssignmentProblem, keep: BoolArray) -> BoolArray:
+    """(E,) bool, which of the problem's links are kept, from (F,) by place."""
+    kept = np.zeros(problem.n_links, dtype=bool)
+    kept[problem.links.link[keep]] = True
+    return kept
 
 
 def _report(

@@ -10,7 +10,7 @@ from torchtrack_uq.assignment.kernels.frontier import grown
 from torchtrack_uq.assignment.kernels.ranked_paths import grown_float, rank_assignments
 from torchtrack_uq.assignment.marginal_result import ComponentReport, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, first_place_ratio, gauge_of
+from torchtrack_uq.assignment.pruned import gauge_of
 from torchtrack_uq.assignment.types import EliminationTooLargeError, FloatArray, IntArray, SmallIntArray
 from torchtrack_uq.utils.kernel import kernel
 
@@ -74,19 +74,25 @@ def list_components(
     return list_start, gap[:n].copy(), path_start[: n + 1].copy(), path_factor[:n_factors].copy()
 
 
-def largest_log_z(problem: AssignmentProblem, gauge: Gauge) -> float:
-    """Upper bound of log Z in the gauge: every link gets a private copy of its mother (see docs)."""
+def largest_log_z(problem: AssignmentProblem, model: GapModel, temperature: float) -> float:
+    """Upper bound of log Z in the gauge: every link gets a private copy of its mother (see docs).
+
+    In logarithms throughout, so that it holds for scores of any size.
+    """
     links = problem.links
+    null, load = -model.null / temperature, -model.load / temperature
 
     def product(link: FloatArray, load: FloatArray) -> float:
-        alone = gauge.null + np.bincount(links.daughter, link, minlength=problem.n_daughters)
-        return float(np.log(alone).sum() + np.log(load).sum())
+        alone = null.copy()
+        np.logaddexp.at(alone, links.daughter, link)
+        return float(alone.sum() + load.sum())
 
     # every factor on its own, which holds always
-    bound = product(gauge.link, gauge.load.max(axis=1, initial=0.0))
-    empty = gauge.load[:, 0]
-    if problem.is_convex and (empty > 0.0).all():
-        bound = min(bound, product(gauge.link * first_place_ratio(gauge)[links.mother], empty))
+    link = -model.link / temperature
+    bound = product(link, load.max(axis=1, initial=-np.inf))
+    empty = load[:, 0]
+    if problem.is_convex and np.isfinite(empty).all():
+        bound = min(bound, product(link + (load[:, 1] - empty)[links.mother], empty))
     return bound
 
 
@@ -106,8 +112,9 @@ def k_best_marginals(
     if best.is_complete:
         covered = 1.0
     else:
-        gauge = gauge_of(problem, gap_model(problem), temperature)
-        covered = float(np.exp(min(log_listed - largest_log_z(problem, gauge), 0.0)))
+        covered = float(
+            np.exp(min(log_listed - largest_log_z(problem, gap_model(problem), temperature), 0.0))
+        )
     parent = best.parent
     links = problem.links
     link = np.zeros(links.mother.size)
@@ -182,7 +189,11 @@ def component_k_best_marginals(
     marginal = _from_lists(problem, model, list_start, share, path_start, path_factor)
     log_listed = float(np.log(total).sum())
     listed_all = reach == np.inf and bool((np.diff(list_start) < k).all())
-    covered = 1.0 if listed_all else float(np.exp(min(log_listed - largest_log_z(problem, gauge), 0.0)))
+    covered = (
+        1.0
+        if listed_all
+        else float(np.exp(min(log_listed - largest_log_z(problem, model, temperature), 0.0)))
+    )
     bound = 1.0 - covered
     cells = [
         np.bincount(of[of >= 0], minlength=n_components)

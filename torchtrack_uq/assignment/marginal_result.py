@@ -53,6 +53,8 @@ class Marginals:
         converged: False if belief propagation stopped before its messages settled; True for the other
             methods.
         components: how each component was treated; None where components were not told apart.
+        kept: (E,) bool, links that elimination summed over, which a derivative is taken over as well; None for methods
+            that list or pass messages.
     """
 
     link: FloatArray
@@ -66,3 +68,4 @@ class Marginals:
     method: str
     converged: bool = True
     components: ComponentReport | None = field(default=None, repr=False)
+    kept: BoolArray | None = field(default=None, repr=False)

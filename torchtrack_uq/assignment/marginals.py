@@ -11,7 +11,8 @@ from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
 from torchtrack_uq.assignment.listing import component_k_best_marginals, k_best_marginals
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import gauge_of
+from torchtrack_uq.assignment.pruned import LARGEST_LOG, gauge_of
+from torchtrack_uq.assignment.types import NonConvexDivisionError
 
 METHODS = ("auto", "exact", "k_best", "component_k_best", "bp")
 DEFAULT_K = 100
@@ -54,7 +55,7 @@ def marginals(
         ValueError: temperature <= 0, k < 1, a negative tolerance, or an unknown method.
         EliminationTooLargeError: "exact" beyond the memory limit; names the component's size and frontier.
         NonConvexDivisionError: every method but "exact" and "bp" if a mother's second daughter is cheaper
-            than its first.
+            than its first; "bp" if it is so by more than 200 temperatures.
         InfeasibleProblemError: -inf event scores leave no feasible assignment.
 
     Example:
@@ -87,6 +88,11 @@ def marginals(
 def _belief_propagation(problem: AssignmentProblem, temperature: float) -> Marginals:
     """Marginals by loopy belief propagation; log Z is not estimated (NaN)."""
     model = gap_model(problem, allow_non_convex=True)
+    if float(model.load.min(initial=0.0)) < -LARGEST_LOG * temperature:
+        raise NonConvexDivisionError(
+            f"disappear + divide exceeds {LARGEST_LOG:g} temperatures at some mother, which messages cannot hold; "
+            "lower its divide score, or use method='exact'."
+        )
     gauge = gauge_of(problem, model, temperature)
     links = problem.links
     link, null, disappear, divide, change = propagate(

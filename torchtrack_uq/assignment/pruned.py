@@ -17,6 +17,9 @@ from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
 
+LARGEST_LOG = (
+    200.0  # weights beyond exp of it (of second daughters, where they are cheaper) are not held here
+)
 SMALLEST = 1e-250  # positive weights are kept above it, so that their ratios stay finite
 
 
@@ -68,15 +71,27 @@ def gauge_of(problem: AssignmentProblem, model: GapModel, temperature: float) ->
     """Weights at a temperature, relative to the assignment that `model` was solved for."""
 
     def weight(gap: FloatArray) -> FloatArray:
-        return np.where(gap < np.inf, np.maximum(np.exp(-gap / temperature), SMALLEST), 0.0)
+        exponent = np.minimum(-gap / temperature, LARGEST_LOG)
+        return np.where(gap < np.inf, np.maximum(np.exp(exponent), SMALLEST), 0.0)
 
     return Gauge(weight(model.link), weight(model.null), weight(model.load), model.log_weight / temperature)
 
 
+def log_weights(model: GapModel, temperature: float) -> FloatArray:
+    """Logarithms of the weights of all factors of a frontier graph, whatever their size; -inf for 0."""
+    logarithm: FloatArray = -model.factor_cost / temperature
+    return logarithm
+
+
 def first_place_ratio(gauge: Gauge) -> FloatArray:
-    """(M,) r = g(1) / g(0), the largest possible R of each mother; inf if it must have a daughter."""
+    """(M,) r = g(1) / g(0), the largest possible R of each mother; inf if it must have a daughter.
+
+    Also inf where g(0) is too small for a floating point number: a ratio of what stands for it would prove nothing.
+    """
     with np.errstate(divide="ignore"):
-        return gauge.load[:, 1] / gauge.load[:, 0]
+        ratio: FloatArray = gauge.load[:, 1] / gauge.load[:, 0]
+    ratio[gauge.load[:, 0] <= SMALLEST] = np.inf
+    return ratio
 
 
 @kernel

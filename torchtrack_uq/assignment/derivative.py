@@ -1,0 +1,154 @@
+r"""Derivatives of marginals: products of their Jacobian with a direction of the scores, without a difference quotient.
+
+The Jacobian of the marginals p is the Hessian of log Z, which is symmetric: with the covariance of choices e and f,
+
+    dp_f = sum over e of v_e (P(e and f) - p_e p_f) = sum over e of v_e p_e (P(f given e) - p_f).
+
+Most of it comes from one pass over the frontier graph of the forward sum that carries tangents (`path_tangents`). A
+choice that is unlikely but weighs much (a true link of probability 1e-12 in a likelihood, v_e = -1 / p_e) may depend on
+others that were dropped as unlikely themselves; each of those few is summed over again, given that it is made (second
+form).
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from torchtrack_uq.assignment.dropping import BYTES_PER_ARC
+from torchtrack_uq.assignment.elimination import exact_marginals, too_large_error
+from torchtrack_uq.assignment.gap_model import GapModel, gap_model
+from torchtrack_uq.assignment.kernels.path_tangents import path_tangents
+from torchtrack_uq.assignment.marginal_result import Marginals
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.pruned import LARGEST_LOG, Gauge, KeptGraph, build_kept_graph, gauge_of
+from torchtrack_uq.assignment.types import BoolArray, FloatArray
+
+RARE = 1e-3
+"""Choices less likely than this are summed over on their own, given that they are made, if they weigh enough."""
+WEIGHS = 1e-9
+"""Share of the heaviest choice's |v p| below which a rare choice does not weigh enough."""
+TOLERANCE = 1e-3
+"""Largest error of probabilities that are summed again, where the given ones are an estimate."""
+GIVEN_TOLERANCE = 1e-4
+"""Largest error of the probabilities given that a rare choice is made."""
+
+
+class Direction(NamedTuple):
+    """A direction of the scores, or a derivative along one.
+
+    Attributes:
+        link: (E,) float64, in the order of the problem.
+        null: (N,) float64.
+        disappear: (M,) float64.
+        divide: (M,) float64.
+    """
+
+    link: FloatArray
+    null: FloatArray
+    disappear: FloatArray
+    divide: FloatArray
+
+
+def marginals_derivative(
+    problem: AssignmentProblem, found: Marginals, direction: Direction, memory_limit: int = 1 << 28
+) -> Direction:
+    """Derivative of the exact marginals at temperature 1 along a direction of all scores.
+
+    Args:
+        problem: The frame pair.
+        found: Its marginals, exact or near.
+        direction: Change of every score.
+        memory_limit: Bytes that frontier graphs may take.
+
+    Returns:
+        Derivative of every probability; also the product of the direction with the Jacobian from the left.
+
+    Raises:
+        EliminationTooLargeError: The marginals are an estimate, and exact ones do not fit.
+        ValueError: A second daughter is cheaper than a first by more than 200 nats.
+
+    Example:
+        >>> from torchtrack_uq.assignment.marginals import marginals
+        >>> problem = AssignmentProblem.build([0], [0], [0.0], 1, 1)  # p = 1 / 2, dp / ds = p (1 - p)
+        >>> zero = np.zeros(1)
+        >>> marginals_derivative(problem, marginals(problem), Direction(np.ones(1), zero, zero, zero)).link
+        array([0.25])
+    """
+    if not found.exact or found.kept is None:
+        found = exact_marginals(problem, 1.0, TOLERANCE, memory_limit)
+    assert found.kept is not None
+    model = gap_model(problem, allow_non_convex=True)
+    if float(model.load.min(initial=0.0)) < -LARGEST_LOG:
+        raise ValueError(
+            f"disappear + divide exceeds {LARGEST_LOG:g} at some mother: such sums have no derivative here; lower her "
+            "divide score"
+        )
+    weighs = [np.abs(v) * p for v, p in zip(direction, _probabilities(found), strict=True)]
+    least = WEIGHS * max(float(part.max(initial=0.0)) for part in weighs)
+    dropped = not found.kept.all()
+    rare_link = (weighs[0] > least) & ((found.link < RARE) | ~found.kept) & dropped
+    rare_null = (weighs[1] > least) & (found.null < RARE) & dropped
+    usual = direction._replace(
+        link=np.where(rare_link, 0.0, direction.link), null=np.where(rare_null, 0.0, direction.null)
+    )
+    derivative = _along(problem, model, found.kept, usual, memory_limit)
+    for e in np.flatnonzero(rare_link):
+        given = _given(problem, int(problem.daughter[e]), int(problem.mother[e]), memory_limit)
+        derivative = _add(derivative, direction.link[e] * found.link[e], given, found)
+    for j in np.flatnonzero(rare_null):
+        given = _given(problem, int(j), -1, memory_limit)
+        derivative = _add(derivative, direction.null[j] * found.null[j], given, found)
+    return derivative
+
+
+def _probabilities(found: Marginals) -> Direction:
+    return Direction(found.link, found.null, found.disappear, found.divide)
+
+
+def _along(
+    problem: AssignmentProblem, model: GapModel, kept: BoolArray, direction: Direction, memory_limit: int
+) -> Direction:
+    """The derivative from the graph of the links that the marginals were summed over."""
+    gauge, place = gauge_of(problem, model, 1.0), problem.links.link
+    graph = build_kept_graph(problem, kept[place], gauge, memory_limit // BYTES_PER_ARC)
+    if not graph.graph.complete.all():
+        raise too_large_error(graph, memory_limit, "its derivative takes the same links")
+    return _tangents(problem, gauge, graph, direction, direction.link[place])
+
+
+def _tangents(
+    problem: AssignmentProblem, gauge: Gauge, kept: KeptGraph, direction: Direction, by_place: FloatArray
+) -> Direction:
+    graph, links = kept.graph, problem.links
+    n_links, n = links.mother.size, problem.n_daughters
+    load = np.stack([direction.disappear, np.zeros(problem.n_mothers), direction.divide], axis=1)
+    tangent, _ = path_tangents(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]),
+        np.concatenate([by_place, direction.null, load.ravel()]),
+    )  # fmt: skip
+    link = np.zeros(problem.n_links)
+    link[links.link] = tangent[:n_links]
+    loads = tangent[n_links + n :].reshape(-1, 3)
+    return Direction(link, tangent[n_links : n_links + n], loads[:, 0], loads[:, 2])
+
+
+def _given(problem: AssignmentProblem, daughter: int, mother: int, memory_limit: int) -> Direction:
+    """Marginals given that a daughter has a mother, or none (-1)."""
+    of_daughter = problem.daughter == daughter
+    other: BoolArray = of_daughter & (problem.mother != mother)
+    appear = problem.appear.copy()
+    if mother >= 0:
+        appear[daughter] = -np.inf
+    certain = replace(problem, score=np.where(other, -np.inf, problem.score), appear=appear)
+    return _probabilities(exact_marginals(certain, 1.0, GIVEN_TOLERANCE, memory_limit))
+
+
+def _add(derivative: Direction, weight: float, given: Direction, found: Marginals) -> Direction:
+    return Direction(
+        *(
+            value + weight * (after - before)
+            for value, after, before in zip(derivative, given, _probabilities(found), strict=True)
+        )
+    )

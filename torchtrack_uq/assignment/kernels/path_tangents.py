@@ -1,0 +1,105 @@
+"""Derivatives of the sums over all paths of frontier graphs along a direction of their logarithmic weights.
+
+The same two passes as `sum_product.path_sums`, each carrying a tangent (forward-mode differentiation). Scales are
+constants: they are the same for a sum and its tangent.
+"""
+
+import numpy as np
+
+from torchtrack_uq.assignment.kernels.sum_product import largest_component
+from torchtrack_uq.assignment.types import FloatArray, IntArray, SmallIntArray
+from torchtrack_uq.utils.kernel import kernel
+
+
+@kernel
+def path_tangents(
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
+    layer_start: IntArray,
+    first_layer: IntArray,
+    weight: FloatArray,
+    direction: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Derivative of every factor's probability, and of log Z, along `direction`.
+
+    Args:
+        arc_start: this and the next four are the fields of `FrontierGraph`.
+        arc_to: (A,).
+        arc_factor: (A,).
+        layer_start: nodes of each layer.
+        first_layer: layers of each component.
+        weight: weight of every factor, at least 0.
+        direction: like weight; change of the logarithm of each weight.
+
+    Returns:
+        tangent: like weight, derivative of the probability of each factor.
+        log_z_tangent: (C,) float64.
+    """
+    n_components = first_layer.size - 1
+    mass = np.zeros(weight.size)
+    mass_tangent = np.zeros(weight.size)
+    tangent = np.zeros(weight.size)
+    log_z_tangent = np.zeros(n_components)
+    most_nodes, most_layers = largest_component(layer_start, first_layer)
+    ahead, ahead_tangent = np.empty(most_nodes), np.empty(most_nodes)
+    behind, behind_tangent = np.empty(most_nodes), np.empty(most_nodes)
+    scale = np.empty(most_layers)
+    for c in range(n_components):
+        first = first_layer[c]
+        last = first_layer[c + 1] - 1
+        base = layer_start[first]
+        n_nodes = layer_start[last + 1] - base
+        if n_nodes == 0:
+            continue
+        ahead[:n_nodes] = 0.0
+        ahead_tangent[:n_nodes] = 0.0
+        ahead[0] = 1.0
+        for layer in range(first, last + 1):
+            total = 0.0
+            for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
+                total += ahead[v]
+            scale[layer - first] = total
+            share = 1.0 / total
+            for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
+                here = ahead[v] * share
+                change = ahead_tangent[v] * share
+                ahead[v] = here
+                ahead_tangent[v] = change
+                for a in range(arc_start[base + v], arc_start[base + v + 1]):
+                    factor = arc_factor[a]
+                    to = arc_to[a] - base
+                    ahead[to] += here * weight[factor]
+                    ahead_tangent[to] += (change + here * direction[factor]) * weight[factor]
+        log_z_tangent[c] = ahead_tangent[n_nodes - 1]
+        behind[n_nodes - 1] = 1.0
+        behind_tangent[n_nodes - 1] = 0.0
+        through = 1.0
+        for layer in range(last - 1, first - 1, -1):
+            through *= scale[layer + 1 - first]
+            share = 1.0 / through
+            highest = 0.0
+            for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
+                total, total_tangent = 0.0, 0.0
+                here, change = ahead[v] * share, ahead_tangent[v] * share
+                for a in range(arc_start[base + v], arc_start[base + v + 1]):
+                    factor = arc_factor[a]
+                    rest, rest_tangent = behind[arc_to[a] - base], behind_tangent[arc_to[a] - base]
+                    total += weight[factor] * rest
+                    total_tangent += weight[factor] * (rest * direction[factor] + rest_tangent)
+                    mass[factor] += here * rest
+                    mass_tangent[factor] += change * rest + here * rest_tangent
+                behind[v] = total
+                behind_tangent[v] = total_tangent
+                highest = max(highest, total)
+            if not 1e-50 < highest < 1e50:
+                for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
+                    behind[v] /= highest
+                    behind_tangent[v] /= highest
+                through /= highest
+        # a component's factors are its own: what they lose through its Z
+        for a in range(arc_start[base], arc_start[base + n_nodes]):
+            factor = arc_factor[a]
+            change = mass_tangent[factor] + mass[factor] * (direction[factor] - log_z_tangent[c])
+            tangent[factor] = weight[factor] * change
+    return tangent, log_z_tangent
