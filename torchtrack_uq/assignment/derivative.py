@@ -24,13 +24,11 @@ from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import LARGEST_LOG, Gauge, KeptGraph, build_kept_graph, gauge_of
 from torchtrack_uq.assignment.types import BoolArray, FloatArray
 
-RARE = 1e-3
-"""Choices less likely than this are summed over on their own, given that they are made, if they weigh enough."""
-WEIGHS = 1e-9
-"""Share of the heaviest choice's |v p| below which a rare choice does not weigh enough."""
+WEIGHS = 1e-3
+"""Error of a derivative, relative to its largest terms, from which on a choice is summed over on its own."""
 TOLERANCE = 1e-3
 """Largest error of probabilities that are summed again, where the given ones are an estimate."""
-GIVEN_TOLERANCE = 1e-4
+GIVEN_TOLERANCE = 1e-3
 """Largest error of the probabilities given that a rare choice is made."""
 
 
@@ -84,11 +82,15 @@ def marginals_derivative(
             f"disappear + divide exceeds {LARGEST_LOG:g} at some mother: such sums have no derivative here; lower her "
             "divide score"
         )
-    weighs = [np.abs(v) * p for v, p in zip(direction, _probabilities(found), strict=True)]
-    least = WEIGHS * max(float(part.max(initial=0.0)) for part in weighs)
-    dropped = not found.kept.all()
-    rare_link = (weighs[0] > least) & ((found.link < RARE) | ~found.kept) & dropped
-    rare_null = (weighs[1] > least) & (found.null < RARE) & dropped
+    p = _probabilities(found)
+    heaviest = max(float((np.abs(v) * q).max(initial=0.0)) for v, q in zip(direction, p, strict=True))
+    # what the links left out change: not more than they are used, nor than the choice is
+    unsure = [np.minimum(q, found.error_bound) for q in (p.link, p.null)]
+    unsure[0] = np.where(found.kept, unsure[0], p.link)
+    rare_link, rare_null = (
+        np.abs(v) * error > WEIGHS * heaviest
+        for v, error in zip((direction.link, direction.null), unsure, strict=True)
+    )
     usual = direction._replace(
         link=np.where(rare_link, 0.0, direction.link), null=np.where(rare_null, 0.0, direction.null)
     )

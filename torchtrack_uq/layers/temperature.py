@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.names import SCORES
 
 
 class TemperatureScaler(nn.Module):
@@ -50,18 +51,24 @@ class TemperatureScaler(nn.Module):
     def forward(self, scores: "CandidateGraph | Tensor") -> "CandidateGraph | Tensor":
         """Scale a graph's scores (giving a graph) or a tensor of scores of any shape (giving a tensor)."""
         if isinstance(scores, Tensor):
-            return scores / self.temperature.to(scores)
-        temperature = self.temperature.to(scores.score)
+            return divide_scores(scores, self.temperature)
         return scores.with_scores(
-            scores.score / temperature,
-            scores.appear / temperature,
-            scores.disappear / temperature,
-            scores.divide / temperature,
+            *(divide_scores(getattr(scores, name), self.temperature) for name in SCORES)
         )
 
     def extra_repr(self) -> str:
         """T and whether it was fitted, for `print(module)`."""
         return f"temperature={float(self.temperature.detach()):.4g}, fitted={bool(self.fitted)}"
+
+
+def divide_scores(score: Tensor, temperature: Tensor) -> Tensor:
+    """Scores divided by T; -inf stays -inf and leaves the gradient of T alone.
+
+    (d/dT of s / T is -s / T^2, and autograd would multiply infinity by the 0 that a forbidden choice gets.)
+    """
+    forbidden = score == -torch.inf
+    divided: Tensor = score.masked_fill(forbidden, 0.0) / temperature.to(score)
+    return divided.masked_fill(forbidden, -torch.inf)
 
 
 def _log_of(temperature: float) -> float:
