@@ -153,3 +153,12 @@ class TestRefuses:
     def test_frame_pairs_that_do_not_exist(self, graph: CandidateGraph) -> None:
         with pytest.raises(InputError, match="frame 1 to 3, got 4"):
             graph.problem(4)
+
+
+@pytest.mark.parametrize("wrong", [np.array([0.5]), torch.tensor([0.0]), [True]])
+def test_positions_of_cells_that_are_no_integers_are_refused(wrong: object) -> None:
+    cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+    with pytest.raises(InputError, match=r"mother has dtype .*; expected integers"):
+        CandidateGraph.from_links(cells, wrong, [1], [0.0])
+    with pytest.raises(InputError, match=r"daughter has dtype .*; expected integers"):
+        CandidateGraph.from_links(cells, [0], wrong, [0.0])

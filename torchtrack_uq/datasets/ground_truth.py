@@ -263,6 +263,7 @@ class AnnotatedMovie:
             features={name: column[where] for name, column in cells.features.items()},
             has_images=cells.has_images,
             stride=cells.stride * stride,
+            row=cells.row[where],
         )
         return replace(
             self,

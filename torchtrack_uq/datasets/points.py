@@ -12,6 +12,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 
 _COLUMNS = ("frame", "x", "y", "track")
+_DEPTH = "z"
 
 
 def is_points_folder(folder: Path) -> bool:
@@ -24,8 +25,10 @@ def read_points_movie(
 ) -> AnnotatedMovie:
     """Read `points.csv` or `points.csv.gz` (columns frame, x, y, track) and `man_track.txt` of one folder.
 
-    Frames count from 0 in `man_track.txt`; the table may count them from 1 (its first frame then is one later
-    than the lineage's first), as C2C12 tables do. The detections have coordinates (y, x) and no features.
+    A table with a column z is of a 3D movie: its detections have coordinates (z, y, x), others (y, x). They are taken
+    as they are, so z must be in the units of x and y. Rows may stand in any order. Frames count from 0 in
+    `man_track.txt`; the table may count them from 1 (its first frame then is one later than the lineage's first), as
+    C2C12 tables do. The detections have no features.
 
     Args:
         folder: With both files.
@@ -42,18 +45,25 @@ def read_points_movie(
         raise InputError(f"{path} holds no points.csv or points.csv.gz")
     lineage = Lineage.read(path / "man_track.txt")
     try:
-        table = pd.read_csv(found[0], usecols=list(_COLUMNS))
+        table = pd.read_csv(found[0], usecols=lambda name: name in (*_COLUMNS, _DEPTH))
+        lacking = [name for name in _COLUMNS if name not in table]
+        if lacking:
+            raise ValueError(f"there is no column {', '.join(lacking)}")
     except (OSError, ValueError) as error:
         raise InputError(
             f"{found[0]} cannot be read, expected columns {', '.join(_COLUMNS)}: {error}"
         ) from error
+    axes = [axis for axis in (_DEPTH, "y", "x") if axis in table]
     if not np.isfinite(table.to_numpy(dtype=np.float64)).all():
-        raise InputError(f"{found[0]} has empty or infinite entries; every point needs {', '.join(_COLUMNS)}")
+        raise InputError(
+            f"{found[0]} has empty or infinite entries; every point needs {', '.join(table.columns)}"
+        )
     frame = table["frame"].to_numpy(dtype=np.int64)
     counts_from_one = len(lineage) > 0 and len(frame) > 0 and frame.min() == lineage.begin.min() + 1
     detections = Detections.from_points(
         frame=frame - int(counts_from_one),
-        coords=table[["y", "x"]].to_numpy(dtype=np.float32),
+        coords=table[axes].to_numpy(dtype=np.float32),
         label=table["track"].to_numpy(dtype=np.int64),
+        sort=True,
     )
     return AnnotatedMovie(path.name, detections, lineage).strided(stride)

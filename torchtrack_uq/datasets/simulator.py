@@ -119,7 +119,8 @@ def _annotated(frames: list[_Cells], name: str) -> AnnotatedMovie:
     label, begins = np.unique(track, return_index=True)  # frames ascend, so the first row is the first frame
     ends = len(track) - 1 - np.unique(track[::-1], return_index=True)[1]
     lineage = Lineage(label, frame[begins], frame[ends], parent[begins])
-    return AnnotatedMovie(name, Detections.from_points(frame, place, track, len(frames)), lineage)
+    cells = Detections.from_points(frame, place, track, len(frames), sort=True)
+    return AnnotatedMovie(name, cells, lineage)
 
 
 def _check(n_frames: int, n_cells: int, size: Sequence[float], **probabilities: float) -> None:

@@ -1,9 +1,8 @@
 """Candidate links of a whole movie, as one ragged batch of tensors sorted by daughter."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import networkx as nx
 import numpy as np
@@ -12,19 +11,23 @@ from torch import Tensor
 
 from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.links.checks import check_links, check_scores, check_shapes
-from torchtrack_uq.links.names import GRAPH_TENSORS
+from torchtrack_uq.links.batches import MovieFrames, check_starts
+from torchtrack_uq.links.checks import as_positions, check_links, check_scores, check_shapes
+from torchtrack_uq.links.names import GRAPH_TENSORS, SCORES
 from torchtrack_uq.movies.detections import Detections
 
 
 @dataclass(frozen=True, eq=False)
-class CandidateGraph:
+class CandidateGraph(MovieFrames):
     """All candidate links of a movie with their scores; N cells, E links between consecutive frames.
 
     Scores are log-weights, higher is likelier: an assignment's log-weight is the sum of the scores of its
     links and of the events (appearance, disappearance, division) that it implies. All score tensors share
     one dtype (float32 or float64) and all tensors one device. Cells are sorted by frame, links by daughter
     and then mother.
+
+    Several movies make one graph with `batch`, and are themselves again with `unbatch`; all numbers are the same either
+    way. A graph moves like a tensor: `to`, `cpu`, `detach`, `pin_memory`, `numpy` (see `TensorFields`).
 
     Attributes:
         mother: (E,) int64, index of each link's mother, a cell of the frame before its daughter's.
@@ -37,11 +40,15 @@ class CandidateGraph:
         label: (N,) int64, its label in that frame's mask.
         coords: (N, D) float32, its centroid in pixels.
         n_frames: Number of frames, those without cells included.
+        starts: First frame of each movie; (0,) for a graph of one movie.
 
     Raises:
         InputError: Shapes, dtypes, devices or orders that do not fit, indices out of range, duplicate links,
-            links that skip a frame, NaN or +inf scores.
+            links that skip a frame or lead from one movie to the next, NaN or +inf scores.
     """
+
+    float_fields: ClassVar[tuple[str, ...]] = SCORES
+    host_caches: ClassVar[tuple[str, ...]] = ("cell_offsets", "link_offsets")
 
     mother: Tensor
     daughter: Tensor
@@ -53,11 +60,13 @@ class CandidateGraph:
     label: Tensor
     coords: Tensor
     n_frames: int
+    starts: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         tensors = {name: getattr(self, name) for name in GRAPH_TENSORS}
         check_shapes(tensors)
         check_links(self.frame, self.mother, self.daughter, self.n_frames)
+        check_starts(self)
         check_scores(tensors)
 
     @classmethod
@@ -73,15 +82,22 @@ class CandidateGraph:
     ) -> "CandidateGraph":
         """Build a graph from links in any order.
 
+        Cells are named by their position among the detections, which are sorted by frame and label. These are the rows
+        of the table that the detections were made of only where it was sorted; `detections.cell_of_row` translates.
+
         Args:
             detections: The movie's cells.
-            mother: (E,) integers, index of each link's mother among all detections.
-            daughter: (E,) integers, index of its daughter.
+            mother: (E,) integers, position of each link's mother among all detections.
+            daughter: (E,) integers, position of its daughter.
             score: (E,) floats (array or tensor). If it is a tensor, its dtype and device are the graph's, and
                 gradients flow through it.
             appear: Score of a cell without mother: one number, or (N,) numbers.
             disappear: Score of a cell without daughter, likewise.
             divide: Score of a cell with two daughters, likewise.
+
+        Raises:
+            InputError: Positions that are no integers or name no cell, links that skip a frame or are given twice, and
+                whatever else a `CandidateGraph` cannot be.
 
         >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
         >>> CandidateGraph.from_links(cells, [0], [1], [-0.5], appear=-3.0)
@@ -91,8 +107,8 @@ class CandidateGraph:
         if not scores.is_floating_point():
             scores = scores.to(torch.float32)
         device, n = scores.device, len(detections)
-        mothers = _as_tensor(mother).to(device, torch.int64)
-        daughters = _as_tensor(daughter).to(device, torch.int64)
+        mothers = as_positions("mother", _as_tensor(mother)).to(device)
+        daughters = as_positions("daughter", _as_tensor(daughter)).to(device)
         if mothers.shape == daughters.shape == scores.shape and scores.ndim == 1:
             order = torch.argsort(daughters * n + mothers, stable=True)
             mothers, daughters, scores = mothers[order], daughters[order], scores[order]
@@ -115,8 +131,9 @@ class CandidateGraph:
         )
 
     def __repr__(self) -> str:
+        movies = f"{self.n_movies} movies, " if self.n_movies > 1 else ""
         return (
-            f"CandidateGraph({self.n_cells} cells, {self.n_links} links, {self.n_frames} frames, "
+            f"CandidateGraph({movies}{self.n_cells} cells, {self.n_links} links, {self.n_frames} frames, "
             f"{self.dtype} on {self.device})"
         )
 
@@ -140,50 +157,29 @@ class CandidateGraph:
         """Dtype of the scores."""
         return self.score.dtype
 
-    @property
-    def is_daughter(self) -> Tensor:
-        """(N,) bool: cells that could have a mother, those of frame 1 and later."""
-        return self.frame > 0
-
-    @cached_property
-    def cell_offsets(self) -> Tensor:
-        """(n_frames + 1,) int64 on the CPU: the cells of frame t are cell_offsets[t] to [t + 1] - 1."""
-        return torch.searchsorted(self.frame, torch.arange(self.n_frames + 1, device=self.device)).cpu()
-
-    @cached_property
-    def link_offsets(self) -> Tensor:
-        """(n_frames + 1,) int64 on the CPU: links into frame t are link_offsets[t] to [t + 1] - 1."""
-        return torch.searchsorted(self.daughter, self.cell_offsets.to(self.device)).cpu()
-
-    def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> "CandidateGraph":
-        """The same graph on another device, or with scores of another dtype."""
-        target = torch.device(device) if device is not None else self.device
-
-        def move(tensor: Tensor) -> Tensor:
-            is_score = tensor.is_floating_point() and tensor.ndim == 1
-            return tensor.to(device=target, dtype=dtype if is_score else None)
-
-        moved: dict[str, Any] = {
-            name: move(value) for name, value in vars(self).items() if name in GRAPH_TENSORS
-        }
-        return replace(self, **moved)
-
     def with_scores(
         self, score: Tensor, appear: Tensor, disappear: Tensor, divide: Tensor
     ) -> "CandidateGraph":
-        """The same links and cells with other scores, of any floating dtype on the same device."""
-        return replace(self, score=score, appear=appear, disappear=disappear, divide=divide)
+        """The same links and cells with other scores, of any floating dtype on the same device.
+
+        Raises:
+            InputError: Shapes or dtypes that do not fit, NaN or +inf. The links were checked when the graph was made.
+        """
+        scores = dict(zip(SCORES, (score, appear, disappear, divide), strict=True))
+        check_shapes({name: scores.get(name, getattr(self, name)) for name in GRAPH_TENSORS})
+        check_scores(scores)
+        return self.with_tensors(**scores)
 
     def problem(self, t: int) -> AssignmentProblem:
         """The assignment problem of the frame pair (t - 1, t), on the CPU, with indices local to the frames.
 
         Args:
-            t: Frame of the daughters, 1 to n_frames - 1.
+            t: Frame of the daughters, 1 to n_frames - 1, and not the first frame of a movie.
         """
         if not 1 <= t < self.n_frames:
             raise InputError(f"frame pairs end at frame 1 to {self.n_frames - 1}, got {t}")
+        if t in self.starts:
+            raise InputError(f"frame {t} is the first one of a movie; expected one with a frame before it")
         links = slice(int(self.link_offsets[t]), int(self.link_offsets[t + 1]))
         first_mother, first_daughter, end = (int(self.cell_offsets[k]) for k in (t - 1, t, t + 1))
 
@@ -200,9 +196,9 @@ class CandidateGraph:
         )
 
     def problems(self) -> Iterator[AssignmentProblem]:
-        """The assignment problems of all frame pairs, in order; the movie is copied to the CPU once."""
+        """The assignment problems of all frame pairs, one for each of `daughter_frames`; copied to the CPU once."""
         graph = self.to("cpu")
-        return (graph.problem(t) for t in range(1, self.n_frames))
+        return (graph.problem(t) for t in self.daughter_frames)
 
     @classmethod
     def from_problem(cls, problem: AssignmentProblem) -> "CandidateGraph":

@@ -9,6 +9,18 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.names import INDICES, SCORES
 
 
+def as_positions(name: str, values: Tensor) -> Tensor:
+    """Numbers of cells as int64; nothing that would have to be rounded, and no mask.
+
+    >>> as_positions("mother", torch.tensor([0, 2], dtype=torch.int32))
+    tensor([0, 2])
+    """
+    whole = not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+    if values.numel() and not whole:
+        raise InputError(f"{name} has dtype {values.dtype}; expected integers, the positions of cells")
+    return values.to(torch.int64)
+
+
 def check_shapes(tensors: Mapping[str, Tensor]) -> None:
     """Shapes, dtypes and devices of a graph's tensors fit each other."""
     n_cells, n_links, score = len(tensors["frame"]), len(tensors["mother"]), tensors["score"]
@@ -70,13 +82,14 @@ def check_links(frame: Tensor, mother: Tensor, daughter: Tensor, n_frames: int) 
         raise InputError(f"the link from cell {int(mother[k])} to cell {int(daughter[k])} is given twice")
 
 
-def check_scores(tensors: Mapping[str, Tensor]) -> None:
-    """No NaN and no +inf among the scores; -inf forbids a link or an event."""
-    for name in SCORES:
-        values = tensors[name].detach()
-        bad = torch.isnan(values) | (values == torch.inf)
-        if bool(bad.any()):
-            k = int(bad.nonzero()[0])
-            raise InputError(
-                f"{name} holds {float(values[k])} at position {k}; expected finite scores, or -inf to forbid"
-            )
+def check_scores(scores: Mapping[str, Tensor]) -> None:
+    """No NaN and no +inf among the scores; -inf forbids a link or an event. Waits for the device once."""
+    fine = [(scores[name].detach() < torch.inf).all() for name in SCORES]
+    if bool(torch.stack(fine).all()):
+        return
+    name = next(name for name, good in zip(SCORES, fine, strict=True) if not bool(good))
+    values = scores[name].detach()
+    k = int((~(values < torch.inf)).nonzero()[0])
+    raise InputError(
+        f"{name} holds {float(values[k])} at position {k}; expected finite scores, or -inf to forbid"
+    )

@@ -16,6 +16,8 @@ from torchtrack_uq.utils.progress import with_progress
 FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "border_dist")
 """Names and order of the features, those of Trackastra's `wrfeat`."""
 
+_IN_ORDER = np.array([-1], dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -29,6 +31,7 @@ class Detections:
         features: Further columns by name, each (N, k) float32.
         has_images: Whether intensities were measured (they are 0 otherwise).
         stride: Frame t here is frame t * stride of the recording.
+        row: (N,) int64, row of the table that each cell came from; 0, 1, 2, ... where that was sorted already.
     """
 
     frame: NDArray[np.int64]
@@ -38,9 +41,14 @@ class Detections:
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     has_images: bool = False
     stride: int = 1
+    row: NDArray[np.int64] = field(default_factory=lambda: _IN_ORDER)
 
     def __post_init__(self) -> None:
         n = len(self.frame)
+        if self.row is _IN_ORDER:
+            object.__setattr__(self, "row", np.arange(n))
+        if self.row.shape != (n,):
+            raise InputError(f"row has shape {self.row.shape}; expected one row number a cell, ({n},)")
         if self.label.shape != (n,) or self.coords.ndim != 2 or len(self.coords) != n:
             raise InputError(
                 f"detections need one label and one centroid a cell: got {n} frames, "
@@ -111,6 +119,34 @@ class Detections:
             )
         return np.array([cells[pair] for pair in pairs], dtype=np.int64).reshape(wanted.shape[:-1])
 
+    def cell_of_row(self, row: ArrayLike) -> NDArray[np.int64]:
+        """Indices of cells that are known by their row in the table that they came from.
+
+        For links that are given by row, when the table was sorted by `from_points(..., sort=True)`.
+
+        Args:
+            row: Integers of any shape, counted from 0.
+
+        Returns:
+            int64 of the same shape, as `CandidateGraph.from_links` takes them.
+
+        Raises:
+            InputError: No cell came from that row.
+
+        >>> cells = Detections.from_points(np.array([1, 0]), np.zeros((2, 2)), sort=True)
+        >>> cells.cell_of_row([0, 1])  # the table's first row is the second cell
+        array([1, 0])
+        """
+        wanted = np.asarray(row)
+        if wanted.size and not np.issubdtype(wanted.dtype, np.integer):
+            raise InputError(f"row numbers must be integers, got {wanted.dtype}")
+        order = np.argsort(self.row, kind="stable")
+        place = np.searchsorted(self.row[order], wanted.ravel())
+        missing = ~np.isin(wanted, self.row)
+        if missing.any():
+            raise InputError(f"there is no cell of row {wanted[missing][0]} of the table")
+        return order[place].astype(np.int64).reshape(wanted.shape)
+
     @classmethod
     def from_movie(cls, movie: Movie, *, progress: bool = True) -> "Detections":
         """Measure every cell of a movie in one pass over its frames.
@@ -152,23 +188,51 @@ class Detections:
         coords: NDArray[np.floating],
         label: NDArray[np.integer] | None = None,
         n_frames: int | None = None,
+        *,
+        sort: bool = False,
     ) -> "Detections":
-        """Detections from a table of points, in any order; labels default to 1, 2, ... within each frame.
+        """Detections from a table of points, one row a cell, sorted by frame and within a frame by label.
 
-        >>> Detections.from_points(np.array([1, 0]), np.array([[5.0, 5.0], [4.0, 4.0]])).frame
-        array([0, 1])
+        Cells are numbered as they are sorted, and links name cells by number. A table in another order is therefore
+        refused, unless `sort=True` says that the numbers may differ: row k is then cell `cell_of_row(k)`.
+
+        Args:
+            frame: (N,) integers from 0 on.
+            coords: (N, D) numbers, (y, x) or (z, y, x).
+            label: (N,) integers; by default 1, 2, ... within each frame, in the order of the rows.
+            n_frames: Number of frames; by default up to the last one with a cell.
+            sort: Whether to sort rows that are not sorted.
+
+        Raises:
+            InputError: Rows that are not sorted, lengths that differ, a label twice in a frame, NaN.
+
+        >>> cells = Detections.from_points(np.array([1, 0]), np.array([[5.0, 5.0], [4.0, 4.0]]), sort=True)
+        >>> cells.frame, cells.row
+        (array([0, 1]), array([1, 0]))
         """
-        frame = np.asarray(frame, dtype=np.int64)
-        if label is None:
-            order = np.argsort(frame, kind="stable")
-            starts = np.searchsorted(frame[order], frame[order])
-            label = np.arange(len(frame)) - starts + 1
-        else:
-            order = np.lexsort((np.asarray(label), frame))
-            label = np.asarray(label, dtype=np.int64)[order]
+        frames = np.asarray(frame, dtype=np.int64)
+        keys = [frames] if label is None else [np.asarray(label, dtype=np.int64), frames]
+        if any(key.shape != (len(coords),) for key in keys):
+            raise InputError(
+                f"a table of points needs one frame and one label a row: got {', '.join(str(k.shape) for k in keys)} "
+                f"for {len(coords)} rows of coordinates"
+            )
+        order = np.lexsort(keys).astype(np.int64)
+        moved = np.flatnonzero(order != np.arange(len(order)))
+        if len(moved) and not sort:
+            raise InputError(
+                f"rows are not sorted by frame{'' if label is None else ' and label'} (from row {moved[0]} on), so "
+                "that row numbers would not be cell numbers: sort the table, or pass sort=True and translate the row "
+                "numbers that links are given by with cell_of_row"
+            )
+        frames = frames[order]
+        labels = (
+            np.arange(len(order)) - np.searchsorted(frames, frames) + 1 if label is None else keys[0][order]
+        )
         return cls(
-            frame=np.asarray(frame[order], dtype=np.int64),
-            label=np.asarray(label, dtype=np.int64),
+            frame=frames,
+            label=labels.astype(np.int64),
             coords=np.asarray(coords, dtype=np.float32)[order],
-            n_frames=int(frame.max(initial=-1)) + 1 if n_frames is None else n_frames,
+            n_frames=int(frames.max(initial=-1)) + 1 if n_frames is None else n_frames,
+            row=order,
         )
