@@ -20,7 +20,7 @@ from torchtrack_uq.assignment.pruned import (
     all_components,
     build_kept_graph,
     components_of,
-    first_place_ratio,
+    room_if_empty,
     sum_kept,
 )
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
@@ -63,7 +63,7 @@ def odds_if_free(problem: AssignmentProblem, model: GapModel, gauge: Gauge, temp
     linked = solution.chosen >= 0
     own = np.zeros(problem.n_daughters)
     own[linked] = worth[links.mother[solution.chosen[linked]]]
-    room = first_place_ratio(gauge)[links.mother]
+    room = room_if_empty(gauge)[links.mother]
     with np.errstate(over="ignore", invalid="ignore"):
         odds = gauge.link * room * np.exp(-own / temperature)[links.daughter]
     if not np.isfinite(odds).all():

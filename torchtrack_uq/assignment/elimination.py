@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
+from torchtrack_uq.assignment.certificate import Certificate, Marginal, marginals_alone
 from torchtrack_uq.assignment.dropping import (
     BYTES_PER_ARC,
     Elimination,
@@ -109,8 +109,8 @@ def _without_dropping(
         alone, log_z = marginals_alone(gauge, kept, sums), sums.log_z
     report = _report(problem, kept, np.zeros(kept.plan.width.size), 0.0)
     return Marginals(
-        *to_problem_order(problem, alone), gauge.log_scale + log_z, 1.0, 0.0, True, "exact", True, report,
-        in_problem_order(problem, keep),
+        *to_problem_order(problem, alone), gauge.log_scale + log_z, 1.0, 0.0, True, "exact", log_z_error=0.0,
+        components=report, kept=in_problem_order(problem, keep),
     )  # fmt: skip
 
 
@@ -174,7 +174,9 @@ def finish(
     dropped_error = np.maximum(estimate.link[certificate.dropped], certificate.dropped_high)
     if not np.isfinite(certificate.component_error).all():
         dropped_error = np.full(dropped_error.size, np.inf)
-    bound = float(max(error.max(initial=0.0), dropped_error.max(initial=0.0)))
+    at_daughter = error[of_daughter]
+    np.maximum.at(at_daughter, links.daughter[certificate.dropped], dropped_error)
+    bound = float(max(error.max(initial=0.0), at_daughter.max(initial=0.0)))
     ratio = certificate.log_z_low - certificate.log_z_high  # NaN where neither is proved
     covered = max(
         1.0 - float(certificate.dropped_high.sum()) - certificate.lost,
@@ -186,8 +188,16 @@ def finish(
     report = _report(problem, kept, error[: kept.plan.width.size], tolerance, clustered)
     return Marginals(
         *to_problem_order(problem, estimate), gauge.log_scale + log_z, covered, bound, exact,
-        "exact" if exact else "cluster_bp", True, report, in_problem_order(problem, kept.keep),
+        "exact" if exact else "cluster_bp", log_z_error=_log_z_error(certificate, log_z),
+        daughter_error=np.where(at_daughter < 1.0, at_daughter, np.inf),
+        mother_error=np.where(error[of_mother] < 1.0, error[of_mother], np.inf),
+        components=report, kept=in_problem_order(problem, kept.keep),
     )  # fmt: skip
+
+
+def _log_z_error(certificate: Certificate, log_z: float) -> float:
+    error = max(certificate.log_z_high - log_z, log_z - certificate.log_z_low)
+    return error if error >= 0.0 else float("inf")  # NaN where nothing is proved
 
 
 def in_problem_order(problem: AssignmentProblem, keep: BoolArray) -> BoolArray:

@@ -109,12 +109,10 @@ def k_best_marginals(
     weight = np.exp(scaled)
     log_listed = float(np.log(weight.sum()))
     weight /= weight.sum()
-    if best.is_complete:
-        covered = 1.0
-    else:
-        covered = float(
-            np.exp(min(log_listed - largest_log_z(problem, gap_model(problem), temperature), 0.0))
-        )
+    missing = 0.0
+    if not best.is_complete:
+        missing = max(largest_log_z(problem, gap_model(problem), temperature) - log_listed, 0.0)
+    covered = float(np.exp(-missing))
     parent = best.parent
     links = problem.links
     link = np.zeros(links.mother.size)
@@ -135,7 +133,7 @@ def k_best_marginals(
     bound = min(1.0, 1.0 - covered + left)
     return Marginals(
         *to_problem_order(problem, marginal), best.log_weight[0] / temperature + log_listed, covered, bound,
-        bound <= tolerance, "k_best",
+        bound <= tolerance, "k_best", log_z_error=missing,
     )  # fmt: skip
 
 
@@ -189,11 +187,10 @@ def component_k_best_marginals(
     marginal = _from_lists(problem, model, list_start, share, path_start, path_factor)
     log_listed = float(np.log(total).sum())
     listed_all = reach == np.inf and bool((np.diff(list_start) < k).all())
-    covered = (
-        1.0
-        if listed_all
-        else float(np.exp(min(log_listed - largest_log_z(problem, model, temperature), 0.0)))
-    )
+    missing = 0.0
+    if not listed_all:
+        missing = max(largest_log_z(problem, model, temperature) - log_listed, 0.0)
+    covered = float(np.exp(-missing))
     bound = 1.0 - covered
     cells = [
         np.bincount(of[of >= 0], minlength=n_components)
@@ -208,8 +205,8 @@ def component_k_best_marginals(
         np.full(n_components, "component_k_best"),
     )
     return Marginals(
-        *to_problem_order(problem, marginal), gauge.log_scale + log_listed, covered, bound, bound <=
-        tolerance, "component_k_best", True, report,
+        *to_problem_order(problem, marginal), gauge.log_scale + log_listed, covered, bound,
+        bound <= tolerance, "component_k_best", log_z_error=missing, components=report,
     )  # fmt: skip
 
 

@@ -52,6 +52,10 @@ class Marginals:
             needed that; `components.method` then says which did.
         converged: False if belief propagation stopped before its messages settled; True for the other
             methods.
+        log_z_error: proved bound on the error of `log_z`; inf if none is known.
+        daughter_error: (N,) float64, proved bound on the error of the probabilities of each daughter's links and of her
+            null; inf where none is known. A log-probability log p is then wrong by at most -log(1 - error / p).
+        mother_error: (M,) float64, the same of each mother's events.
         components: how each component was treated; None where components were not told apart.
         kept: (E,) bool, links that elimination summed over, which a derivative is taken over as well; None for methods
             that list or pass messages.
@@ -67,5 +71,13 @@ class Marginals:
     exact: bool
     method: str
     converged: bool = True
+    log_z_error: float = float("inf")
+    daughter_error: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
+    mother_error: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
     components: ComponentReport | None = field(default=None, repr=False)
     kept: BoolArray | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, cells in (("daughter_error", self.null), ("mother_error", self.disappear)):
+            if len(getattr(self, name)) != len(cells):  # not told apart: what is proved of all
+                object.__setattr__(self, name, np.full(len(cells), self.error_bound))

@@ -88,9 +88,15 @@ def first_place_ratio(gauge: Gauge) -> FloatArray:
 
     Also inf where g(0) is too small for a floating point number: a ratio of what stands for it would prove nothing.
     """
+    ratio = room_if_empty(gauge)
+    ratio[gauge.load[:, 0] <= SMALLEST] = np.inf
+    return ratio
+
+
+def room_if_empty(gauge: Gauge) -> FloatArray:
+    """(M,) g(1) / g(0) as an estimate: also where g(0) is too small to prove anything by."""
     with np.errstate(divide="ignore"):
         ratio: FloatArray = gauge.load[:, 1] / gauge.load[:, 0]
-    ratio[gauge.load[:, 0] <= SMALLEST] = np.inf
     return ratio
 
 

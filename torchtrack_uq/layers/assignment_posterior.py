@@ -51,8 +51,8 @@ class AssignmentPosterior(Method):
         leftover: For "AS", whether options that are in none of the K best get a share of the mass that is
             left; False gives paper eq. 4 to the letter, in which they get probability 0. See `give_leftover`.
         tolerance: For "exact" and "auto": largest error of a probability that counts as exact.
-        memory_limit: Bytes that summing one frame pair may take; by default 512 MiB for "exact", and 1 MiB for
-            "auto", which then decides in milliseconds what is too ambiguous to be exact.
+        memory_limit: Bytes that summing one frame pair may take; by default 512 MiB for "exact", and for "auto" some
+            for each cell, so that it takes milliseconds to find what is too ambiguous to be exact.
 
     Raises:
         InputError: An unknown method, K below 1, a negative tolerance, or a memory limit that is not positive.
@@ -69,7 +69,7 @@ class AssignmentPosterior(Method):
 
     def __init__(
         self,
-        method: PosteriorMethod = "AS",
+        method: PosteriorMethod = "auto",
         k: int = 100,
         *,
         leftover: bool = True,
@@ -88,7 +88,7 @@ class AssignmentPosterior(Method):
         self.method, self.k, self.leftover, self.tolerance = method, k, leftover, tolerance
         # without leftover it is not the method that a calibration file means by "AS"
         self.name = method if leftover else type(self).__name__
-        self.memory_limit = memory_limit or (1 << 20 if method == "auto" else 1 << 29)
+        self.memory_limit = memory_limit
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
     def forward(self, graph: CandidateGraph, support: Support | None = None) -> LinkProbabilities:
@@ -256,8 +256,9 @@ class AssignmentPosterior(Method):
     ) -> Summed:
         arguments = choices.score, MovieProblems.of(graph), self._sum_options, solved
         found = MarginalsFunction.apply(*arguments)  # type: ignore[no-untyped-call]
-        choice, log_z, (covered, error, exact) = cast("tuple[Tensor, Tensor, Tensor]", found)
-        return Summed(choice, log_z, covered, error, exact > 0)
+        choice, log_z, certificate, cell_error = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
+        covered, error, exact, log_z_error = certificate
+        return Summed(choice, log_z, covered, error, exact > 0, log_z_error, cell_error)
 
     def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> Summed:
         listed = weigh_listed(choices, support)
@@ -265,7 +266,12 @@ class AssignmentPosterior(Method):
         choice = give_leftover(graph, choices, listed.choice, left.share) if self.leftover else listed.choice
         share = left.share.detach() if self.leftover else torch.zeros_like(left.covered_mass)
         error = (1 - left.covered_mass + share).clamp(max=1.0)
-        return Summed(choice, listed.log_total, left.covered_mass, error, error <= self.tolerance)
+        at = choices.pair[graph.n_links : graph.n_links + graph.n_cells].clamp(0, max(choices.n_pairs - 1, 0))
+        of_cell = error[at] if choices.n_pairs else torch.zeros_like(at, dtype=error.dtype)
+        cell_error = of_cell.masked_fill(~choices.is_daughter, 0.0)
+        missing = -torch.log(left.covered_mass.clamp(min=0.0))
+        exact = error <= self.tolerance
+        return Summed(choice, listed.log_total, left.covered_mass, error, exact, missing, cell_error)
 
     def _probabilities(self, graph: CandidateGraph, choices: Choices, summed: Summed) -> LinkProbabilities:
         link, appear, disappear, divide = choices.split(summed.choice)
@@ -281,6 +287,8 @@ class AssignmentPosterior(Method):
             summed.covered_mass,
             summed.error_bound,
             summed.exact,
+            summed.log_z_error,
+            summed.cell_error,
         )
 
     def extra_repr(self) -> str:

@@ -25,6 +25,9 @@ class LinkProbabilities:
             not known), or None for methods that do not sum over assignments.
         error_bound: (P,) float64, proved bound on the largest error of a marginal; inf where none is known.
         exact: (P,) bool, whether that bound is within the method's tolerance.
+        log_z_error: (P,) float64, proved bound on the error of log_z; inf where none is known.
+        cell_error: (N,) float64, proved bound on the error of each cell's own probabilities, those of its mothers and
+            of none: that of its component, where components were told apart; inf where none is known, 0 in frame 0.
     """
 
     graph: CandidateGraph
@@ -37,6 +40,8 @@ class LinkProbabilities:
     covered_mass: Tensor | None = None
     error_bound: Tensor | None = None
     exact: Tensor | None = None
+    log_z_error: Tensor | None = None
+    cell_error: Tensor | None = None
 
     @property
     def link(self) -> Tensor:
@@ -61,6 +66,17 @@ class LinkProbabilities:
             for value in [getattr(self, item.name)]
         }
         return LinkProbabilities(**moved)
+
+    def log_error_bound(self, least: float = 1e-6) -> Tensor:
+        """(N,) float64 bound on the error of each cell's log-probabilities that are at least log `least`, in nats.
+
+        A probability p that is wrong by at most e has a logarithm that is wrong by at most -log(1 - e / p). Bounds
+        above 0.01 flag cells whose likelihood should not be trusted to 1 %; inf where nothing is proved.
+        """
+        if self.cell_error is None:
+            return torch.full((self.graph.n_cells,), torch.inf, dtype=torch.float64, device=self.graph.device)
+        share = self.cell_error.double() / least
+        return torch.where(share < 1, -torch.log1p(-share.clamp(max=1 - 1e-12)), torch.inf)
 
     @property
     def expected_daughters(self) -> Tensor:

@@ -11,13 +11,15 @@ from torchtrack_uq.posterior.choices import Choices
 
 
 class Summed(NamedTuple):
-    """Probabilities (C,) of all choices, log Z and certificate (P,) of every frame pair."""
+    """Probabilities (C,) of all choices, log Z and certificate (P,) of each frame pair, and (N,) of each daughter."""
 
     choice: Tensor
     log_z: Tensor
     covered_mass: Tensor
     error_bound: Tensor
     exact: Tensor
+    log_z_error: Tensor
+    cell_error: Tensor
 
 
 def sum_beliefs(graph: CandidateGraph, choices: Choices) -> Summed:
@@ -32,4 +34,6 @@ def sum_beliefs(graph: CandidateGraph, choices: Choices) -> Summed:
         found.as_mother[m], at[n : 2 * n][m], pairs
     )
     nothing = torch.zeros_like(log_z)
-    return Summed(choice, log_z, nothing, torch.full_like(log_z, torch.inf), nothing > 0)
+    unknown = torch.full_like(log_z, torch.inf)
+    cell_error = torch.full_like(found.null, torch.inf).masked_fill(~d, 0.0)
+    return Summed(choice, log_z, nothing, unknown, nothing > 0, unknown, cell_error)

@@ -22,7 +22,7 @@ class SumOptions(NamedTuple):
 
     method: str
     tolerance: float
-    memory_limit: int
+    memory_limit: int | None
 
     def solve(self, problem: AssignmentProblem) -> Marginals:
         """Marginals of one frame pair."""
@@ -46,7 +46,7 @@ class MarginalsFunction(torch.autograd.Function):
         problems: MovieProblems,
         options: SumOptions,
         found: Sequence[Marginals] | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Sum over all assignments.
 
         Args:
@@ -57,23 +57,32 @@ class MarginalsFunction(torch.autograd.Function):
             found: What `options.solve` says of every frame pair at these scores, if that is known.
 
         Returns:
-            (C,) probabilities, (P,) log Z, and (3, P) covered mass, error bound and whether it is exact.
+            (C,) probabilities, (P,) log Z, (4, P) covered mass, error bound, whether it is exact and the bound on the
+            error of log Z, and (N,) the bound on the error of each cell's probabilities as a daughter.
         """
         numbers = to_host(score)
         if found is None:
             found = problems.solve(options.solve, numbers)
         choice = problems.gather(found)
-        certificate = np.array([[m.covered_mass, m.error_bound, m.exact] for m in found]).reshape(-1, 3).T
+        certificate = np.array(
+            [[m.covered_mass, m.error_bound, m.exact, m.log_z_error] for m in found]
+        ).reshape(-1, 4)
+        of_cell = np.zeros(problems.n_cells)
+        for pair, one in enumerate(found):
+            start = len(problems.mother)
+            appear = problems.columns(pair)[1]
+            of_cell[appear.start - start : appear.stop - start] = one.daughter_error
         ctx.problems, ctx.numbers, ctx.choice, ctx.found = problems, numbers, choice, found
-        outputs = [choice, np.array([m.log_z for m in found]), np.ascontiguousarray(certificate)]
+        log_z = np.array([m.log_z for m in found])
+        outputs = [choice, log_z, np.ascontiguousarray(certificate.T), of_cell]
         tensors = [torch.from_numpy(values.astype(np.float64)).to(score.device) for values in outputs]
-        ctx.mark_non_differentiable(tensors[2])
-        return tensors[0], tensors[1], tensors[2]
+        ctx.mark_non_differentiable(tensors[2], tensors[3])
+        return tensors[0], tensors[1], tensors[2], tensors[3]
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, _: Tensor
+        ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, *_: Tensor
     ) -> tuple[Tensor, None, None, None]:
         """Directional derivative of the marginals along `grad_choice`, plus marginals times `grad_log_z`."""
         problems: MovieProblems = ctx.problems

@@ -14,7 +14,7 @@ def log_add(a: float, b: float) -> float:
         a, b = b, a
     if b == -np.inf:
         return a
-    return a + np.log1p(np.exp(b - a))
+    return a + float(np.log1p(np.exp(b - a)))
 
 
 @kernel
