@@ -1,0 +1,81 @@
+"""Assignments drawn from frontier graphs: forward along the arcs, each by the weight of all that follows it."""
+
+import numpy as np
+
+from torchtrack_uq.assignment.kernels.sum_product import largest_component
+from torchtrack_uq.assignment.types import FloatArray, IntArray, SmallIntArray
+from torchtrack_uq.utils.kernel import kernel
+
+
+@kernel
+def draw_parents(
+    arc_start: SmallIntArray,
+    arc_to: SmallIntArray,
+    arc_factor: SmallIntArray,
+    layer_start: IntArray,
+    first_layer: IntArray,
+    weight: FloatArray,
+    mother: IntArray,
+    daughter: IntArray,
+    n_draws: int,
+    n_daughters: int,
+    generator: np.random.Generator,
+) -> IntArray:
+    """Independent draws of whole assignments, with the probabilities that the weights give them.
+
+    Args:
+        arc_start: this and the next four are the fields of `FrontierGraph`.
+        arc_to: (A,).
+        arc_factor: (A,).
+        layer_start: nodes of each layer.
+        first_layer: layers of each component.
+        weight: weight of every factor, at least 0.
+        mother: (F,) mother of each link.
+        daughter: (F,) its daughter.
+        n_draws: number of draws R.
+        n_daughters: N.
+        generator: of the random numbers.
+
+    Returns:
+        (R, N) int64, mother of each daughter, or -1; daughters outside all components have none.
+    """
+    parent = np.full((n_draws, n_daughters), -1, np.int64)
+    most_nodes, _ = largest_component(layer_start, first_layer)
+    behind = np.empty(most_nodes)
+    for c in range(first_layer.size - 1):
+        first, last = first_layer[c], first_layer[c + 1] - 1
+        base = layer_start[first]
+        n_nodes = layer_start[last + 1] - base
+        if n_nodes == 0:
+            continue
+        behind[n_nodes - 1] = 1.0
+        for layer in range(last - 1, first - 1, -1):
+            highest = 0.0
+            for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
+                total = 0.0
+                for a in range(arc_start[base + v], arc_start[base + v + 1]):
+                    total += weight[arc_factor[a]] * behind[arc_to[a] - base]
+                behind[v] = total
+                highest = max(highest, total)
+            for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
+                behind[v] /= highest  # only ratios within a layer matter
+        for r in range(n_draws):
+            v = 0
+            while v < n_nodes - 1:
+                total = 0.0
+                for a in range(arc_start[base + v], arc_start[base + v + 1]):
+                    total += weight[arc_factor[a]] * behind[arc_to[a] - base]
+                left = generator.random() * total
+                taken = -1
+                for a in range(arc_start[base + v], arc_start[base + v + 1]):
+                    share = weight[arc_factor[a]] * behind[arc_to[a] - base]
+                    if share > 0.0:
+                        taken = a
+                        left -= share
+                        if left < 0.0:
+                            break
+                factor = arc_factor[taken]
+                if factor < mother.size:
+                    parent[r, daughter[factor]] = mother[factor]
+                v = arc_to[taken] - base
+    return parent
