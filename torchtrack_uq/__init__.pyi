@@ -18,6 +18,7 @@ from .links import CandidateGraph as CandidateGraph
 from .links import LinkChunk as LinkChunk
 from .links import LinkProbabilities as LinkProbabilities
 from .links import PerturbedScores as PerturbedScores
+from .links import collate_movies as collate_movies
 from .links import confirm as confirm
 from .links import forbid as forbid
 from .metrics import summarise as summarise

@@ -93,11 +93,8 @@ class MovieDataModule(pl.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: ScoredMovie, device: torch.device, dataloader_idx: int
     ) -> ScoredMovie:
-        """A movie on the trainer's device; what was solved is found again there if it is another."""
-        if batch.graph.device == device:
-            return batch
-        moved = ScoredMovie(batch.name, batch.scores.to(device), batch.targets.to(device))
-        return moved if batch.solved is None else moved.solve(self.layer)
+        """A movie on the trainer's device, with what was solved for it."""
+        return batch.to(device, non_blocking=True)
 
     def _score(self, paths: list[str | os.PathLike[str]]) -> list[ScoredMovie]:
         scored: list[ScoredMovie] = []

@@ -1,25 +1,27 @@
 """Movies ready for calibration: a tracker's scores, the truth, and what need not be solved twice."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.read import read_movies
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.layers.method import Scores, graph_of
 from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.perturbed_scores import PerturbedScores
 from torchtrack_uq.trackers import Tracker
 from torchtrack_uq.truth.judged import JudgedDaughters, judge
 from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredMovie:
+class ScoredMovie(TensorFields):
     """One annotated movie, scored.
 
     Attributes:
@@ -31,6 +33,8 @@ class ScoredMovie:
     Raises:
         InputError: Scores and targets belong to different numbers of cells.
     """
+
+    float_fields: ClassVar[tuple[str, ...]] = ("scores",)
 
     name: str
     scores: Scores
@@ -51,6 +55,26 @@ class ScoredMovie:
     def solve(self, layer: UncertaintyLayer) -> "ScoredMovie":
         """The same movie with what the layer's method can find once for all temperatures."""
         return ScoredMovie(self.name, self.scores, self.targets, layer.solve(self.scores))
+
+    @classmethod
+    def batch(cls, movies: "Sequence[ScoredMovie]") -> "ScoredMovie":
+        """Several movies as one, one after the other in time; what was solved for each alone is solved again.
+
+        Raises:
+            InputError: No movie at all, or scores with noise and without.
+        """
+        noisy = {isinstance(movie.scores, PerturbedScores) for movie in movies}
+        if len(noisy) > 1:
+            raise InputError(
+                "some movies were scored under noise and others were not; expected one or the other"
+            )
+        kind: Any = PerturbedScores if noisy == {True} else CandidateGraph
+        scores: Scores = kind.batch([movie.scores for movie in movies])
+        return cls(
+            ", ".join(movie.name for movie in movies),
+            scores,
+            LinkTargets.batch([movie.targets for movie in movies]),
+        )
 
     def only(self, cells: torch.Tensor) -> "ScoredMovie":
         """The same movie with fewer daughters to judge, by a (N,) mask."""

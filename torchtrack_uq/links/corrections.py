@@ -129,7 +129,8 @@ def _check_decisions(graph: CandidateGraph, daughters: Tensor, mothers: Tensor) 
         raise InputError(f"cell {cell} is decided twice; give each daughter one mother")
     linked = mothers >= 0
     frame, before = graph.frame[daughters], graph.frame[mothers.clamp(min=0)]
-    for i in ((frame == 0) | (linked & (before != frame - 1))).nonzero().squeeze(1).tolist():
+    first = ~graph.is_daughter[daughters]
+    for i in (first | (linked & (before != frame - 1))).nonzero().squeeze(1).tolist():
         where = f" and cell {int(mothers[i])} in frame {int(before[i])}" if bool(linked[i]) else ""
         raise InputError(
             f"cell {int(daughters[i])} is in frame {int(frame[i])}{where}; mothers are of the frame before"

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.candidates import CandidateGraph
-from torchtrack_uq.links.names import EVENT_SCORES
+from torchtrack_uq.links.names import EVENT_SCORES, SCORES
 
 
 @dataclass(frozen=True, eq=False)
-class PerturbedScores:
+class PerturbedScores(TensorFields):
     """A movie's candidate links with their scores under R draws of noise on the measurements.
 
     Attributes:
@@ -26,6 +28,8 @@ class PerturbedScores:
     Raises:
         InputError: Shapes that do not fit, or no draw at all.
     """
+
+    float_fields: ClassVar[tuple[str, ...]] = ("graph", *SCORES)
 
     graph: CandidateGraph
     score: Tensor
@@ -49,10 +53,32 @@ class PerturbedScores:
         """Number of draws R."""
         return len(self.score)
 
-    def to(self, device: torch.device | str) -> "PerturbedScores":
-        """The same scores on another device."""
-        events = {name: getattr(self, name).to(device) for name in EVENT_SCORES}
-        return PerturbedScores(self.graph.to(device), self.score.to(device), **events)
+    @classmethod
+    def batch(cls, movies: "Sequence[PerturbedScores]") -> "PerturbedScores":
+        """Put movies of as many draws one after the other in time, see `CandidateGraph.batch`.
+
+        Raises:
+            InputError: No movie at all, or other numbers of draws.
+        """
+        copies = sorted({movie.n_copies for movie in movies})
+        if len(copies) > 1:
+            raise InputError(
+                f"movies were scored under {copies} draws of noise; expected one number of draws"
+            )
+        graph = CandidateGraph.batch([movie.graph for movie in movies])
+        rows = {name: torch.cat([getattr(movie, name) for movie in movies], 1) for name in SCORES}
+        return cls(graph, **rows)
+
+    def unbatch(self) -> "list[PerturbedScores]":
+        """The scores of each movie of a batch."""
+        graph = self.graph
+        columns = {"score": graph.split_links(self.score.T)}
+        columns |= {name: graph.split_cells(getattr(self, name).T) for name in EVENT_SCORES}
+        parts = [dict(zip(columns, part, strict=True)) for part in zip(*columns.values(), strict=True)]
+        return [
+            self.with_tensors(graph=part, **{name: rows.T for name, rows in own.items()})
+            for part, own in zip(graph.unbatch(), parts, strict=True)
+        ]
 
     @classmethod
     def of(cls, own: CandidateGraph, copies: Sequence[CandidateGraph]) -> "PerturbedScores":
@@ -74,7 +100,7 @@ class PerturbedScores:
         rows = [spread(graph, at) for graph, at in zip((own, *copies), keys, strict=True)]
         union = CandidateGraph(
             mother, daughter, rows[0], own.appear, own.disappear, own.divide, own.frame, own.label,
-            own.coords, own.n_frames,
+            own.coords, own.n_frames, own.starts,
         )  # fmt: skip
         events = {name: torch.stack([getattr(graph, name) for graph in copies]) for name in EVENT_SCORES}
         return cls(union, torch.stack(rows[1:]), **events)

@@ -1,16 +1,19 @@
 """What every method returns: probabilities of all candidate links and events of a movie."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from torchtrack_uq.functional import class_entropy, segment_sum, top_probability
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.candidates import CandidateGraph
 
 
 @dataclass(frozen=True, eq=False)
-class LinkProbabilities:
+class LinkProbabilities(TensorFields):
     """Probabilities of a movie's links and events; N cells, E candidate links.
 
     Attributes:
@@ -28,7 +31,12 @@ class LinkProbabilities:
         log_z_error: (P,) float64, proved bound on the error of log_z; inf where none is known.
         cell_error: (N,) float64, proved bound on the error of each cell's own probabilities, those of its mothers and
             of none: that of its component, where components were told apart; inf where none is known, 0 in frame 0.
+        options: Options of the method that are not the default ones, such as {"null_class": False}.
     """
+
+    float_fields: ClassVar[tuple[str, ...]] = ("graph", "log_link", "log_null", "disappear", "divide")
+    of_links: ClassVar[tuple[str, ...]] = ("log_link",)
+    of_pairs: ClassVar[tuple[str, ...]] = ("log_z", "covered_mass", "error_bound", "exact", "log_z_error")
 
     graph: CandidateGraph
     log_link: Tensor
@@ -42,6 +50,7 @@ class LinkProbabilities:
     exact: Tensor | None = None
     log_z_error: Tensor | None = None
     cell_error: Tensor | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def link(self) -> Tensor:
@@ -58,14 +67,25 @@ class LinkProbabilities:
         """(N,) probability that a cell appeared: `null`, and 0 in frame 0, where nothing can be known."""
         return self.null * self.graph.is_daughter
 
-    def to(self, device: torch.device | str) -> "LinkProbabilities":
-        """The same probabilities on another device."""
-        moved = {
-            item.name: value.to(device) if hasattr(value, "to") else value
-            for item in fields(self)
-            for value in [getattr(self, item.name)]
-        }
-        return LinkProbabilities(**moved)
+    def unbatch(self) -> "list[LinkProbabilities]":
+        """The probabilities of each movie of a batch (`CandidateGraph.batch`), numbers as they are; differentiable.
+
+        >>> from torchtrack_uq import Detections, ParentalSoftmax
+        >>> import numpy as np
+        >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+        >>> graphs = [CandidateGraph.from_links(cells, [0], [1], [score]) for score in (0.0, 9.0)]
+        >>> [p.link for p in ParentalSoftmax()(CandidateGraph.batch(graphs)).unbatch()]
+        [tensor([0.5000]), tensor([0.9999])]
+        """
+        graph = self.graph
+        movies: list[dict[str, Any]] = [{"graph": part} for part in graph.unbatch()]
+        for name, values in self._values().items():
+            if isinstance(values, Tensor):
+                links, pairs = name in self.of_links, name in self.of_pairs
+                split = graph.split_links if links else graph.split_pairs if pairs else graph.split_cells
+                for movie, part in zip(movies, split(values), strict=True):
+                    movie[name] = part
+        return [self.with_tensors(**movie) for movie in movies]
 
     def log_error_bound(self, least: float = 1e-6) -> Tensor:
         """(N,) float64 bound on the error of each cell's log-probabilities that are at least log `least`, in nats.

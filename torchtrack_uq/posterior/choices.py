@@ -13,11 +13,11 @@ class Choices(NamedTuple):
 
     Attributes:
         score: (C,) float64, scores of the links, then of appearing, disappearing and dividing.
-        pair: (C,) int64, frame pair of each choice (pair p links frames p and p + 1), out of range for events
-            that cannot happen.
-        is_daughter: (N,) bool, cells that have a frame before.
+        pair: (C,) int64, frame pair of each choice (pair p links frames p and p + 1). Means nothing, and may be
+            out of range, for events that cannot happen.
+        is_daughter: (N,) bool, cells that have a frame before in their movie.
         is_mother: (N,) bool, cells that have a frame after.
-        n_pairs: Number of frame pairs.
+        n_pairs: Number of frame pairs; between two movies of a batch stands one without choices.
     """
 
     score: Tensor
@@ -32,7 +32,7 @@ class Choices(NamedTuple):
         score = torch.cat([graph.score, graph.appear, graph.disappear, graph.divide]).double()
         as_daughter = graph.frame - 1
         pair = torch.cat([as_daughter[graph.daughter], as_daughter, graph.frame, graph.frame])
-        return cls(score, pair, graph.frame > 0, graph.frame < graph.n_frames - 1, graph.n_frames - 1)
+        return cls(score, pair, graph.is_daughter, graph.is_mother, graph.n_frames - 1)
 
     def split(self, choice: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Cut a vector of choices into links (E,), appearing, disappearing and dividing (N,)."""

@@ -40,7 +40,7 @@ def map_links(graph: CandidateGraph) -> NDArray[np.bool_]:
     """
     selected = np.zeros(graph.n_links, np.bool_)
     offsets = graph.link_offsets.tolist()
-    for t, problem in enumerate(graph.problems(), start=1):
+    for t, problem in zip(graph.daughter_frames, graph.problems(), strict=True):
         try:
             parent = solve_map(problem).parent
         except ValueError as error:

@@ -28,12 +28,14 @@ class MovieProblems:
         daughter: (E,) int64.
         cell_offsets: (n_frames + 1,) int64.
         link_offsets: (n_frames + 1,) int64.
+        between: Pairs of the last frame of one movie and the first frame of the next; they have no choices.
     """
 
     mother: NDArray[np.int64]
     daughter: NDArray[np.int64]
     cell_offsets: NDArray[np.int64]
     link_offsets: NDArray[np.int64]
+    between: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, graph: CandidateGraph) -> "MovieProblems":
@@ -43,6 +45,7 @@ class MovieProblems:
             graph.daughter.cpu().numpy(),
             graph.cell_offsets.numpy(),
             graph.link_offsets.numpy(),
+            frozenset(start - 1 for start in graph.starts),
         )
 
     @property
@@ -63,6 +66,8 @@ class MovieProblems:
     def columns(self, pair: int) -> tuple[slice, slice, slice, slice]:
         """Where a pair's links, appearances, disappearances and divisions lie in a vector of choices."""
         first_mother, first_daughter, end = (int(k) for k in self.cell_offsets[pair : pair + 3])
+        if pair in self.between:
+            first_mother = end = first_daughter
         e, n = len(self.mother), self.n_cells
         return (
             slice(int(self.link_offsets[pair + 1]), int(self.link_offsets[pair + 2])),
@@ -70,6 +75,12 @@ class MovieProblems:
             slice(e + n + first_mother, e + n + first_daughter),
             slice(e + 2 * n + first_mother, e + 2 * n + first_daughter),
         )
+
+    def mothers(self, pair: int) -> slice:
+        """Cells that are the mothers of a pair."""
+        _, _, disappear, _ = self.columns(pair)
+        before = len(self.mother) + self.n_cells
+        return slice(disappear.start - before, disappear.stop - before)
 
     def build(self, pair: int, score: Floats, keep: Bools | None = None) -> AssignmentProblem:
         """One frame pair.

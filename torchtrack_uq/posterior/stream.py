@@ -64,20 +64,20 @@ class GraphCopy:
 
     Attributes:
         copy: Its tensors.
-        n_frames: As in the graph.
+        source: The graph.
     """
 
     copy: HostCopy
-    n_frames: int
+    source: CandidateGraph
 
     @classmethod
     def of(cls, graph: CandidateGraph) -> "GraphCopy":
         """Start the copy."""
-        return cls(HostCopy.of({name: getattr(graph, name) for name in GRAPH_TENSORS}), graph.n_frames)
+        return cls(HostCopy.of({name: getattr(graph, name) for name in GRAPH_TENSORS}), graph)
 
     def graph(self) -> CandidateGraph:
-        """The graph on the CPU, as soon as it is there."""
-        return CandidateGraph(**self.copy.wait(), n_frames=self.n_frames)
+        """The graph on the CPU, as soon as it is there; without gradients."""
+        return self.source.with_tensors(**self.copy.wait())
 
 
 Result = TypeVar("Result")

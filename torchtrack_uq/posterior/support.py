@@ -1,7 +1,7 @@
 """The K best assignments of every frame pair of a movie, found once and re-weighted at any temperature."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from torchtrack_uq.assignment import AssignmentProblem, KBest
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import choices_of, listed_marginals, log_weight, segment_sum
 from torchtrack_uq.functional.assignments import ListedMarginals
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.problems import DISAPPEAR, DIVIDE, Floats, FrameChoices, IntArray, MovieProblems
 
 
 @dataclass(frozen=True, eq=False)
-class Support:
+class Support(TensorFields):
     """Listed assignments of all P frame pairs as differences to the MAP; R assignments, D differences.
 
     Indices count choices (see `functional.assignments`). The list does not depend on the temperature, since
@@ -43,10 +44,6 @@ class Support:
     price: Tensor
     map_weight: Tensor
 
-    def to(self, device: torch.device) -> "Support":
-        """The same support on another device."""
-        return Support(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
-
     @classmethod
     def of(
         cls, movie: MovieProblems, problems: Sequence[AssignmentProblem], best: Sequence[KBest]
@@ -70,7 +67,7 @@ class Support:
             changes.append(changed)
             signs.append(sign)
             n_rows[p] = listed.n_assignments
-            price[movie.cell_offsets[p] : movie.cell_offsets[p + 1]] = listed.map.mother_price
+            price[movie.mothers(p)] = listed.map.mother_price
         return cls(
             base=torch.from_numpy(base),
             row=torch.from_numpy(np.concatenate(rows)),

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.functional import segment_sum
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import NO_MOTHER
 from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True, eq=False)
-class FeasibleTruth:
+class FeasibleTruth(TensorFields):
     """The annotated assignment, as near as a feasible one on the candidate links comes to it.
 
     Attributes:

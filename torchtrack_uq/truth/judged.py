@@ -8,13 +8,14 @@ from torch import Tensor
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.functional.segments import segment_max
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.truth.targets import LinkTargets
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedDaughters:
+class JudgedDaughters(TensorFields):
     """D daughters whose true mother is known, each with a distribution over her candidate mothers and null.
 
     Attributes:
@@ -46,10 +47,6 @@ class JudgedDaughters:
     def where(self, chosen: Tensor) -> "JudgedDaughters":
         """Some of the daughters, by a mask or by indices."""
         return JudgedDaughters(**{item.name: getattr(self, item.name)[chosen] for item in fields(self)})
-
-    def detach(self) -> "JudgedDaughters":
-        """The same without gradients."""
-        return JudgedDaughters(**{item.name: getattr(self, item.name).detach() for item in fields(self)})
 
     @classmethod
     def concatenate(cls, parts: "list[JudgedDaughters]") -> "JudgedDaughters":
@@ -161,7 +158,7 @@ def first_of_segment(chosen: Tensor, segment: Tensor, n_segments: int) -> Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedEvents:
+class JudgedEvents(TensorFields):
     """Yes/no events of one kind: probabilities and whether they happened.
 
     Attributes:

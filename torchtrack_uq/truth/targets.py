@@ -1,5 +1,6 @@
 """The truth to hold probabilities against: the annotated mother of each cell, as tensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,12 +8,13 @@ from torch import Tensor
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
+from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import NO_MOTHER
 
 
 @dataclass(frozen=True, eq=False)
-class LinkTargets:
+class LinkTargets(TensorFields):
     """True mothers of a movie's N cells, as far as they are known.
 
     Attributes:
@@ -74,9 +76,46 @@ class LinkTargets:
         """Number of daughters that can be judged."""
         return int(self.known.sum())
 
-    def to(self, device: torch.device | str) -> "LinkTargets":
-        """The same targets on another device."""
-        return LinkTargets(self.mother.to(device), self.known.to(device), self.mother_known.to(device))
+    @classmethod
+    def batch(cls, movies: "Sequence[LinkTargets]") -> "LinkTargets":
+        """Put the targets of movies one after the other, as `CandidateGraph.batch` does with their graphs.
+
+        Args:
+            movies: At least one, on one device.
+
+        Raises:
+            InputError: None.
+
+        >>> targets = LinkTargets.from_mothers(torch.tensor([-1, 0]), torch.tensor([0, 1]))
+        >>> LinkTargets.batch([targets, targets]).mother
+        tensor([-1,  0, -1,  2])
+        """
+        if not movies:
+            raise InputError("there are no targets to batch; expected those of at least one movie")
+        mothers, before = [], 0
+        for movie in movies:
+            mothers.append(torch.where(movie.mother < 0, movie.mother, movie.mother + before))
+            before += len(movie.mother)
+        known = torch.cat([movie.known for movie in movies])
+        return cls(torch.cat(mothers), known, torch.cat([movie.mother_known for movie in movies]))
+
+    def unbatch(self, graph: CandidateGraph) -> "list[LinkTargets]":
+        """The targets of each movie of a batch.
+
+        Args:
+            graph: The batch of their candidate links.
+
+        Raises:
+            InputError: It has another number of cells.
+        """
+        self._check_cells(graph)
+        found, before = [], 0
+        columns = (graph.split_cells(column) for column in (self.mother, self.known, self.mother_known))
+        for mother, known, mother_known in zip(*columns, strict=True):
+            own = torch.where(mother < 0, mother, mother - before)
+            found.append(self.with_tensors(mother=own, known=known, mother_known=mother_known))
+            before += len(mother)
+        return found
 
     def only(self, cells: Tensor) -> "LinkTargets":
         """The same targets with fewer daughters to judge.
@@ -97,10 +136,7 @@ class LinkTargets:
         Raises:
             InputError: The graph has another number of cells.
         """
-        if graph.n_cells != len(self.mother):
-            raise InputError(
-                f"the graph has {graph.n_cells} cells, but there are targets for {len(self.mother)}"
-            )
+        self._check_cells(graph)
         daughter = graph.daughter
         return (self.mother.to(graph.device)[daughter] == graph.mother) & self.known.to(graph.device)[
             daughter
@@ -112,3 +148,9 @@ class LinkTargets:
         found = segment_sum(offered.to(torch.float32), graph.daughter, graph.n_cells) > 0
         null = (self.mother.to(graph.device) < 0) & (graph.appear > -torch.inf)
         return self.known.to(graph.device) & (found | null)
+
+    def _check_cells(self, graph: CandidateGraph) -> None:
+        if graph.n_cells != len(self.mother):
+            raise InputError(
+                f"the graph has {graph.n_cells} cells, but there are targets for {len(self.mother)}"
+            )

@@ -1,0 +1,176 @@
+"""Several movies in one graph, one after the other in time: who comes first, and how to take them apart again."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional.tensor_fields import TensorFields
+from torchtrack_uq.links.names import GRAPH_TENSORS
+
+
+class MovieFrames(TensorFields):
+    """What a graph of one or several movies knows of their frames.
+
+    The frames of a batch are numbered through. The first frame of each movie is nobody's daughter and the last one
+    nobody's mother, so that two movies share no link, no event and no assignment. In a vector with an entry for each
+    pair of frames (p, p + 1), the one between two movies is that of two frames without cells.
+
+    Attributes:
+        frame: (N,) int64, frame of each cell, not decreasing.
+        daughter: (E,) int64, daughter of each link, not decreasing.
+        n_frames: Number of frames of all movies.
+        starts: First frame of each movie, not decreasing, the first one 0.
+    """
+
+    frame: Tensor
+    daughter: Tensor
+    n_frames: int
+    starts: tuple[int, ...]
+
+    @property
+    def n_movies(self) -> int:
+        """Number of movies."""
+        return len(self.starts)
+
+    @property
+    def is_daughter(self) -> Tensor:
+        """(N,) bool: cells that could have a mother, those that have a frame before in their movie."""
+        return self.frame > 0 if self.n_movies == 1 else ~self._is_first[self.frame]
+
+    @property
+    def is_mother(self) -> Tensor:
+        """(N,) bool: cells that could have a daughter, those that have a frame after in their movie."""
+        return self.frame < self.n_frames - 1 if self.n_movies == 1 else ~self._is_first[self.frame + 1]
+
+    @property
+    def daughter_frames(self) -> list[int]:
+        """Frames that have a frame before in their movie: 1 to n_frames - 1 without the first frames."""
+        first = set(self.starts)
+        return [t for t in range(1, self.n_frames) if t not in first]
+
+    @cached_property
+    def cell_offsets(self) -> Tensor:
+        """(n_frames + 1,) int64 on the CPU: the cells of frame t are cell_offsets[t] to [t + 1] - 1."""
+        return torch.searchsorted(self.frame, torch.arange(self.n_frames + 1, device=self.frame.device)).cpu()
+
+    @cached_property
+    def link_offsets(self) -> Tensor:
+        """(n_frames + 1,) int64 on the CPU: links into frame t are link_offsets[t] to [t + 1] - 1."""
+        return torch.searchsorted(self.daughter, self.cell_offsets.to(self.daughter.device)).cpu()
+
+    def split_cells(self, values: Tensor) -> list[Tensor]:
+        """(N, ...) numbers of cells, movie by movie; views."""
+        return [values[int(self.cell_offsets[a]) : int(self.cell_offsets[b])] for a, b in self._spans]
+
+    def split_links(self, values: Tensor) -> list[Tensor]:
+        """(E, ...) numbers of links, movie by movie; views."""
+        return [values[int(self.link_offsets[a]) : int(self.link_offsets[b])] for a, b in self._spans]
+
+    def split_pairs(self, values: Tensor) -> list[Tensor]:
+        """(n_frames - 1, ...) numbers of frame pairs, movie by movie; views."""
+        return [values[a : max(b - 1, a)] for a, b in self._spans]
+
+    @classmethod
+    def batch(cls, graphs: Sequence[Self]) -> Self:
+        """Put movies (or batches) one after the other in time; differentiable.
+
+        Args:
+            graphs: At least one, of one device and dtype, with coordinates of one number of dimensions.
+
+        Raises:
+            InputError: No graph at all, or graphs of several devices, dtypes or dimensions.
+
+        >>> from torchtrack_uq import CandidateGraph, Detections
+        >>> import numpy as np
+        >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+        >>> graph = CandidateGraph.from_links(cells, [0], [1], [-0.5])
+        >>> both = CandidateGraph.batch([graph, graph])
+        >>> both.mother.tolist(), both.daughter.tolist(), both.frame.tolist(), both.starts
+        ([0, 2], [1, 3], [0, 1, 2, 3], (0, 2))
+        >>> [part.mother.tolist() for part in both.unbatch()]
+        [[0], [0]]
+        """
+        if not graphs:
+            raise InputError("there is no movie to batch; expected at least one")
+        _check_alike(graphs)
+        columns: dict[str, list[Tensor]] = {name: [] for name in GRAPH_TENSORS}
+        starts: list[int] = []
+        n_cells = n_frames = 0
+        for graph in graphs:
+            shift = {"mother": n_cells, "daughter": n_cells, "frame": n_frames}
+            for name, column in columns.items():
+                values = getattr(graph, name)
+                column.append(values + shift[name] if name in shift else values)
+            starts += [n_frames + start for start in graph.starts]
+            n_cells += len(graph.frame)
+            n_frames += graph.n_frames
+        together: dict[str, Any] = {name: torch.cat(column) for name, column in columns.items()}
+        together |= {"n_frames": n_frames, "starts": tuple(starts)}
+        return cls(**together)
+
+    def unbatch(self) -> list[Self]:
+        """The movies of a batch, each with cells and frames that count from 0; differentiable, numbers as they are."""
+        parts: dict[str, list[Tensor]] = {}
+        for name in GRAPH_TENSORS:
+            split = self.split_links if name in ("mother", "daughter", "score") else self.split_cells
+            parts[name] = split(getattr(self, name))
+        found = []
+        for k, (first, end) in enumerate(self._spans):
+            before = int(self.cell_offsets[first])
+            shift = {"mother": before, "daughter": before, "frame": first}
+            own: dict[str, Any] = {
+                name: parts[name][k] - shift[name] if name in shift else parts[name][k] for name in parts
+            }
+            part = self.with_tensors(**own, n_frames=end - first, starts=(0,))
+            for name in self.host_caches:
+                vars(part).pop(name, None)
+            found.append(part)
+        return found
+
+    @property
+    def _spans(self) -> list[tuple[int, int]]:
+        """First frame of each movie, and the frame behind its last one."""
+        return list(pairwise((*self.starts, self.n_frames)))
+
+    @cached_property
+    def _is_first(self) -> Tensor:
+        """(n_frames + 1,) bool, first frames of movies; the frame behind the last one counts as one."""
+        first = torch.zeros(self.n_frames + 1, dtype=torch.bool)
+        first[[*self.starts, self.n_frames]] = True
+        return first.to(self.frame.device, non_blocking=True)
+
+
+def check_starts(graph: MovieFrames) -> None:
+    """First frames fit the movie, and no link leads from one movie to the next.
+
+    Raises:
+        InputError: They do not, or one does.
+    """
+    starts, n_frames = graph.starts, graph.n_frames
+    if not starts or starts[0] != 0 or list(starts) != sorted(starts) or starts[-1] > n_frames:
+        raise InputError(
+            f"movies start at frames {starts}; expected 0 and then frames up to {n_frames} in ascending order"
+        )
+    if len(starts) > 1:
+        across = ~graph.is_daughter[graph.daughter]
+        if bool(across.any()):
+            k = int(across.nonzero()[0])
+            raise InputError(
+                f"link {k} leads to frame {int(graph.frame[graph.daughter[k]])}, the first one of a movie; expected "
+                "no links between movies"
+            )
+
+
+def _check_alike(graphs: Sequence[MovieFrames]) -> None:
+    for what in ("device", "dtype"):
+        different = {str(getattr(graph, what)) for graph in graphs}
+        if len(different) > 1:
+            raise InputError(f"movies are of {what}s {', '.join(sorted(different))}; expected one {what}")
+    dimensions = {int(vars(graph)["coords"].shape[1]) for graph in graphs}
+    if len(dimensions) > 1:
+        raise InputError(f"movies have {sorted(dimensions)} dimensions; expected one number of dimensions")
