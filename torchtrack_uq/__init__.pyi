@@ -25,6 +25,8 @@ from .metrics import summarise as summarise
 from .movies import Detections as Detections
 from .movies import Movie as Movie
 from .perturb import NoiseSizes as NoiseSizes
+from .posterior import link_marginals as link_marginals
+from .posterior import sample_links as sample_links
 from .results import TrackingResult as TrackingResult
 from .trackers import ActivityTracker as ActivityTracker
 from .trackers import DistanceTracker as DistanceTracker

@@ -13,6 +13,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import map_links
+from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
@@ -30,10 +31,11 @@ class UncertainTracker:
             `TemperatureScaler`, or a `Calibration` (or its file, from `torchtrack-uq fit`); None means 1, or that
             of the layer.
         device: Where a tracker given by name computes: "auto", "cpu", "cuda".
+        paper: Whether the method is the paper's to the letter, for "SM", "FP", "FP+A", "AS" (see `UncertaintyLayer`).
 
     Raises:
-        InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, or a
-            calibration of another method or tracker.
+        InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, a
+            calibration of another method, other options or another tracker, or `paper` with a method that is not in it.
 
     >>> import numpy as np
     >>> from torchtrack_uq.trackers import DistanceTracker
@@ -50,9 +52,10 @@ class UncertainTracker:
     def __init__(
         self,
         tracker: str | Tracker = "trackastra",
-        method: str | nn.Module = "AS",
+        method: str | nn.Module = "auto",
         temperature: float | TemperatureScaler | Calibration | str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
+        paper: bool = False,
     ) -> None:
         self.tracker = make_tracker(tracker, device) if isinstance(tracker, str) else tracker
         if not isinstance(self.tracker, Tracker):
@@ -66,13 +69,19 @@ class UncertainTracker:
         if isinstance(method, UncertaintyLayer):
             if temperature is not None:
                 raise InputError("the layer has a temperature of its own; give the temperature to the layer")
+            if paper:
+                raise InputError("the layer has a method of its own; give paper=True to the layer")
             self.layer = method
         elif isinstance(temperature, Calibration):
-            name = UncertaintyLayer(method).method
-            temperature.check(name, tracker_identity(self.tracker))
+            asked = UncertaintyLayer(method, paper=paper)
+            plain = (
+                isinstance(method, str) and not paper
+            )  # a name alone leaves the options to the calibration
+            options = None if plain else asked.options
+            temperature.check(asked.method, tracker_identity(self.tracker), options=options)
             self.calibration, self.layer = temperature, temperature.layer()
         else:
-            self.layer = UncertaintyLayer(method, temperature)
+            self.layer = UncertaintyLayer(method, temperature, paper=paper)
 
     @property
     def method(self) -> str:
@@ -100,6 +109,7 @@ class UncertainTracker:
         detections = Detections.from_movie(movie, progress=progress)
         found = self.layer.probabilities(self.tracker, detections, movie, progress=progress)
         probabilities = found.to("cpu")
+        warn_of_short_lists(probabilities)
         return TrackingResult(
             movie=movie,
             detections=detections,

@@ -123,7 +123,8 @@ def certify(
         kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
     )
     lost = np.zeros(n_components)
-    lost[: kept.graph.lost.size] = kept.graph.lost
+    # NaN where a mother must have a daughter, whose room has no bound: nothing is proved of that component
+    lost[: kept.graph.lost.size] = np.nan_to_num(kept.graph.lost, nan=np.inf)
     dropped = np.flatnonzero(~kept.keep)
     alone = marginals_alone(gauge, kept, sums)
     mother, daughter = links.mother[dropped], links.daughter[dropped]
@@ -134,7 +135,8 @@ def certify(
     if_free = gauge.link[dropped] * room
     null = null_with_dropped(links.mother, links.daughter, gauge.link, gauge.null, room_if_free, kept.keep)
     upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
-    ratio_mother = upper.ratio_mother[mother] + room * lost[of_mother]
+    with np.errstate(invalid="ignore"):
+        ratio_mother = upper.ratio_mother[mother] + np.where(lost[of_mother] > 0.0, room * lost[of_mother], 0.0)
     ratio_mother[inside] = room[inside]
     tight = np.flatnonzero(
         inside & (if_free * sums.null[daughter] > (0.0 if trivial is None else trivial[dropped]))

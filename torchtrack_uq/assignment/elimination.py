@@ -175,14 +175,13 @@ def finish(
     if not np.isfinite(certificate.component_error).all():
         dropped_error = np.full(dropped_error.size, np.inf)
     at_daughter = error[of_daughter]
-    np.maximum.at(at_daughter, links.daughter[certificate.dropped], dropped_error)
+    at_daughter[np.isnan(at_daughter)] = np.inf
+    np.maximum.at(at_daughter, links.daughter[certificate.dropped], np.nan_to_num(dropped_error, nan=np.inf))
     bound = float(max(error.max(initial=0.0), at_daughter.max(initial=0.0)))
     ratio = certificate.log_z_low - certificate.log_z_high  # NaN where neither is proved
-    covered = max(
-        1.0 - float(certificate.dropped_high.sum()) - certificate.lost,
-        float(np.exp(ratio)) if ratio <= 0.0 else 0.0,
-        0.0,
-    )
+    left = 1.0 - float(certificate.dropped_high.sum()) - certificate.lost
+    by_links = left if left >= 0.0 else 0.0  # NaN proves nothing
+    covered = max(by_links, float(np.exp(ratio)) if ratio <= 0.0 else 0.0)
     bound = bound if bound < 1.0 else float("inf")
     exact = bound <= tolerance
     report = _report(problem, kept, error[: kept.plan.width.size], tolerance, clustered)

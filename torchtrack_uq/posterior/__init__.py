@@ -1,5 +1,6 @@
 """The bridge from a graph's tensors to the CPU solvers of `assignment`, and back with gradients."""
 
+from torchtrack_uq.posterior.link_marginals import PairMarginals, link_marginals, sample_links
 from torchtrack_uq.posterior.map_links import map_links
 
-__all__ = ["map_links"]
+__all__ = ["PairMarginals", "link_marginals", "map_links", "sample_links"]

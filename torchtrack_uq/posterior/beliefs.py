@@ -25,14 +25,28 @@ class Summed(NamedTuple):
 def sum_beliefs(graph: CandidateGraph, choices: Choices) -> Summed:
     """Belief propagation over all frame pairs at once, on the scores' device; log Z is Bethe's estimate."""
     score, appear, disappear, divide = choices.split(choices.score)
-    found = belief_propagation(score, graph.mother, graph.daughter, appear, disappear, divide)
+    movie = graph.movie[graph.daughter] if graph.n_movies > 1 else None
+    found = belief_propagation(
+        score,
+        graph.mother,
+        graph.daughter,
+        appear,
+        disappear,
+        divide,
+        movie=movie,
+        n_movies=graph.n_movies,
+    )
     choice = torch.cat([found.link, found.null, found.disappear, found.divide])
     at = choices.pair[graph.n_links :]
     n, pairs = graph.n_cells, choices.n_pairs
     d, m = choices.is_daughter, choices.is_mother
-    log_z = segment_sum(found.as_daughter[d], at[:n][d], pairs) + segment_sum(
-        found.as_mother[m], at[n : 2 * n][m], pairs
-    )
+
+    def by_pair(values: Tensor, at: Tensor, possible: Tensor) -> Tensor:
+        """Sums without looking at a mask's numbers, which the CPU would have to wait for."""
+        inside = at.clamp(0, max(pairs - 1, 0))
+        return segment_sum(values.masked_fill(~possible, 0.0), inside, max(pairs, 1))[:pairs]
+
+    log_z = by_pair(found.as_daughter, at[:n], d) + by_pair(found.as_mother, at[n : 2 * n], m)
     nothing = torch.zeros_like(log_z)
     unknown = torch.full_like(log_z, torch.inf)
     cell_error = torch.full_like(found.null, torch.inf).masked_fill(~d, 0.0)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from torchtrack_uq.assignment import AssignmentProblem, EliminationTooLargeError, Marginals, marginals
 from torchtrack_uq.assignment.derivative import Direction, marginals_derivative
@@ -73,6 +72,7 @@ class MarginalsFunction(torch.autograd.Function):
             appear = problems.columns(pair)[1]
             of_cell[appear.start - start : appear.stop - start] = one.daughter_error
         ctx.problems, ctx.numbers, ctx.choice, ctx.found = problems, numbers, choice, found
+        ctx.save_for_backward(score)
         log_z = np.array([m.log_z for m in found])
         outputs = [choice, log_z, np.ascontiguousarray(certificate.T), of_cell]
         tensors = [torch.from_numpy(values.astype(np.float64)).to(score.device) for values in outputs]
@@ -80,7 +80,6 @@ class MarginalsFunction(torch.autograd.Function):
         return tensors[0], tensors[1], tensors[2], tensors[3]
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: Any, grad_choice: Tensor, grad_log_z: Tensor, *_: Tensor
     ) -> tuple[Tensor, None, None, None]:
@@ -109,4 +108,28 @@ class MarginalsFunction(torch.autograd.Function):
                 ) from error
 
         solve_pairs(one, range(problems.n_pairs))
-        return torch.from_numpy(gradient).to(grad_choice), None, None, None
+        result = torch.from_numpy(gradient).to(grad_choice)
+        if torch.is_grad_enabled():  # somebody wants a second derivative: not silently without this part
+            result = NoSecondDerivative.apply(result, *ctx.saved_tensors, grad_choice, grad_log_z)  # type: ignore[no-untyped-call]
+        return result, None, None, None
+
+
+class NoSecondDerivative(torch.autograd.Function):
+    """The identity on a first derivative, with an error where that is to be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, derivative: Tensor, *depends_on: Tensor) -> Tensor:
+        """Args: the derivative, and what it depends on."""
+        return derivative.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
+        """Refuse.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            "marginals by exact sums have no second derivative; use method 'AS' or 'SM', whose autograd has, or do "
+            "without create_graph"
+        )

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -19,10 +20,12 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
+from torchtrack_uq.results.proof import proved_exact, short_lists
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 from torchtrack_uq.truth.decisions import decision_probability
 from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional
+from torchtrack_uq.utils.registry import with_options
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
 _FILES = re.compile(
@@ -121,7 +124,9 @@ class TrackingResult:
         """One row per cell.
 
         Columns: `frame`, `label`, `track`, `confidence` (probability of the likeliest mother or of none),
-        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels.
+        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels, then what is
+        proved: `exact` (whether the cell's probabilities as a daughter are right to 0.001), `error_bound` (on them) and
+        `covered_mass` (share of its frame pair's posterior that was summed).
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
         and p_disappear in the last. With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.
@@ -146,9 +151,25 @@ class TrackingResult:
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
             table[axis] = values
+        table["exact"], table["error_bound"], table["covered_mass"] = self._proof(first)
         if self.acceptance is not None:
             table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
         return table
+
+    def _proof(self, first: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
+        """Columns of `cells`, empty where a method proves nothing and in the first frame."""
+        p, n = self.probabilities, len(first)
+        exact = proved_exact(p)
+        if exact is None or p.cell_error is None or p.covered_mass is None:
+            nothing = np.full(n, np.nan)
+            return pd.Series([pd.NA] * n, dtype="boolean"), nothing, nothing
+        pair = np.maximum(self.detections.frame - 1, 0)
+        covered = p.covered_mass.numpy()[pair] if len(p.covered_mass) else np.full(n, np.nan)
+        return (
+            pd.Series(exact, dtype="boolean").mask(first),
+            np.where(first, np.nan, p.cell_error.numpy()),
+            np.where(first, np.nan, covered),
+        )
 
     @cached_property
     def decision_probability(self) -> NDArray[np.float64]:
@@ -262,13 +283,22 @@ class TrackingResult:
         doubtful = daughters & (self.decision_probability < DOUBTFUL_BELOW)
         n_links, n_decisions = int(self.selected.sum()), int(daughters.sum())
         share = doubtful.sum() / max(n_decisions, 1)
+        method = with_options(self.probabilities.method, self.probabilities.options)
         lines = [
             f"{len(self.detections)} cells in {self.detections.n_frames} frames: {n_links} links, "
             f"{n_divisions} divisions, {len(self.tracklets.table)} tracks "
-            f"({self.tracker}, {self.probabilities.method}, T = {self.temperature:g})",
+            f"({self.tracker}, {method}, T = {self.temperature:g})",
             f"{int(doubtful.sum())} of {n_decisions} decisions are doubtful ({share:.1%} below "
             f"probability {DOUBTFUL_BELOW:g})",
         ]
+        exact = proved_exact(self.probabilities)
+        if exact is not None:
+            share = (exact & daughters).sum() / max(n_decisions, 1)
+            lines.append(
+                f"{share:.1%} of the probabilities are proved right to 0.001, the others are estimates"
+            )
+        if (short := short_lists(self.probabilities)) is not None:
+            lines.append(short)
         if self.acceptance is not None:
             n_accepted = int(self.accepted.sum())
             lines.append(

@@ -1,0 +1,48 @@
+"""What is proved about probabilities, said to the person who uses them."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchtrack_uq.links.probabilities import LinkProbabilities
+
+CERTAIN_TO = 1e-3
+"""Largest proved error of a probability that is called exact."""
+COVERED = 0.5
+"""Share of the posterior mass below which a list of assignments is called short."""
+
+
+class CoverageWarning(UserWarning):
+    """Listed assignments are not proved to hold most of the posterior: their probabilities may be far too sure."""
+
+
+def proved_exact(probabilities: LinkProbabilities) -> NDArray[np.bool_] | None:
+    """(N,) bool, cells whose probabilities as a daughter are proved right to 0.001; None for methods without proof."""
+    error = probabilities.cell_error
+    return None if error is None else (error <= CERTAIN_TO).numpy()
+
+
+def warn_of_short_lists(probabilities: LinkProbabilities) -> None:
+    """Say once, in one sentence with the way out, where the K best assignments hold little of the posterior.
+
+    Warns:
+        CoverageWarning: Method "AS", and some frame pair in which less than half of the mass is proved to be listed.
+    """
+    sentence = short_lists(probabilities)
+    if sentence is not None:
+        warnings.warn(sentence, CoverageWarning, stacklevel=3)
+
+
+def short_lists(probabilities: LinkProbabilities) -> str | None:
+    """The sentence of `warn_of_short_lists`, or None where there is nothing to say."""
+    covered = probabilities.covered_mass
+    if probabilities.method != "AS" or covered is None:
+        return None
+    short = int((covered < COVERED).sum())
+    if not short:
+        return None
+    return (
+        f"in {short} of {len(covered)} frame pairs the assignments that AS lists are not proved to hold half of the "
+        f"probability (the least: {float(covered.min()):.1g}), so it may be far too sure there: use method auto"
+    )
