@@ -24,7 +24,7 @@ class TestFile:
             "nll_before": 0,
             "nll_after": 0,
         }
-        layer = read.layer(k=7)
+        layer = read.layer()
         assert float(layer.temperature.detach()) == pytest.approx(1.5)
         assert layer.events.values == one.offsets
         assert layer.scaler.fitted

@@ -75,7 +75,7 @@ class TestUncertaintyLayer:
     def test_a_method_may_be_an_object(self) -> None:
         graph = WorkedExample().graph()
         layer = UncertaintyLayer(ParentalSoftmax(null_class=False))
-        assert layer.method == "ParentalSoftmax"
+        assert (layer.method, layer.options) == ("SM", {"null_class": False})
         assert (layer(graph).null[2:] == 0).all()
 
     def test_plain_scores_are_refused_where_perturbed_ones_are_needed(self) -> None:

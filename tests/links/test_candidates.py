@@ -162,3 +162,11 @@ def test_positions_of_cells_that_are_no_integers_are_refused(wrong: object) -> N
         CandidateGraph.from_links(cells, wrong, [1], [0.0])
     with pytest.raises(InputError, match=r"daughter has dtype .*; expected integers"):
         CandidateGraph.from_links(cells, [0], wrong, [0.0])
+
+
+def test_event_scores_that_are_numbers_keep_the_digits_of_the_scores_dtype() -> None:
+    cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+    score = torch.tensor([0.1], dtype=torch.float64)
+    graph = CandidateGraph.from_links(cells, [0], [1], score, appear=-0.1, disappear=[-0.1, -0.2])
+    assert graph.appear.tolist() == [-0.1, -0.1]
+    assert graph.disappear.tolist() == [-0.1, -0.2]

@@ -12,6 +12,7 @@ from torchtrack_uq.calibration.temperature_fit import TemperatureFit
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees.acceptance import ReviewStatistic
 from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.layers.make import check_can_be_made_again
 from torchtrack_uq.metrics import summarise
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.trackers.identity import tracker_identity
@@ -45,7 +46,8 @@ def describe_fit(
         The calibration, with counts of right and wrong decisions by their probability.
 
     Raises:
-        InputError: The layer's temperature is not that of the fit, or there is no movie.
+        InputError: The layer's temperature is not that of the fit, there is no movie, or name and options would not
+            make the layer's method again: one of your own has to be registered first (`METHODS.add`).
 
     >>> import numpy as np
     >>> from torchtrack_uq import Detections, DistanceTracker
@@ -62,6 +64,7 @@ def describe_fit(
     >>> calibration.tracker, calibration.n_daughters, calibration.temperature == fit.temperature
     ('distance', 3, True)
     """
+    check_can_be_made_again(layer.posterior)
     temperature = float(layer.temperature)
     if not movies:
         raise InputError("there is no annotated movie to describe the fit by")
@@ -93,6 +96,7 @@ def describe_fit(
         movies=[movie.name for movie in movies],
         fingerprint=fingerprint(movies),
         review=sum(counts[1:], start=counts[0]),
+        method_options=layer.options,
     )
 
 

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +15,14 @@ from torchtrack_uq.calibration.objective import CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees import ReviewStatistic
-from torchtrack_uq.layers import EventOffsets, TemperatureScaler, UncertaintyLayer
+from torchtrack_uq.layers import EventOffsets, FeaturePerturbation, TemperatureScaler, UncertaintyLayer
+from torchtrack_uq.layers.make import make_method
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.utils.files import write_atomically
+from torchtrack_uq.utils.registry import with_options
 
-FORMAT = "torchtrack-uq calibration 1"
+FORMAT = "torchtrack-uq calibration 2"
+_READABLE = ("torchtrack-uq calibration 1", FORMAT)  # the first had no options: they are the default ones
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Calibration:
         fingerprint: SHA-256 of the scores and true mothers that it was fitted on.
         date: When, ISO 8601 in UTC.
         review: Counts of right and wrong decisions by their probability, for `--accept-error`, or None.
+        method_options: Options of the method that are not the default ones, such as {"k": 10}.
 
     Raises:
         InputError: A value that cannot be.
@@ -62,12 +66,21 @@ class Calibration:
     fingerprint: str = ""
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     review: ReviewStatistic | None = None
+    method_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature > 0):
             raise InputError(f"temperature must be a positive number, got {self.temperature!r}")
         if self.method not in METHODS:
-            raise InputError(f"method {self.method!r} is unknown; expected one of {', '.join(METHODS)}")
+            raise InputError(
+                f"method {self.method!r} is unknown; expected one of {', '.join(METHODS)}, or one of your own that "
+                "METHODS.add has registered"
+            )
+        if not isinstance(self.method_options, dict):
+            raise InputError(f"method_options must be options by name, got {self.method_options!r}")
+        if self.method_options:  # without those that say the default
+            made = make_method(self.method, **self.method_options).options
+            object.__setattr__(self, "method_options", made)
         if not isinstance(self.tracker, str):
             raise InputError(f"tracker must be a name, got {self.tracker!r}")
         if not isinstance(self.stride, int) or self.stride < 1:
@@ -106,7 +119,7 @@ class Calibration:
             raise InputError(
                 f"{path} cannot be read as a calibration: {error}; make one with `torchtrack-uq fit`"
             ) from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in _READABLE:
             raise InputError(
                 f"{path} is not a calibration file of this version; make one with `torchtrack-uq fit`"
             )
@@ -129,8 +142,20 @@ class Calibration:
         except (TypeError, ValueError) as error:
             raise InputError(f"{source} cannot be used: {error}") from error
 
-    def check(self, method: str, tracker: str, stride: int | None = None) -> None:
-        """Refuse another method or tracker; warn of another stride.
+    def check(
+        self,
+        method: str,
+        tracker: str,
+        stride: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Refuse another method, other options or another tracker; warn of another stride.
+
+        Args:
+            method: Name of the method that it is to be used with.
+            tracker: Name of the tracker.
+            stride: Temporal stride, if it is known.
+            options: Options of the method that are not the default ones; None for whatever it was fitted with.
 
         Raises:
             InputError: The temperature was fitted for something else, and means nothing here.
@@ -146,6 +171,12 @@ class Calibration:
                     f"this calibration was fitted for {what} {fitted}, but is used with {what} {used}: a temperature "
                     f"holds for one {what} only; pass {remedy}, or fit one with `torchtrack-uq fit ... --{what} {this}`"
                 )
+        if options is not None and options != self.method_options:
+            raise InputError(
+                f"this calibration was fitted for method {with_options(self.method, self.method_options)}, but is used "
+                f"with {with_options(method, options)}: a temperature holds for one set of options only; fit one with "
+                "these, or name the method without options to use those of the calibration"
+            )
         if stride is not None and stride != self.stride:
             warnings.warn(
                 f"this calibration was fitted at stride {self.stride} and is used at stride {stride}: probabilities "
@@ -154,16 +185,17 @@ class Calibration:
                 stacklevel=2,
             )
 
-    def layer(self, **options: Any) -> UncertaintyLayer:
-        """The calibrated layer.
+    def layer(self, perturbation: FeaturePerturbation | None = None) -> UncertaintyLayer:
+        """The calibrated layer, with the method and the options that it was fitted for.
 
         Args:
-            **options: For `UncertaintyLayer`, such as `k` or `perturbation`.
+            perturbation: Noise for methods that need it; the default one if None.
         """
         scaler = TemperatureScaler(self.temperature)
         scaler.fitted.fill_(True)
         events = None if self.offsets is None else EventOffsets(**self.offsets)
-        return UncertaintyLayer(self.method, scaler, events=events, **options)
+        method = make_method(self.method, **self.method_options)
+        return UncertaintyLayer(method, scaler, events=events, perturbation=perturbation)
 
 
 def _is_number(value: object) -> bool:

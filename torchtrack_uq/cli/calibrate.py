@@ -16,6 +16,7 @@ from torchtrack_uq.cli.shared import (
 )
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.optional import import_optional
+from torchtrack_uq.utils.registry import with_options
 
 _COUNTS = ("n_daughters", "n_unreachable")
 
@@ -93,7 +94,9 @@ def _fit(options: argparse.Namespace) -> None:
     if options.output.is_dir():
         raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
     width = None if math.isinf(options.prior_width) else options.prior_width
-    layer = UncertaintyLayer(options.method, events=EventOffsets() if options.events else None)
+    layer = UncertaintyLayer(
+        options.method, events=EventOffsets() if options.events else None, paper=options.paper
+    )
     tracker = tracker_of(options)
     progress = not options.quiet
     with nothing_written_on_error():
@@ -106,8 +109,9 @@ def _fit(options: argparse.Namespace) -> None:
             fit = fit_events(layer, movies, prior_width=width)
         fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before)
         fitted.save(options.output)
+    method = with_options(fitted.method, fitted.method_options)
     print(
-        f"T = {fitted.temperature:.4g} for {options.tracker}, {options.method}, stride {options.stride}, "
+        f"T = {fitted.temperature:.4g} for {options.tracker}, {method}, stride {options.stride}, "
         f"fitted on {fitted.n_daughters} daughters of {len(movies)} movie(s)"
     )
     if fitted.offsets is not None:
@@ -132,6 +136,7 @@ def _fit(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.calibration import Calibration, score_folders
     from torchtrack_uq.layers import UncertaintyLayer
+    from torchtrack_uq.layers.paper import paper_options
     from torchtrack_uq.metrics import summarise, summarise_with_intervals
     from torchtrack_uq.trackers.identity import tracker_identity
     from torchtrack_uq.truth import FeasibleTruth, judge, judge_events
@@ -145,10 +150,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     tracker = tracker_of(options)
     with nothing_written_on_error():
         if isinstance(temperature, Calibration):
-            temperature.check(options.method, tracker_identity(tracker), options.stride)
+            asked = paper_options(options.method) if options.paper else None
+            temperature.check(options.method, tracker_identity(tracker), options.stride, asked)
             layer = temperature.layer()
         else:
-            layer = UncertaintyLayer(options.method, temperature)
+            layer = UncertaintyLayer(options.method, temperature, paper=options.paper)
         names, judged, events, crowded = [], [], [], []
         progress = not options.quiet
         for movie in score_folders(options.folders, tracker, layer, options.stride, progress=progress):
@@ -170,6 +176,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         "temperature": float(layer.temperature.detach()),
         "tracker": options.tracker,
         "method": options.method,
+        "method_options": layer.options,
         "stride": options.stride,
         "intervals": {name: [value.lower, value.upper] for name, value in intervals.items()},
         "sequences": each,

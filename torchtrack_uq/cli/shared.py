@@ -13,7 +13,7 @@ from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--tracker`, `--model`, `--search-range`, `--method` and `--stride`."""
+    """`--tracker`, `--model`, `--search-range`, `--method`, `--paper` and `--stride`."""
     parser.add_argument(
         "--tracker",
         default="trackastra",
@@ -30,9 +30,14 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        default="AS",
+        default="auto",
         choices=tuple(METHODS),
         help=f"how scores become probabilities. {METHODS.describe()} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help='SM, FP, FP+A and AS to the letter of the paper: "no mother" is no class (see docs/methods.md)',
     )
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)"

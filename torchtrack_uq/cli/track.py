@@ -82,7 +82,11 @@ def _track(options: argparse.Namespace) -> None:
     temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
     acceptance = _acceptance(options, getattr(temperature, "review", None))
-    _run(UncertainTracker(tracker_of(options), options.method, temperature), options, acceptance)
+    _run(
+        UncertainTracker(tracker_of(options), options.method, temperature, paper=options.paper),
+        options,
+        acceptance,
+    )
 
 
 def _acceptance(

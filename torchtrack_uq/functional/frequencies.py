@@ -30,6 +30,7 @@ def tempered_frequencies(
     can_divide: Tensor,
     temperature: Tensor,
     eps: float,
+    null_class: bool = True,
 ) -> Tempered:
     """Probabilities from frequencies f among R assignments: softmax of log(f + eps) / T.
 
@@ -47,6 +48,8 @@ def tempered_frequencies(
         can_divide: (N,) bool, cells that may have two daughters.
         temperature: Scalar T.
         eps: Pseudo-count as a frequency; 1 / (2 R) keeps every probability above 0.
+        null_class: Whether having no mother is a class; if not, only daughters that were never linked have none, and
+            mothers are not scaled down.
 
     >>> one, two = torch.ones(1), torch.zeros(2)
     >>> found = tempered_frequencies(one, two, two, two, torch.tensor([0]), torch.tensor([1]),
@@ -57,11 +60,17 @@ def tempered_frequencies(
     n = len(null)
 
     def logit(frequency: Tensor) -> Tensor:
-        return safe_log(frequency + eps) / temperature
+        never = frequency + eps <= 0  # log 0 / T would have no gradient
+        return (safe_log((frequency + eps).masked_fill(never, 1.0)) / temperature).masked_fill(
+            never, -torch.inf
+        )
 
-    log_link, _ = parental_log_softmax(logit(link).masked_fill(~offered, -torch.inf), daughter, logit(null))
-    capacity = torch.where(can_divide, 2.0, 1.0).to(link)
-    capped, left = cap_daughters(log_link.exp(), mother, daughter, capacity)
+    log_link, log_null = parental_log_softmax(
+        logit(link).masked_fill(~offered, -torch.inf), daughter, logit(null), null_class=null_class
+    )
+    if null_class:
+        capacity = torch.where(can_divide, 2.0, 1.0).to(link)
+        log_link, log_null = map(safe_log, cap_daughters(log_link.exp(), mother, daughter, capacity))
     candidates = segment_sum(offered.to(link), mother, n)
     one = (1 - disappear - divide).clamp(min=0.0)
     classes = torch.stack(
@@ -73,4 +82,4 @@ def tempered_frequencies(
     )
     impossible = (classes == -torch.inf).all(0)
     load = torch.softmax(classes.masked_fill(impossible, 0.0), 0)
-    return Tempered(safe_log(capped), safe_log(left), load[0], load[2])
+    return Tempered(log_link, log_null, load[0], load[2])

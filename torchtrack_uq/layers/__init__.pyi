@@ -5,10 +5,10 @@ from .frequency_posterior import FrequencyPosterior as FrequencyPosterior
 from .likelihood import LayerLoss as LayerLoss
 from .likelihood import daughters_nll as daughters_nll
 from .likelihood import joint_nll as joint_nll
+from .make import make_method as make_method
 from .mean_softmax import MeanScoresSoftmax as MeanScoresSoftmax
 from .method import Method as Method
 from .parental_softmax import ParentalSoftmax as ParentalSoftmax
 from .registry import METHODS as METHODS
-from .registry import make_method as make_method
 from .temperature import TemperatureScaler as TemperatureScaler
 from .uncertainty import UncertaintyLayer as UncertaintyLayer

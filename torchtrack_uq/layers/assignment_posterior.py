@@ -18,6 +18,7 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.posterior.beliefs import Summed, sum_beliefs
 from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.columns import normalise_columns
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
 from torchtrack_uq.posterior.leftover import Leftover, give_leftover
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
@@ -50,7 +51,9 @@ class AssignmentPosterior(Method):
         k: Number of assignments K of every frame pair, for "AS".
         leftover: For "AS", whether options that are in none of the K best get a share of the mass that is
             left; False gives paper eq. 4 to the letter, in which they get probability 0. See `give_leftover`.
-        tolerance: For "exact" and "auto": largest error of a probability that counts as exact.
+        null_class: For "AS", whether "no mother" is a class; False divides the links' probabilities by their sum over
+            mothers (the paper's column normalisation), and only a daughter that is never linked has no mother.
+        tolerance: Largest error of a probability that counts as exact, and that "exact" and "auto" may make.
         memory_limit: Bytes that summing one frame pair may take; by default 512 MiB for "exact", and for "auto" some
             for each cell, so that it takes milliseconds to find what is too ambiguous to be exact.
 
@@ -73,6 +76,7 @@ class AssignmentPosterior(Method):
         k: int = 100,
         *,
         leftover: bool = True,
+        null_class: bool = True,
         tolerance: float = 1e-3,
         memory_limit: int | None = None,
     ) -> None:
@@ -85,10 +89,10 @@ class AssignmentPosterior(Method):
             raise InputError(f"tolerance must be at least 0, got {tolerance}")
         if memory_limit is not None and memory_limit < 1:
             raise InputError(f"memory_limit must be a positive number of bytes, got {memory_limit}")
+        if not (null_class or method == "AS"):
+            raise InputError(f"null_class=False is for method AS; {method} always counts having no mother")
         self.method, self.k, self.leftover, self.tolerance = method, k, leftover, tolerance
-        # without leftover it is not the method that a calibration file means by "AS"
-        self.name = method if leftover else type(self).__name__
-        self.memory_limit = memory_limit
+        self.name, self.null_class, self.memory_limit = method, null_class, memory_limit
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
     def forward(self, graph: CandidateGraph, support: Support | None = None) -> LinkProbabilities:
@@ -271,7 +275,8 @@ class AssignmentPosterior(Method):
         cell_error = of_cell.masked_fill(~choices.is_daughter, 0.0)
         missing = -torch.log(left.covered_mass.clamp(min=0.0))
         exact = error <= self.tolerance
-        return Summed(choice, listed.log_total, left.covered_mass, error, exact, missing, cell_error)
+        summed = Summed(choice, listed.log_total, left.covered_mass, error, exact, missing, cell_error)
+        return summed if self.null_class else normalise_columns(graph, choices, summed)
 
     def _probabilities(self, graph: CandidateGraph, choices: Choices, summed: Summed) -> LinkProbabilities:
         link, appear, disappear, divide = choices.split(summed.choice)
@@ -289,11 +294,13 @@ class AssignmentPosterior(Method):
             summed.exact,
             summed.log_z_error,
             summed.cell_error,
+            self.options,
         )
 
     def extra_repr(self) -> str:
         """Options, for `print(module)`."""
-        return f"method={self.method!r}" + (f", k={self.k}" if self.method == "AS" else "")
+        shown = {"method": self.method, **({"k": self.k} if self.method == "AS" else {}), **self.options}
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
 
 def _support_of(problems: MovieProblems, listed: Sequence[tuple[AssignmentProblem, KBest]]) -> Support:

@@ -32,6 +32,8 @@ class FrequencyPosterior(Method):
 
     Args:
         eps: Added to every frequency; by default 1 / (2 R), so that no candidate link has probability 0.
+        null_class: Whether "no mother" is a class; False divides the links' probabilities by their sum over mothers
+            (the paper's column normalisation), and only a daughter that was never linked has no mother.
 
     Raises:
         InputError: A negative eps.
@@ -41,11 +43,11 @@ class FrequencyPosterior(Method):
     needs_noise = True
     takes_offsets = False
 
-    def __init__(self, eps: float | None = None) -> None:
+    def __init__(self, eps: float | None = None, null_class: bool = True) -> None:
         super().__init__()
         if eps is not None and not eps >= 0:
             raise InputError(f"eps must be at least 0, got {eps}")
-        self.eps = eps
+        self.eps, self.null_class = eps, null_class
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
     def forward(self, scores: PerturbedScores, temperature: Tensor | float = 1.0) -> LinkProbabilities:
@@ -117,6 +119,7 @@ class FrequencyPosterior(Method):
             (scores.divide > -torch.inf).any(0),
             torch.as_tensor(temperature, dtype=torch.float64, device=graph.device),
             1 / (2 * scores.n_copies) if self.eps is None else self.eps,
+            self.null_class,
         )
         dtype = graph.dtype
         return LinkProbabilities(
@@ -126,6 +129,7 @@ class FrequencyPosterior(Method):
             found.disappear.masked_fill(~choices.is_mother, 1.0).to(dtype),
             found.divide.masked_fill(~choices.is_mother, 0.0).to(dtype),
             self.name,
+            options=self.options,
         )
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from inspect import signature
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
@@ -38,7 +40,9 @@ class Method(nn.Module):
     `layers.registry`.
 
     Attributes:
-        name: What it is called in results and calibration files.
+        name: What it is called in results and calibration files; the name of its registry entry, if it has one.
+        options: What `make_method(name, **options)` has to be told to make it again: its attributes that bear the name
+            of an option of its registry entry (numbers, strings, booleans), where they are not the default.
         needs_noise: Whether it starts from `PerturbedScores`; else from a plain `CandidateGraph`.
         takes_offsets: Whether corrections of the event scores reach it.
         sums_assignments: Whether it has a `log_prob`, a likelihood of whole assignments.
@@ -66,6 +70,11 @@ class Method(nn.Module):
     needs_noise: ClassVar[bool] = False
     takes_offsets: ClassVar[bool] = True
     sums_assignments: ClassVar[bool] = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """See the class."""
+        return options_of(self, self.name)
 
     @property
     def cheap_gradient(self) -> bool:
@@ -120,13 +129,19 @@ class ModuleMethod(Method):
     """Any module that makes `LinkProbabilities` from a `CandidateGraph` as a method.
 
     Args:
-        module: The module; its class names the method.
+        module: The module.
+        name: Name of the method; by default the module's class.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, name: str | None = None) -> None:
         super().__init__()
         self.module = module
-        self.name = type(module).__name__
+        self.name = type(module).__name__ if name is None else name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of the module."""
+        return options_of(self.module, self.name)
 
     def forward(self, graph: CandidateGraph) -> LinkProbabilities:
         """What the module makes of a graph."""
@@ -136,6 +151,21 @@ class ModuleMethod(Method):
     def at(self, scores: Scores, scaling: Scaling, solved: Any | None = None) -> LinkProbabilities:
         """What the module makes of the tempered scores."""
         return with_graph(self(scaling.tempered(graph_of(scores))), graph_of(scores))
+
+
+def options_of(thing: Any, name: str) -> dict[str, Any]:
+    """Attributes that bear the name of an option of a registered method, where they are not the constructor's default.
+
+    >>> from torchtrack_uq.layers import AssignmentPosterior
+    >>> options_of(AssignmentPosterior("AS", k=10), "AS")
+    {'k': 10}
+    """
+    if name not in METHODS:
+        return {}
+    default = {key: value.default for key, value in signature(type(thing)).parameters.items()}
+    given = {key: getattr(thing, key, default.get(key)) for key in METHODS[name].options}
+    plain = {key: value for key, value in given.items() if isinstance(value, bool | int | float | str)}
+    return {key: value for key, value in plain.items() if value != default.get(key)}
 
 
 def with_graph(probabilities: LinkProbabilities, graph: CandidateGraph) -> LinkProbabilities:

@@ -30,8 +30,6 @@ class ParentalSoftmax(Method):
     def __init__(self, null_class: bool = True) -> None:
         super().__init__()
         self.null_class = null_class
-        if not null_class:
-            self.name = type(self).__name__  # not the method that a calibration file means by its name
 
     def forward(self, graph: CandidateGraph) -> LinkProbabilities:
         """Link probabilities of a whole movie."""
@@ -39,7 +37,9 @@ class ParentalSoftmax(Method):
             graph.score, graph.daughter, graph.appear, null_class=self.null_class
         )
         disappear, divide = independent_events(log_link.exp(), graph.mother, graph.n_cells)
-        return LinkProbabilities(graph, log_link, log_null, disappear, divide, self.name)
+        return LinkProbabilities(
+            graph, log_link, log_null, disappear, divide, self.name, options=self.options
+        )
 
     @property
     def cheap_gradient(self) -> bool:

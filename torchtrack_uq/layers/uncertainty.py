@@ -9,8 +9,10 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS
 from torchtrack_uq.layers.event_offsets import EventOffsets
 from torchtrack_uq.layers.feature_perturbation import FeaturePerturbation
+from torchtrack_uq.layers.make import make_method
 from torchtrack_uq.layers.method import Method, ModuleMethod, Scored, Scores
-from torchtrack_uq.layers.registry import METHODS, make_method
+from torchtrack_uq.layers.paper import paper_options
+from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
@@ -19,6 +21,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.support import Support
 from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
+from torchtrack_uq.utils.registry import with_options
 
 
 class UncertaintyLayer(nn.Module):
@@ -35,9 +38,12 @@ class UncertaintyLayer(nn.Module):
         k: Number of assignments for "AS".
         perturbation: Noise for "FP" and "FP+A"; the default one if None.
         events: Corrections of the event scores, for methods that use these scores tempered (not FP+A).
+        paper: Whether "SM", "FP", "FP+A" and "AS" are the paper's to the letter (see `paper_options`): "no mother" is
+            no class, frequencies are taken as they are, and nothing is left for what the list of AS lacks.
 
     Raises:
-        InputError: An unknown method, a temperature that is not positive, or event offsets for FP+A.
+        InputError: An unknown method, a temperature that is not positive, event offsets for FP+A, or `paper` with a
+            method that is not in the paper or not given by name.
 
     >>> import numpy as np
     >>> cells = Detections.from_points(np.array([0, 1, 1, 1]), np.zeros((4, 2)))
@@ -48,15 +54,16 @@ class UncertaintyLayer(nn.Module):
 
     def __init__(
         self,
-        method: str | nn.Module = "AS",
+        method: str | nn.Module = "auto",
         temperature: float | TemperatureScaler | None = None,
         *,
         k: int = 100,
         perturbation: FeaturePerturbation | None = None,
         events: EventOffsets | None = None,
+        paper: bool = False,
     ) -> None:
         super().__init__()
-        self.posterior = _method(method, k)
+        self.posterior = _method(method, k, paper)
         if isinstance(temperature, TemperatureScaler):
             self.scaler = temperature
         else:
@@ -72,6 +79,11 @@ class UncertaintyLayer(nn.Module):
     def method(self) -> str:
         """Name of the method."""
         return self.posterior.name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the method that are not the default ones."""
+        return self.posterior.options
 
     @property
     def temperature(self) -> Tensor:
@@ -162,15 +174,19 @@ class UncertaintyLayer(nn.Module):
         return self.posterior
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The method, which the temperature was fitted for, goes into `state_dict`."""
-        return {"method": self.method}
+        """The method and its options, which the temperature was fitted for, go into `state_dict`."""
+        return {"method": self.method, "options": self.options}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Refuse the state of another method: its temperature means something else."""
-        if state["method"] != self.method:
+        """Refuse the state of another method or of other options: its temperature means something else.
+
+        States of versions that saved no options are taken for those of the layer.
+        """
+        options = state.get("options", self.options)
+        if (state["method"], options) != (self.method, self.options):
             raise InputError(
-                f"this state was saved by method {state['method']}, but the layer's method is {self.method}; "
-                "a temperature holds for the method that it was fitted for"
+                f"this state was saved by method {with_options(state['method'], options)}, but the layer's method is "
+                f"{with_options(self.method, self.options)}; a temperature holds for the method that it was fitted for"
             )
 
     def extra_repr(self) -> str:
@@ -178,7 +194,10 @@ class UncertaintyLayer(nn.Module):
         return f"method={self.method!r}"
 
 
-def _method(method: str | nn.Module, k: int | None) -> Method:
+def _method(method: str | nn.Module, k: int | None, paper: bool) -> Method:
     if isinstance(method, str):
-        return make_method(method, k=k if "k" in METHODS[method].options else None)
+        options = paper_options(method) if paper and method in METHODS else {}
+        return make_method(method, k=k if "k" in METHODS[method].options else None, **options)
+    if paper:
+        raise InputError("paper=True is for methods that are given by name, such as 'AS'")
     return method if isinstance(method, Method) else ModuleMethod(method)

@@ -114,7 +114,9 @@ class CandidateGraph(MovieFrames):
             mothers, daughters, scores = mothers[order], daughters[order], scores[order]
 
         def event(value: Any) -> Tensor:
-            values = _as_tensor(value).to(device, scores.dtype)
+            # numbers keep their digits: torch would make them float32 first
+            numbers = value if isinstance(value, Tensor) else np.asarray(value, dtype=np.float64)
+            values = _as_tensor(numbers).to(device, scores.dtype)
             return values.expand(n).contiguous() if values.ndim == 0 else values
 
         return cls(

@@ -25,6 +25,16 @@ class Entry:
     options: tuple[str, ...] = ()
 
 
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """A name and the options that are not the default ones, in words.
+
+    >>> with_options("AS", {"k": 10, "leftover": False}), with_options("SM", {})
+    ('AS with k=10, leftover=False', 'SM')
+    """
+    listed = ", ".join(f"{option}={value!r}" for option, value in options.items())
+    return f"{name} with {listed}" if listed else name
+
+
 class Registry(Mapping[str, Entry]):
     """Names and what they stand for.
 
