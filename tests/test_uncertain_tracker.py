@@ -60,8 +60,8 @@ def test_a_tracker_without_candidates_makes_every_cell_an_orphan(
     assert (result.probabilities.null == 1).all()
 
 
-def test_the_default_method_is_as() -> None:
-    assert UncertainTracker(DistanceTracker()).method == "AS"
+def test_the_default_method_is_auto() -> None:
+    assert UncertainTracker(DistanceTracker()).method == "auto"
 
 
 def test_methods_and_temperatures_may_be_objects(blobs: tuple[np.ndarray, np.ndarray]) -> None:

@@ -80,6 +80,8 @@ class UncertainTracker:
             options = None if plain else asked.options
             temperature.check(asked.method, tracker_identity(self.tracker), options=options)
             self.calibration, self.layer = temperature, temperature.layer()
+            if not isinstance(method, str):  # the very module, which may be a subclass
+                self.layer.posterior = asked.posterior
         else:
             self.layer = UncertaintyLayer(method, temperature, paper=paper)
 

@@ -18,7 +18,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         "--tracker",
         default="trackastra",
         choices=tuple(TRACKERS),
-        help=f"what scores the links. {TRACKERS.describe()} (default: %(default)s)",
+        help=f"what scores the links. {_escaped(TRACKERS.describe())} (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
@@ -32,7 +32,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         default="auto",
         choices=tuple(METHODS),
-        help=f"how scores become probabilities. {METHODS.describe()} (default: %(default)s)",
+        help=f"how scores become probabilities. {_escaped(METHODS.describe())} (default: %(default)s)",
     )
     parser.add_argument(
         "--paper",
@@ -115,3 +115,8 @@ def nothing_written_on_error() -> Iterator[None]:
         raise OSError(f"{error}; nothing was written") from error
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt("interrupted; nothing was written") from interrupt
+
+
+def _escaped(text: str) -> str:
+    """For `help`, in which argparse formats what follows a percent sign."""
+    return text.replace("%", "%%")

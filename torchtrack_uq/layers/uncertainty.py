@@ -35,7 +35,7 @@ class UncertaintyLayer(nn.Module):
             assignments under noise; "AS" the K best assignments; "exact" and "auto" all assignments; "bp" belief
             propagation. Or a module that makes `LinkProbabilities` from a `CandidateGraph`.
         temperature: T, or a (fitted) `TemperatureScaler`; None means 1.
-        k: Number of assignments for "AS".
+        k: Number of assignments for "AS"; 100 by default.
         perturbation: Noise for "FP" and "FP+A"; the default one if None.
         events: Corrections of the event scores, for methods that use these scores tempered (not FP+A).
         paper: Whether "SM", "FP", "FP+A" and "AS" are the paper's to the letter (see `paper_options`): "no mother" is
@@ -57,7 +57,7 @@ class UncertaintyLayer(nn.Module):
         method: str | nn.Module = "auto",
         temperature: float | TemperatureScaler | None = None,
         *,
-        k: int = 100,
+        k: int | None = None,
         perturbation: FeaturePerturbation | None = None,
         events: EventOffsets | None = None,
         paper: bool = False,
@@ -197,7 +197,10 @@ class UncertaintyLayer(nn.Module):
 def _method(method: str | nn.Module, k: int | None, paper: bool) -> Method:
     if isinstance(method, str):
         options = paper_options(method) if paper and method in METHODS else {}
-        return make_method(method, k=k if "k" in METHODS[method].options else None, **options)
+        made = make_method(method, k=k if "k" in METHODS[method].options else None, **options)
+        found = made if isinstance(made, Method) else ModuleMethod(made)
+        found.name = method  # what a calibration file must say to make it again
+        return found
     if paper:
         raise InputError("paper=True is for methods that are given by name, such as 'AS'")
     return method if isinstance(method, Method) else ModuleMethod(method)

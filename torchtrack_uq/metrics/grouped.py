@@ -19,7 +19,7 @@ from torchtrack_uq.functional.calibration_error import (
 )
 from torchtrack_uq.functional.sparsification import selective_areas
 from torchtrack_uq.metrics.daughters import uncertainty_of
-from torchtrack_uq.metrics.registry import METRICS, make_metric
+from torchtrack_uq.metrics.registry import BUILT_IN, METRICS, make_metric
 from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents
 
 _OF_MOTHERS = ("division", "disappearance")
@@ -135,19 +135,30 @@ class GroupedDaughters:
         for by, suffix in (("confidence", ""), ("entropy", "_entropy")):
             areas = selective_areas(uncertainty_of(judged, by), judged.correct, each)
             found[f"aurc{suffix}"], found[f"ause{suffix}"] = areas
-        for name in METRICS.keys() - found.keys() - {"n_unreachable"}:
-            found[name] = self._one_by_one(name, count)
-        return found
+        of_daughters = {
+            name: value for name, value in found.items() if METRICS.get(name) is BUILT_IN.get(name)
+        }
+        of_daughters = {
+            name: value for name, value in of_daughters.items() if name in METRICS or name in self.bins
+        }
+        for name in METRICS:
+            if name not in of_daughters and name != "n_unreachable":
+                of_daughters[name] = self._one_by_one(name, count)
+        return of_daughters
 
     def _one_by_one(self, name: str, count: Tensor) -> Tensor:
         """A metric that has no shortcut above: once for every resample, with its daughters written out."""
         metric = make_metric(name, self.n_bins, self.norm)
         each = count.index_select(-1, self.group)
         daughters = torch.arange(len(self.judged), device=each.device)
-        rows = [
-            metric.of(self.judged.where(torch.repeat_interleave(daughters, times))).double()
-            for times in each.reshape(-1, len(daughters))
-        ]
+        rows = []
+        for times in each.reshape(-1, len(daughters)):
+            value = torch.as_tensor(metric.of(self.judged.where(torch.repeat_interleave(daughters, times))))
+            if value.numel() != 1:
+                raise InputError(
+                    f"metric {name} of {len(daughters)} daughters is {tuple(value.shape)}; expected one number"
+                )
+            rows.append(value.double().reshape(()).to(each.device))
         return torch.stack(rows).reshape(count.shape[:-1])
 
 

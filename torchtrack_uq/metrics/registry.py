@@ -43,7 +43,10 @@ METRICS = Registry(
         "aurc_entropy": Entry("AURC by entropy", f"{_ROOM}:AURC", {"by": "entropy"}),
         "ause_entropy": Entry("AUSE by entropy", f"{_ROOM}:AUSE", {"by": "entropy"}),
     },
+    reserved=("n_daughters", "ece_link", "ece_null", "ece_division", "ece_disappearance"),
 )
+BUILT_IN = dict(METRICS)
+"""Those with a shortcut over many resamples, as long as nobody has put another in their place."""
 
 
 def make_metric(name: str, n_bins: int = 15, norm: str = "l1") -> "DaughterMetric":

@@ -10,10 +10,15 @@ from torch import Tensor
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.metrics.grouped import Events, GroupedDaughters
+from torchtrack_uq.metrics.registry import BUILT_IN, METRICS
 from torchtrack_uq.truth.judged import JudgedDaughters
 
 _CHUNK = 2**21  # numbers held at once: counts of so many daughters times resamples
-_UPPER_BOUND = {"nll": math.inf, "nll_reachable": math.inf, "brier": 2.0}  # all others end at 1
+_UPPER_BOUND = {
+    "nll": math.inf,
+    "nll_reachable": math.inf,
+    "brier": 2.0,
+}  # all others that are built in end at 1
 
 
 class Interval(NamedTuple):
@@ -124,16 +129,17 @@ def summarise_with_intervals(
     for name, value in values.items():
         drawn = torch.cat([chunk[name] for chunk in chunks]).cpu()
         low, high = torch.nanquantile(drawn, tails).tolist()
-        bound = _UPPER_BOUND.get(name, 1.0)
-        found[name] = Interval(value, *_basic(value, low, high, bound))
+        own = METRICS.get(name) is not BUILT_IN.get(name)  # a user's metric may have any value
+        least, most = (-math.inf, math.inf) if own else (0.0, _UPPER_BOUND.get(name, 1.0))
+        found[name] = Interval(value, *_basic(value, low, high, least, most))
     return found
 
 
-def _basic(value: float, low: float, high: float, bound: float) -> tuple[float, float]:
-    """Basic interval from two quantiles, holding the value, cut at 0 and at the bound."""
+def _basic(value: float, low: float, high: float, least: float, most: float) -> tuple[float, float]:
+    """Basic interval from two quantiles, holding the value, cut at the metric's bounds."""
     if math.isnan(value) or math.isnan(low):
         return math.nan, math.nan
-    return min(max(2 * value - high, 0.0), value), max(min(2 * value - low, bound), value)
+    return min(max(2 * value - high, least), value), max(min(2 * value - low, most), value)
 
 
 def _resampled(grouped: GroupedDaughters, n_resamples: int, seed: int) -> Tensor:

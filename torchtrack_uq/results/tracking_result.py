@@ -124,9 +124,9 @@ class TrackingResult:
         """One row per cell.
 
         Columns: `frame`, `label`, `track`, `confidence` (probability of the likeliest mother or of none),
-        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels, then what is
-        proved: `exact` (whether the cell's probabilities as a daughter are right to 0.001), `error_bound` (on them) and
-        `covered_mass` (share of its frame pair's posterior that was summed).
+        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels, then what
+        is proved: `exact` (whether the cell's probabilities as a daughter are right to 0.001), `error_bound` (on them)
+        and `covered_mass` (share of its frame pair's posterior that was summed).
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
         and p_disappear in the last. With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.

@@ -1,6 +1,6 @@
 """Named things that a user chooses from: trackers, methods, metrics. One line each, imported when first made."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -41,14 +41,17 @@ class Registry(Mapping[str, Entry]):
     Args:
         kind: What its entries are, for messages: "tracker", "method".
         entries: By name.
+        reserved: Names that mean something else where the registry is used, and cannot be added.
 
     >>> shapes = Registry("shape", {"round": Entry("a circle", dict, {"corners": 0}, options=("radius",))})
     >>> shapes.make("round", radius=2.0)
     {'corners': 0, 'radius': 2.0}
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, Entry] | None = None) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: str, entries: Mapping[str, Entry] | None = None, reserved: Collection[str] = ()
+    ) -> None:
+        self.kind, self.reserved = kind, frozenset(reserved)
         self._entries = dict(entries or {})
 
     def __getitem__(self, name: str) -> Entry:
@@ -73,13 +76,22 @@ class Registry(Mapping[str, Entry]):
         Raises:
             InputError: The name is taken.
         """
-        if name in self._entries:
+        if name in self._entries or name in self.reserved:
             raise InputError(f"there is a {self.kind} {name!r} already; choose another name")
         self._entries[name] = entry
 
     def remove(self, name: str) -> None:
-        """Take out what `add` added."""
+        """Take out what `add` added.
+
+        Raises:
+            InputError: There is nothing by that name.
+        """
+        self[name]  # an unknown name is refused in a sentence
         del self._entries[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The entry, or a default where there is none."""
+        return self._entries.get(name, default)
 
     def make(self, name: str, **options: Any) -> Any:
         """Make one of them.
