@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from benchmarks.assignment.derivatives import time_derivatives
 from benchmarks.assignment.errors import measure_errors
 from benchmarks.assignment.instances import scipy_costs, standard_instance
 from benchmarks.assignment.limits import measure_limits
@@ -43,9 +44,9 @@ def time_bars(repeats: int) -> list[Row]:
     work = [
         ("solve_map, N 5000, sigma 0.3", large, 0.1, lambda: solve_map(large)),
         ("solve_map, N 5000, sigma 0.15", calm, 0.1, lambda: solve_map(calm)),
-        ("k_best, N 1000, K 1000, sigma 0.3", small, 3.0, lambda: k_best(small, 1000)),
+        ("k_best, N 1000, K 1000, sigma 0.3", small, 0.9, lambda: k_best(small, 1000)),
         ("same, parents written out", small, 3.0, lambda: k_best(small, 1000).parent),
-        ("k_best, N 5000, K 1000, sigma 0.3", large, 0.7, lambda: k_best(large, 1000)),
+        ("k_best, N 5000, K 1000, sigma 0.3", large, 0.2, lambda: k_best(large, 1000)),
         ("same, parents written out", large, 0.7, lambda: k_best(large, 1000).parent),
         ("marginals exact 1e-3, N 5000, sigma 0.15", calm, 0.5, lambda: marginals(calm, method="exact")),
         ("100 perturbed MAPs, N 1000, sigma 0.3", small, 10.0, lambda: solve_map_many(small, scores)),
@@ -126,6 +127,7 @@ def main() -> None:
     parts: dict[str, list[Row]] = {}
     for title, measure in (
         (BARS, lambda: time_bars(repeats)),
+        ("Gradients", lambda: time_derivatives(repeats)),
         (GROWTH, lambda: time_growth(min(repeats, 4))),
         ("Other codes", lambda: time_others(repeats)),
         (ERRORS, lambda: measure_errors(arguments.data)),
