@@ -19,11 +19,12 @@ def time_derivatives(repeats: int) -> list[Row]:
         events = [np.zeros(k) for k in (problem.n_daughters, problem.n_mothers, problem.n_mothers)]
         smooth = Direction(np.random.default_rng(0).normal(size=problem.n_links), *events)
         rare, probability = _with_a_rare_truth(problem, found.link)
+        unlikely = Direction(rare, *events)
         times = fastest(
             {
                 "forward": lambda p=problem: marginals(p, method="exact"),
                 "smooth": lambda p=problem, f=found, d=smooth: marginals_derivative(p, f, d),
-                "rare": lambda p=problem, f=found, d=Direction(rare, *events): marginals_derivative(p, f, d),
+                "rare": lambda p=problem, f=found, d=unlikely: marginals_derivative(p, f, d),
             },
             repeats,
         )

@@ -25,7 +25,8 @@ from torchtrack_uq.assignment.pruned import LARGEST_LOG, Gauge, KeptGraph, build
 from torchtrack_uq.assignment.types import BoolArray, FloatArray
 
 WEIGHS = 1e-3
-"""Error of a derivative, relative to its largest terms, from which on a choice is summed over on its own."""
+"""Error of a derivative, relative to its largest terms, from which on a choice is summed over on its own; ten times the
+error of the probabilities, where that is more."""
 TOLERANCE = 1e-3
 """Largest error of probabilities that are summed again, where the given ones are an estimate."""
 GIVEN_TOLERANCE = 1e-3
@@ -87,8 +88,9 @@ def marginals_derivative(
     # what the links left out change: not more than they are used, nor than the choice is
     unsure = [np.minimum(q, found.error_bound) for q in (p.link, p.null)]
     unsure[0] = np.where(found.kept, unsure[0], p.link)
+    least = max(WEIGHS, 10 * found.error_bound) * heaviest
     rare_link, rare_null = (
-        np.abs(v) * error > WEIGHS * heaviest
+        np.abs(v) * error > least
         for v, error in zip((direction.link, direction.null), unsure, strict=True)
     )
     usual = direction._replace(
