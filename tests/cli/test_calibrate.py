@@ -153,3 +153,51 @@ class TestCommands:
         tifffile.imwrite(file, mask)
         assert main(["evaluate", str(broken / "01"), "--tracker", "distance", "--quiet"]) == 2
         assert "label 77 in frame 3" in capsys.readouterr().err
+
+
+class TestThePaper:
+    def test_fit_evaluate_and_track_are_the_papers_where_it_is_asked_for(
+        self, walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file, report = tmp_path / "calibration.json", tmp_path / "report.json"
+        shared = ["--tracker", "distance", "--method", "SM", "--quiet"]
+        assert main(["fit", str(walks), "-o", str(file), *shared, "--paper"]) == 0
+        assert "SM with null_class=False, stride 1" in capsys.readouterr().out
+        assert Calibration.load(file).method_options == {"null_class": False}
+        # the method's name alone leaves its options to the calibration
+        for paper in (["--paper"], []):
+            evaluate = [
+                "evaluate",
+                str(walks),
+                *shared,
+                *paper,
+                "--temperature",
+                str(file),
+                "--json",
+                str(report),
+            ]
+            assert main(evaluate) == 0
+            assert json.loads(report.read_text())["method_options"] == {"null_class": False}
+        capsys.readouterr()
+        masks = walks.with_name("01_GT") / "TRA"
+        track = ["track", "-m", str(masks), *shared, "--paper", "--temperature", str(file), "-o"]
+        assert main([*track, str(tmp_path / "out")]) == 0
+        assert "(distance, SM with null_class=False, T = " in capsys.readouterr().out
+
+    def test_a_calibration_of_the_other_version_is_refused(
+        self, walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = Calibration(1.5, "AS", "distance").save(tmp_path / "c.json")
+        shared = ["--tracker", "distance", "--method", "AS", "--paper", "--temperature", str(file)]
+        assert main(["evaluate", str(walks), *shared]) == 2
+        assert "was fitted for method AS, but is used with AS with leftover=False" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("command", ["evaluate", "fit"])
+    def test_methods_that_are_not_in_the_paper_are_refused(
+        self, walks: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = ["-o", str(tmp_path / "c.json")] if command == "fit" else []
+        assert (
+            main([command, str(walks), *output, "--tracker", "distance", "--method", "auto", "--paper"]) == 2
+        )
+        assert "method auto has no paper version" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support.brute_force import all_assignments, posterior
-from tests.support.problems import tiny_problems
+from tests.support.problems import standard_instance, tiny_problems
 from torchtrack_uq import CandidateGraph, Detections, InputError, UncertaintyLayer
-from torchtrack_uq.assignment import AssignmentProblem
+from torchtrack_uq.assignment import AssignmentProblem, solve_map
 from torchtrack_uq.layers import EventOffsets, daughters_nll, joint_nll
+from torchtrack_uq.posterior.likelihood_bound import LikelihoodBoundWarning
 from torchtrack_uq.truth.targets import LinkTargets
 
 
@@ -155,3 +157,34 @@ def test_learnt_event_scores_expect_as_many_events_as_there_are() -> None:
     for p, truly in zip(expected, happened, strict=True):
         assert int(truly.sum()) > 3
         assert float(p.detach().sum()) == pytest.approx(float(truly.sum()), abs=0.1)
+
+
+class TestABoundOfTheLikelihood:
+    """AS sums over its list: that is said where the list may be short."""
+
+    def crowd(self) -> tuple[CandidateGraph, LinkTargets]:
+        problem = standard_instance(60, 0.5)
+        graph = CandidateGraph.from_problem(problem)
+        return graph, truth(graph, [-1] * problem.n_mothers + solve_map(problem).parent.tolist())
+
+    def test_is_said_once_with_the_mass_and_the_way_out(self) -> None:
+        graph, targets = self.crowd()
+        with pytest.warns(
+            LikelihoodBoundWarning, match=r"log Z from below.*in 1 of 1.*cover 99%.*auto or exact"
+        ) as said:
+            found = joint_nll(UncertaintyLayer("AS"), graph, targets)
+        loss = found.loss
+        assert len(said) == 1
+        with pytest.warns(LikelihoodBoundWarning):
+            log_p = UncertaintyLayer("AS").log_prob(graph, targets.mother)
+        assert float(loss.detach()) == pytest.approx(-float(log_p.detach()) / found.n_daughters)
+        assert float(loss.detach()) < float(joint_nll(UncertaintyLayer("auto"), graph, targets).loss.detach())
+
+    def test_is_not_said_where_the_list_is_all_there_is_or_another_method_sums(self) -> None:
+        graph, targets = self.crowd()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for method in ("auto", "bp"):
+                joint_nll(UncertaintyLayer(method), graph, targets)
+            small = graph_of([0, 0, 1, 1], [(0, 2, 0.4), (1, 2, 0.1), (0, 3, 0.9)])
+            joint_nll(UncertaintyLayer("AS"), small, truth(small, [-1, -1, 1, 0]))

@@ -138,6 +138,7 @@ def test_methods_under_noise_give_a_batch_the_numbers_of_its_movies_alone(module
 
 
 @pytest.mark.parametrize("method", ["AS", "exact", "auto", "bp"])
+@pytest.mark.filterwarnings("ignore::torchtrack_uq.posterior.likelihood_bound.LikelihoodBoundWarning")
 def test_log_likelihoods_and_their_gradients_are_those_of_the_movies_alone(method: str) -> None:
     alone = movies()
     leaves = [graph.score.clone().requires_grad_() for graph in alone]
@@ -165,6 +166,7 @@ def test_log_likelihoods_and_their_gradients_are_those_of_the_movies_alone(metho
 
 @pytest.mark.parametrize("loss", [joint_nll, daughters_nll])
 @pytest.mark.parametrize("method", ["AS", "exact", "bp"])
+@pytest.mark.filterwarnings("ignore::torchtrack_uq.posterior.likelihood_bound.LikelihoodBoundWarning")
 def test_losses_of_a_batch_are_the_sums_over_its_movies(loss, method: str) -> None:
     alone = movies()
     targets = [random_targets(graph, seed=k) for k, graph in enumerate(alone)]

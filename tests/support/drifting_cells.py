@@ -21,7 +21,7 @@ def drifting_cells(
                 frame.append(t)
                 label.append(daughter)
                 coords.append(place[k] + 6 * number)
-    cells = Detections.from_points(np.array(frame), np.array(coords), np.array(label))
+    cells = Detections.from_points(np.array(frame), np.array(coords), np.array(label), sort=True)
     n = len(cells)
     spread = rng.uniform(0.5, 1.5, (n, 1))
     inertia = rng.normal(size=(n, 2, 2)) * 5

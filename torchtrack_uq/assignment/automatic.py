@@ -16,7 +16,7 @@ from torchtrack_uq.assignment.dropping import (
     put_back,
     take_back,
 )
-from torchtrack_uq.assignment.elimination import exact_marginals, finish, too_large_error
+from torchtrack_uq.assignment.elimination import NOT_CONVEX, exact_marginals, finish, too_large_error
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -42,9 +42,9 @@ def auto_marginals(
     """Exact marginals where they fit; components that do not fit lose links until their clusters do."""
     try:
         return exact_marginals(problem, temperature, tolerance, memory_limit)
-    except EliminationTooLargeError:
-        if not problem.is_convex:
-            raise
+    except EliminationTooLargeError as error:
+        if not problem.is_convex:  # nothing else can be done where a second daughter is likelier than a first
+            raise EliminationTooLargeError(error.what, NOT_CONVEX, "method auto") from error
     limit = min(memory_limit, BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * problem.n_daughters))
     links = problem.links
     model = gap_model(problem)
@@ -75,7 +75,10 @@ def auto_marginals(
             if droppable.size > 0:
                 break
             if most < 1.0:
-                raise too_large_error(result, memory_limit, "even its likeliest links alone do not fit")
+                why = "even its likeliest links alone do not fit"
+                raise too_large_error(
+                    result, memory_limit, why, "raise the limit, or use method bp", "method auto"
+                )
             most *= LESS
         most *= LESS
         apart &= ~touched

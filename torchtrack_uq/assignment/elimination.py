@@ -35,6 +35,7 @@ TIGHT = (
 )
 FEW = 5_000  # links up to which the most cautious attempt comes first
 ATTEMPTS = 4  # how often the dropped links are chosen anew before giving up
+NOT_CONVEX = "lower the divide scores until disappear + divide is at most 0 for every mother, or use method bp"
 
 
 def exact_marginals(
@@ -60,9 +61,8 @@ def exact_marginals(
             if found.exact:
                 return found
     raise EliminationTooLargeError(
-        f"no choice of dropped links was proved to change the marginals by at most tolerance={tolerance}; "
-        f"use "
-        "method='auto' for an estimate, or tolerance=0 to drop none."
+        f"no choice of dropped links was proved to change the marginals by at most tolerance={tolerance}",
+        "use method auto for an estimate, or tolerance=0 to drop none",
     )
 
 
@@ -96,11 +96,12 @@ def _without_dropping(
     kept = build_kept_graph(problem, keep, gauge, most if must else min(some, most))
     if not kept.graph.complete.all():
         if must:
-            raise too_large_error(
-                kept,
-                memory_limit,
-                "no link may be dropped (tolerance=0, or a second daughter is the cheaper one)",
+            why = "no link may be dropped " + (
+                "with tolerance=0"
+                if problem.is_convex
+                else "where a second daughter is likelier than a first"
             )
+            raise too_large_error(kept, memory_limit, why, None if problem.is_convex else NOT_CONVEX)
         return None
     if float(model.load.min(initial=0.0)) < -LARGEST_LOG * temperature:
         alone, log_z = sum_in_logarithms(problem, kept, log_weights(model, temperature))
@@ -221,7 +222,9 @@ def _report(
     return ComponentReport(daughters, mothers, plan.width, error <= tolerance, error, method)
 
 
-def too_large_error(kept: KeptGraph, memory_limit: int, why: str) -> EliminationTooLargeError:
+def too_large_error(
+    kept: KeptGraph, memory_limit: int, why: str, advice: str | None = None, task: str = "method exact"
+) -> EliminationTooLargeError:
     """The error that names the widest component that did not fit."""
     plan = kept.plan
     incomplete = np.flatnonzero(~kept.graph.complete)
@@ -230,7 +233,7 @@ def too_large_error(kept: KeptGraph, memory_limit: int, why: str) -> Elimination
     n_mothers = int(np.count_nonzero(plan.mother_component == c))
     return EliminationTooLargeError(
         f"exact elimination of a component with {n_daughters} daughters and {n_mothers} mothers (frontier of "
-        f"{plan.width[c]} mothers) exceeds memory_limit={memory_limit} bytes, and {why}; raise the limit or "
-        f"the "
-        "tolerance, or use method='auto'."
+        f"{plan.width[c]} mothers) exceeds memory_limit={memory_limit} bytes, and {why}",
+        "raise the limit or the tolerance, or use method auto" if advice is None else advice,
+        task,
     )

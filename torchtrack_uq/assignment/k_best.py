@@ -233,9 +233,9 @@ def _rank_up_to(
         n_cells = int(np.count_nonzero(plan.daughter_component == c))
         raise EliminationTooLargeError(
             f"ranking {k} assignments needs the frontier graph of a component with {n_cells} daughters and a "
-            f"frontier of {plan.width[c]} mothers, which exceeds memory_limit={memory_limit} bytes; raise "
-            f"it or ask "
-            "for fewer assignments."
+            f"frontier of {plan.width[c]} mothers, which exceeds memory_limit={memory_limit} bytes",
+            "raise it or ask for fewer assignments",
+            "ranking",
         )
     return rank_assignments(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,

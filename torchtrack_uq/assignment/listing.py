@@ -165,8 +165,9 @@ def component_k_best_marginals(
             break
         if reach < 1e-3 * temperature:
             raise EliminationTooLargeError(
-                f"component lists need frontier graphs beyond memory_limit={memory_limit} bytes; raise the "
-                f"limit."
+                f"component lists need frontier graphs beyond memory_limit={memory_limit} bytes",
+                "raise the limit",
+                "ranking",
             )
         reach = FIRST_REACH * temperature if reach == np.inf else 0.7 * reach
     list_start, gap, path_start, path_factor = list_components(

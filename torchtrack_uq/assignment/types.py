@@ -20,4 +20,14 @@ class NonConvexDivisionError(ValueError):
 
 
 class EliminationTooLargeError(MemoryError):
-    """Exact elimination of a component would exceed the memory limit."""
+    """Exact elimination of a component would exceed the memory limit.
+
+    Args:
+        what: What is too large, with the size of the component and the limit.
+        advice: What to do about it.
+        task: What it is too large for.
+    """
+
+    def __init__(self, what: str, advice: str, task: str = "method exact") -> None:
+        super().__init__(f"{what}; {advice}.")
+        self.what, self.advice, self.task = what, advice, task

@@ -56,6 +56,10 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     Raises:
         InputError: The method has no joint likelihood, the targets belong to other cells, or the likelihood is NaN.
 
+    Warns:
+        LikelihoodBoundWarning: "AS" sums over its list only, so that the loss is too small; said where the list is not
+            proved to cover 99 % of the posterior.
+
     >>> import numpy as np
     >>> from torchtrack_uq.movies.detections import Detections
     >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))

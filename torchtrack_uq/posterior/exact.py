@@ -102,8 +102,9 @@ class MarginalsFunction(torch.autograd.Function):
             try:
                 return marginals_derivative(problems.build(pair, ctx.numbers), ctx.found[pair], part, MEMORY)
             except (EliminationTooLargeError, ValueError) as error:
+                why = error.what if isinstance(error, EliminationTooLargeError) else error
                 raise InputError(
-                    f"frames {pair} and {pair + 1} are too ambiguous for gradients of exact marginals ({error}): use "
+                    f"frames {pair} and {pair + 1} are too ambiguous for gradients of exact marginals ({why}): use "
                     "method 'AS' or 'bp', or train on `log_prob`, whose gradient needs no second sum"
                 ) from error
 

@@ -134,7 +134,11 @@ def solve_pair(
     """Build and solve the frame pair (pair, pair + 1); errors name the frames."""
     try:
         return function(build())
-    except (ValueError, EliminationTooLargeError) as error:
+    except EliminationTooLargeError as error:
+        raise InputError(
+            f"frames {pair} and {pair + 1} are too ambiguous for {error.task}: {error.what}; {error.advice}"
+        ) from error
+    except ValueError as error:
         raise InputError(f"frames {pair} and {pair + 1} cannot be linked: {error}") from error
     except Exception as error:
         error.add_note(f"while solving frames {pair} and {pair + 1}")
