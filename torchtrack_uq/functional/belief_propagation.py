@@ -17,12 +17,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchtrack_uq.functional.segments import segment_logsumexp, segment_sum
+from torchtrack_uq.functional.device_answers import DeviceAnswers
+from torchtrack_uq.functional.first_derivative import OnlyOnce
+from torchtrack_uq.functional.segments import segment_logsumexp, segment_max, segment_sum
 
 FORBIDDEN = -1e6  # stands for -inf: weights of exp(-1e6) are 0 in every dtype
 ABSENT = -1e9  # padding, below every sum of forbidden scores
 DAMPING = 0.3
-CHECK_EVERY = 10  # sweeps between two looks at the convergence, each of which waits for the device
+CHECK_EVERY = 10  # sweeps between two looks at the convergence
+NO_SECOND_DERIVATIVE = (
+    "method 'bp' has no second derivatives: its gradient is that of a fixed point; method 'AS' has"
+)
 
 
 class Beliefs(NamedTuple):
@@ -56,13 +61,17 @@ class _Rows(NamedTuple):
     width: int
 
     @classmethod
-    def of(cls, cell: Tensor, n_cells: int) -> "_Rows":
-        order = torch.argsort(cell, stable=True)
-        counts = torch.bincount(cell, minlength=n_cells)
-        first = torch.cumsum(counts, 0) - counts
-        slot = torch.empty_like(cell)
-        slot[order] = torch.arange(len(cell), device=cell.device) - first[cell[order]]
-        return cls(cell, slot, n_cells, int(counts.max()) if len(cell) else 0)
+    def of(cls, mother: Tensor, daughter: Tensor, n_cells: int) -> "tuple[_Rows, _Rows]":
+        """By mother and by daughter; waits for the device once, to learn the longest rows."""
+        counts = [
+            cell.new_zeros(n_cells).index_add(0, cell, torch.ones_like(cell)) for cell in (mother, daughter)
+        ]
+        widths = torch.stack(counts).amax(1).tolist() if len(mother) else [0, 0]
+        by_mother, by_daughter = (
+            cls(cell, _places(cell, count), n_cells, int(width))
+            for cell, count, width in zip((mother, daughter), counts, widths, strict=True)
+        )
+        return by_mother, by_daughter
 
     def pad(self, values: Tensor) -> Tensor:
         rows = values.new_full((self.n_cells, self.width), ABSENT)
@@ -70,6 +79,33 @@ class _Rows(NamedTuple):
 
     def back(self, rows: Tensor) -> Tensor:
         return rows[self.cell, self.slot]
+
+
+def _places(cell: Tensor, counts: Tensor) -> Tensor:
+    """Place of each link among those of its cell."""
+    order = torch.argsort(cell, stable=True)
+    first = torch.cumsum(counts, 0) - counts
+    rank = torch.arange(len(cell), device=cell.device) - first[cell[order]]
+    return torch.empty_like(cell).index_put((order,), rank)
+
+
+class _Groups(NamedTuple):
+    """Links that come to rest together: those of one movie."""
+
+    of_link: Tensor | None
+    n: int
+
+    def settled(self, value: Tensor, moved: Tensor, tolerance: float) -> Tensor:
+        """(n,) bool, or a scalar for one group: whether none of its messages moved by more than the tolerance."""
+        step, size = (moved - value).abs(), value.abs()
+        if self.of_link is None:
+            return step.max() <= tolerance * (1 + size.max())
+        # a group without links is at rest
+        largest = segment_max(step, self.of_link, self.n)
+        return largest <= tolerance * (1 + segment_max(size, self.of_link, self.n).clamp(min=0.0))
+
+    def spread(self, settled: Tensor) -> Tensor:
+        return settled if self.of_link is None else settled[self.of_link]
 
 
 def belief_propagation(
@@ -81,11 +117,14 @@ def belief_propagation(
     divide: Tensor,
     sweeps: int = 300,
     tolerance: float = 1e-8,
+    movie: Tensor | None = None,
+    n_movies: int = 1,
 ) -> Beliefs:
-    """Approximate marginals of links and events; differentiable in all scores (implicitly, at the fixed point).
+    """Approximate marginals of links and events; differentiable once in all scores (implicitly, at the fixed point).
 
-    Frame pairs need not be told apart: they share no link. The sweeps run without gradient; the gradient solves
-    the linear equation of the fixed point by as many sweeps backwards (Bai, Kolter and Koltun, NeurIPS 2019).
+    Frame pairs need not be told apart: they share no link. The sweeps run without gradient and without waiting for
+    the device; the gradient solves the linear equation of the fixed point by as many sweeps backwards (Bai, Kolter and
+    Koltun, NeurIPS 2019).
 
     Args:
         score: (E,) float, score of each candidate link; -inf forbids it.
@@ -96,6 +135,11 @@ def belief_propagation(
         divide: (N,) score of having two daughters.
         sweeps: Most sweeps.
         tolerance: Largest change of a message at which it stops.
+        movie: (E,) int64, movie of each link; each stops by itself, with the numbers that it has alone.
+        n_movies: Number of movies.
+
+    Raises:
+        RuntimeError: On the way back through the gradient: there is no second derivative.
 
     >>> one = torch.zeros(1, dtype=torch.float64)
     >>> two = torch.zeros(2, dtype=torch.float64)
@@ -104,8 +148,8 @@ def belief_propagation(
     (tensor([0.5000], dtype=torch.float64), tensor(0.5000, dtype=torch.float64))
     """
     scores = tuple(values.clamp(min=FORBIDDEN) for values in (score, appear, disappear, divide))
-    n = len(appear)
-    by_mother, by_daughter = _Rows.of(mother, n), _Rows.of(daughter, n)
+    by_mother, by_daughter = _Rows.of(mother, daughter, len(appear))
+    groups = _Groups(movie, n_movies)
 
     def sweep(room: Tensor, scores: tuple[Tensor, ...]) -> Tensor:
         wish = _wishes(room, by_daughter, scores)
@@ -113,26 +157,32 @@ def belief_propagation(
 
     fixed = tuple(values.detach() for values in scores)
     with torch.no_grad():
-        room, converged = _iterate(lambda b: sweep(b, fixed), torch.zeros_like(fixed[0]), sweeps, tolerance)
+        start = torch.zeros_like(fixed[0])
+        room, converged = _iterate(lambda b: sweep(b, fixed), start, groups, sweeps, tolerance)
     if torch.is_grad_enabled() and any(values.requires_grad for values in scores):
-        room = _attach_gradient(room, sweep, scores, sweeps, tolerance)
+        room = _attach_gradient(room, sweep, scores, groups, sweeps, tolerance)
     return _beliefs(room, by_mother, by_daughter, scores, converged)
 
 
 def _iterate(
-    step: Callable[[Tensor], Tensor], start: Tensor, sweeps: int, tolerance: float
+    step: Callable[[Tensor], Tensor], start: Tensor, groups: _Groups, sweeps: int, tolerance: float
 ) -> tuple[Tensor, Tensor]:
-    """Repeat a step until nothing moves by more than the tolerance."""
+    """Repeat a step until nothing moves by more than the tolerance; who has come to rest is left alone."""
     value = start
     converged = torch.ones((), dtype=torch.bool, device=start.device)
     if not len(start):
         return value, converged
+    answers = DeviceAnswers()
+    resting: Tensor | None = None
     for k in range(sweeps):
         moved = step(value)
+        if resting is not None:
+            moved = torch.where(groups.spread(resting), value, moved)
         if k % CHECK_EVERY == CHECK_EVERY - 1 or k == sweeps - 1:
-            converged = (moved - value).abs().max() <= tolerance * (1 + value.abs().max())
-            if bool(converged):
-                return moved, converged
+            resting = groups.settled(value, moved, tolerance)
+            converged = resting.all()
+            if answers.seen(converged):
+                return moved, torch.ones_like(converged)
         value = moved
     return value, converged
 
@@ -141,6 +191,7 @@ def _attach_gradient(
     room: Tensor,
     sweep: Callable[[Tensor, tuple[Tensor, ...]], Tensor],
     scores: tuple[Tensor, ...],
+    groups: _Groups,
     sweeps: int,
     tolerance: float,
 ) -> Tensor:
@@ -153,13 +204,17 @@ def _attach_gradient(
     def solve(gradient: Tensor | None) -> Tensor | None:
         if gradient is None:  # nothing depends on it
             return None
+        given = gradient.detach()
 
         def step(g: Tensor) -> Tensor:
             (back,) = torch.autograd.grad(again, at, g, retain_graph=True)
-            return back + gradient
+            return back + given
 
-        solved, _ = _iterate(step, gradient, sweeps, tolerance)
-        return solved
+        solved, _ = _iterate(step, given, groups, sweeps, tolerance)
+        if not torch.is_grad_enabled():
+            return solved
+        once: Tensor = OnlyOnce.apply(NO_SECOND_DERIVATIVE, solved, gradient, *scores)  # type: ignore[no-untyped-call]
+        return once
 
     attached.register_hook(solve)  # type: ignore[no-untyped-call]
     return attached
@@ -167,37 +222,77 @@ def _attach_gradient(
 
 def _wishes(room: Tensor, rows: _Rows, scores: tuple[Tensor, ...]) -> Tensor:
     score, appear = scores[0], scores[1]
-    before, after = _around(rows.pad(score + room))
-    others = torch.logaddexp(rows.back(before), rows.back(after))
-    return score - torch.logaddexp(others, appear[rows.cell])
+    others = rows.back(_sums(rows.pad(score + room)).others)
+    return score - _log_add(others, appear[rows.cell])
 
 
 def _rooms(wish: Tensor, rows: _Rows, scores: tuple[Tensor, ...]) -> Tensor:
     disappear, divide = scores[2][rows.cell], scores[3][rows.cell]
     x = rows.pad(wish)
-    before, after = _around(x)
-    before2, _ = _around(x + before)
-    _, after2 = _around(x + after)
-    one = rows.back(torch.logaddexp(before, after))
-    two = rows.back(torch.logaddexp(torch.logaddexp(before2, after2), before + after))
-    with_it = torch.logaddexp(torch.zeros_like(one), divide + one)
-    return with_it - torch.logaddexp(torch.logaddexp(disappear, one), divide + two)
+    sums = _sums(x)
+    both_before = _sums(x + sums.before).before
+    both_after = _sums(x + sums.after).after
+    one = rows.back(sums.others)
+    two = rows.back(_log_add(_log_add(both_before, both_after), sums.before + sums.after))
+    with_it = _log_add(torch.zeros_like(one), divide + one)
+    return with_it - _log_add(_log_add(disappear, one), divide + two)
 
 
-def _around(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logsumexp of the entries before and of those behind each entry of a row.
+class _Sums(NamedTuple):
+    """Logsumexp of parts of each row, from the weights exp(x - peak) before and after each entry."""
+
+    weight_before: Tensor
+    weight_after: Tensor
+    peak: Tensor
+
+    @property
+    def before(self) -> Tensor:
+        return _log_or_absent(self.weight_before, self.peak)
+
+    @property
+    def after(self) -> Tensor:
+        return _log_or_absent(self.weight_after, self.peak)
+
+    @property
+    def others(self) -> Tensor:
+        return _log_or_absent(self.weight_before + self.weight_after, self.peak)
+
+
+def _sums(x: Tensor) -> _Sums:
+    """Sums over the entries before and over those behind each entry of a row.
 
     Running sums to either side rather than total minus own, which would cancel. What lies 700 nats below the
     largest entry of a row is lost, which no probability can tell.
     """
     if not x.numel():
-        return x, x
+        return _Sums(x, x, x)
     peak = x.detach().amax(1, keepdim=True)
     weight = torch.exp(x - peak)
     nothing = weight.new_zeros(len(x), 1)
     before = torch.cat([nothing, weight.cumsum(1)[:, :-1]], 1)
     after = torch.cat([weight.flip(1).cumsum(1).flip(1)[:, 1:], nothing], 1)
-    return _log_or_absent(before, peak), _log_or_absent(after, peak)
+    return _Sums(before, after, peak)
+
+
+def _total(x: Tensor) -> Tensor:
+    """(N,) logsumexp of each row, in the order of its entries whatever its padding; ABSENT for an empty one."""
+    if not x.numel():
+        return x.new_full((len(x),), ABSENT)
+    peak = x.detach().amax(1, keepdim=True)
+    total = torch.exp(x - peak).cumsum(1)[:, -1:]
+    return (torch.log(total) + peak).squeeze(1)
+
+
+def _log_add(a: Tensor, b: Tensor) -> Tensor:
+    """log(exp(a) + exp(b)), of finite numbers.
+
+    `torch.logaddexp` takes another function for the last entries of a tensor than for the others, so that a movie would
+    get other numbers in a batch.
+    """
+    top, less = torch.maximum(a, b), torch.minimum(a, b)
+    if torch.is_grad_enabled():
+        return top + torch.log1p(torch.exp(less - top))
+    return less.sub_(top).exp_().log1p_().add_(top)
 
 
 def _log_or_absent(total: Tensor, peak: Tensor) -> Tensor:
@@ -214,11 +309,10 @@ def _beliefs(
     link = torch.exp(score + room - as_daughter[daughter])
     wish = _wishes(room, by_daughter, scores)
     x = by_mother.pad(wish)
-    one = torch.cat([x, x.new_full((n, 1), ABSENT)], 1).logsumexp(1)
-    before, _ = _around(x)
-    two = torch.cat([x + before, x.new_full((n, 1), ABSENT)], 1).logsumexp(1)
-    as_mother = torch.logaddexp(torch.logaddexp(disappear, one), divide + two)
-    twice = segment_sum(torch.logaddexp(torch.zeros_like(wish), wish + room), daughter, n)
+    one = _total(x)
+    two = _total(x + _sums(x).before)
+    as_mother = _log_add(_log_add(disappear, one), divide + two)
+    twice = segment_sum(_log_add(torch.zeros_like(wish), wish + room), daughter, n)
     return Beliefs(
         link=link,
         null=torch.exp(appear - as_daughter),

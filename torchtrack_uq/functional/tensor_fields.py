@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torchtrack_uq.errors import InputError
+
 Arrays = dict[str, "NDArray[Any] | Arrays"]
 """Arrays by field; a field that holds tensors of its own is a dictionary again."""
 
@@ -54,9 +56,16 @@ class TensorFields:
 
         Returns:
             Itself where nothing changes.
+
+        Raises:
+            InputError: A dtype that is neither float32 nor float64.
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
+        if dtype not in (None, torch.float32, torch.float64):
+            raise InputError(
+                f"dtype {dtype} has too few digits for scores; expected float32 or float64: convert with .float()"
+            )
 
         def move(name: str, tensor: Tensor) -> Tensor:
             cast = dtype if name in self.float_fields and tensor.is_floating_point() else None

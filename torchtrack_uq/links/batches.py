@@ -48,6 +48,11 @@ class MovieFrames(TensorFields):
         return self.frame < self.n_frames - 1 if self.n_movies == 1 else ~self._is_first[self.frame + 1]
 
     @property
+    def movie(self) -> Tensor:
+        """(N,) int64, number of each cell's movie."""
+        return torch.zeros_like(self.frame) if self.n_movies == 1 else self._movie_of_frame[self.frame]
+
+    @property
     def daughter_frames(self) -> list[int]:
         """Frames that have a frame before in their movie: 1 to n_frames - 1 without the first frames."""
         first = set(self.starts)
@@ -136,6 +141,13 @@ class MovieFrames(TensorFields):
     def _spans(self) -> list[tuple[int, int]]:
         """First frame of each movie, and the frame behind its last one."""
         return list(pairwise((*self.starts, self.n_frames)))
+
+    @cached_property
+    def _movie_of_frame(self) -> Tensor:
+        """(n_frames,) int64."""
+        lengths = torch.tensor([end - first for first, end in self._spans])
+        movie = torch.repeat_interleave(torch.arange(self.n_movies), lengths)
+        return movie.to(self.frame.device, non_blocking=True)
 
     @cached_property
     def _is_first(self) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.names import INDICES, SCORES
+from torchtrack_uq.utils.device import refuse_without_float64
 
 
 def as_positions(name: str, values: Tensor) -> Tensor:
@@ -24,6 +25,7 @@ def as_positions(name: str, values: Tensor) -> Tensor:
 def check_shapes(tensors: Mapping[str, Tensor]) -> None:
     """Shapes, dtypes and devices of a graph's tensors fit each other."""
     n_cells, n_links, score = len(tensors["frame"]), len(tensors["mother"]), tensors["score"]
+    refuse_without_float64(score.device)
     expected = {
         "mother": (n_links,),
         "daughter": (n_links,),

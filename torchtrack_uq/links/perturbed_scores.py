@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -117,6 +118,12 @@ class PerturbedScores(TensorFields):
         fill = torch.minimum(lowest, self.appear[:, self.graph.daughter])
         filled = torch.where(offered, self.score, fill)
         ever = offered.any(0)
-        mean = torch.where(ever, filled, torch.zeros_like(filled)).mean(0)
+        mean = _mean_of_rows(torch.where(ever, filled, torch.zeros_like(filled)))
         score = torch.where(ever, mean, self.graph.score)
-        return self.graph.with_scores(score, self.appear.mean(0), self.disappear.mean(0), self.divide.mean(0))
+        events = (_mean_of_rows(getattr(self, name)) for name in EVENT_SCORES)
+        return self.graph.with_scores(score, *events)
+
+
+def _mean_of_rows(rows: Tensor) -> Tensor:
+    """Mean over draws, added up in their order; `Tensor.mean` takes another order for the last columns."""
+    return reduce(torch.add, rows.unbind(0)) / len(rows)

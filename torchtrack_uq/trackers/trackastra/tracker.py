@@ -29,7 +29,7 @@ _Links = tuple[Tensor, Tensor, Tensor]
 """Mothers, daughters and scores of some links."""
 
 
-class TrackastraTracker:
+class TrackastraTracker(nn.Module):
     """Scores candidate links with a Trackastra model.
 
     The score of a link is the transformer's logit, averaged over all windows that hold both cells, without
@@ -44,7 +44,9 @@ class TrackastraTracker:
       maximum and adds 1e-6 to the denominator.
     - `linear`: score = log sigmoid(logit), appear = log 1e-6.
 
-    Gradients flow from the scores into the model's weights unless the caller works under `torch.no_grad()`.
+    Gradients flow from the scores into the model's weights unless the caller works under `torch.no_grad()`. It is a
+    module: whatever module owns it sees the transformer's `parameters()`, moves it with `to`, and saves it with
+    `state_dict`. It starts in evaluation mode; `train()` turns the transformer's dropout on.
 
     Args:
         model: A `trackastra.model.Trackastra` or a bare `TrackingTransformer`.
@@ -89,12 +91,14 @@ class TrackastraTracker:
             raise InputError(f"max_candidates must be at least 1, got {max_candidates}")
         if average not in ("logits", "probabilities"):
             raise InputError(f"average must be 'logits' or 'probabilities', got {average!r}")
-        self.device = next(transformer.parameters()).device if device is None else choose_device(device)
-        self.transformer = transformer.to(self.device).eval()
+        super().__init__()
+        own = next(transformer.parameters()).device
+        self.transformer = transformer.to(own if device is None else choose_device(device))
+        self.eval()
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 8)
         self.copies_per_batch = batch_size or (4 if self.device.type == "cpu" else 32)
         self.max_candidates, self.average = max_candidates, average
-        self._one_mask = has_one_mask(self.transformer)
+        self._one_mask = has_one_mask(transformer)
 
     @classmethod
     def from_pretrained(
@@ -124,6 +128,11 @@ class TrackastraTracker:
         return cls(load_folder(Path(folder).expanduser()), device=choose_device(device), **options)
 
     @property
+    def device(self) -> torch.device:
+        """Where the transformer is, and the scores will be."""
+        return next(self.transformer.parameters()).device
+
+    @property
     def identity(self) -> str:
         """Name and digest of the weights, see `tracker_identity`."""
         return f"{self.name}:{weights_digest(self.transformer)}"
@@ -137,6 +146,12 @@ class TrackastraTracker:
     def causal_norm(self) -> str:
         """How the model normalises its logits."""
         return str(self.config["causal_norm"])
+
+    def forward(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> CandidateGraph:
+        """`candidates`, for modules that wrap modules, such as DistributedDataParallel."""
+        return self.candidates(detections, movie, progress=progress)
 
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
