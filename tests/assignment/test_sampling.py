@@ -34,7 +34,9 @@ def test_every_draw_is_feasible_and_frequencies_are_the_marginals(problem: Assig
 
 
 def test_joint_frequencies_of_whole_assignments_are_their_probabilities() -> None:
-    problem = AssignmentProblem.build([0, 0, 1, 1], [0, 1, 0, 1], [1.0, 0.5, 0.2, 0.9], 2, 2, -1.0, -0.5, -0.3)
+    problem = AssignmentProblem.build(
+        [0, 0, 1, 1], [0, 1, 0, 1], [1.0, 0.5, 0.2, 0.9], 2, 2, -1.0, -0.5, -0.3
+    )
     parents, weights = all_assignments(problem)
     p = np.exp(weights - posterior(problem)["log_z"])
     draws = sample(problem, 50_000, temperature=1.0, seed=3)
