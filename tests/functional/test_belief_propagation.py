@@ -10,8 +10,9 @@ from tests.support.movies import random_movie
 from tests.support.waits import Waits
 from torchtrack_uq import AssignmentPosterior, CandidateGraph
 from torchtrack_uq.functional import belief_propagation
-from torchtrack_uq.functional.belief_propagation import Beliefs, _log_add
+from torchtrack_uq.functional.belief_propagation import Beliefs
 from torchtrack_uq.functional.device_answers import DeviceAnswers
+from torchtrack_uq.functional.padded_rows import log_add
 
 
 def spread(graph: CandidateGraph, score: Tensor | None = None) -> Beliefs:
@@ -116,11 +117,11 @@ def test_logarithms_add_up_as_torch_adds_them(dtype: torch.dtype) -> None:
     numbers = torch.tensor([-1e9, -1e6, -700.0, -1.0, 0.0, 1e-12, 3.0, 800.0], dtype=dtype)
     a, b = torch.meshgrid(numbers, numbers, indexing="ij")
     expected = torch.logaddexp(a, b)
-    torch.testing.assert_close(_log_add(a, b), expected)
+    torch.testing.assert_close(log_add(a, b), expected)
     with torch.no_grad():
-        assert torch.equal(_log_add(a, b), _log_add(a.clone().requires_grad_(), b).detach())
+        assert torch.equal(log_add(a, b), log_add(a.clone().requires_grad_(), b).detach())
     left, right = (x.clone().requires_grad_() for x in (a, b))
-    _log_add(left, right).sum().backward()
+    log_add(left, right).sum().backward()
     torch.testing.assert_close(left.grad + right.grad, torch.ones_like(a))
     assert float(left.grad[4, 4]) == pytest.approx(0.5)
     assert float(left.grad[3, 6]) == pytest.approx(1 / (1 + math.exp(4)))

@@ -93,11 +93,9 @@ def test_gradients_flow_through_the_sorting() -> None:
 
 
 def test_moves_to_another_dtype_and_device(graph: CandidateGraph) -> None:
-    moved = graph.to("meta" if False else "cpu", dtype=torch.float32)
+    moved = graph.to("cpu", dtype=torch.float32)
     assert moved.score.dtype == moved.appear.dtype == torch.float32
     assert moved.mother.dtype == torch.int64
-    if torch.cuda.is_available():
-        assert graph.to("cuda").problem(1).score.tolist() == graph.problem(1).score.tolist()
 
 
 def test_is_frozen(graph: CandidateGraph) -> None:

@@ -199,17 +199,6 @@ class TestAsMetrics:
         nobody = movie.judged.where(~judged.has_mother)
         assert math.isfinite(value(TopLabelCalibrationError(), nobody))
 
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-    def test_on_the_gpu(self, movie):
-        metrics = calibration_metrics().to("cuda")
-        metrics.update(movie.probabilities.to("cuda"), movie.targets)
-        on_cpu = calibration_metrics()
-        on_cpu.update(movie.probabilities, movie.targets)
-        expected = on_cpu.compute()
-        for name, number in metrics.compute().items():
-            assert number.device.type == "cuda"
-            assert float(number) == pytest.approx(float(expected[name]), abs=1e-9)
-
     def test_moved_to_another_device(self):
         metric = MotherAccuracy().to("meta")
         assert metric.device.type == "meta"

@@ -26,7 +26,7 @@ from torchtrack_uq import (
 from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.layers import EventOffsets, assignment_posterior
 from torchtrack_uq.links.chunks import LinkChunk
-from torchtrack_uq.posterior.stream import ChunkProblems, HostCopy, solve_stream
+from torchtrack_uq.posterior.stream import ChunkProblems, solve_stream
 from torchtrack_uq.trackers import StreamingTracker, make_tracker
 
 PATIENCE = 20  # seconds until a thread that waits in vain gives up
@@ -342,37 +342,3 @@ class TestFailure:
         cells = Detections.from_points(graph.frame.numpy(), graph.coords.numpy())
         with torch.no_grad(), pytest.raises(InputError, match="frames 0 and 1"):
             assignment_posterior.AssignmentPosterior("AS").stream(cells, [chunk])
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-class TestOnAGpu:
-    @pytest.mark.parametrize("method", ["AS", "auto"])
-    def test_parity(self, crop: tuple[Movie, Detections], method: str) -> None:
-        _, cells = crop
-        tracker = make_tracker("trackastra", "cuda")
-        assert isinstance(tracker, StreamingTracker)
-        tracker.batch_size = 2
-        layer = UncertaintyLayer(method, 1.7).cuda()
-        with torch.no_grad():
-            whole = layer(tracker.candidates(cells, progress=False))
-            streamed = layer.probabilities(tracker, cells, progress=False)
-        assert streamed.link.is_cuda
-        torch.testing.assert_close(
-            streamed.link, whole.link, atol=1e-5, rtol=0
-        )  # sums on a GPU have no order
-
-    def test_copies_go_to_pinned_memory_without_waiting(self) -> None:
-        graph = two_by_two().to("cuda")
-        chunk = cut(graph, 0, 4)
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error")  # raises wherever the CPU would wait for the device
-        try:
-            copy = HostCopy.of({"score": chunk.score, "mother": chunk.mother})
-            problems = ChunkProblems(chunk, graph.cell_offsets.numpy())
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        assert copy.ready is not None
-        tensors = copy.wait()
-        assert all(tensor.is_pinned() for tensor in tensors.values())
-        assert torch.equal(tensors["score"], chunk.score.cpu())
-        assert problems.build(1).score.tolist() == graph.problem(2).score.tolist()

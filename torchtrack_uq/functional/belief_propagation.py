@@ -19,10 +19,10 @@ from torch import Tensor
 
 from torchtrack_uq.functional.device_answers import DeviceAnswers
 from torchtrack_uq.functional.first_derivative import OnlyOnce
+from torchtrack_uq.functional.padded_rows import PaddedRows, log_add, row_sums, row_total
 from torchtrack_uq.functional.segments import segment_logsumexp, segment_max, segment_sum
 
 FORBIDDEN = -1e6  # stands for -inf: weights of exp(-1e6) are 0 in every dtype
-ABSENT = -1e9  # padding, below every sum of forbidden scores
 DAMPING = 0.3
 CHECK_EVERY = 10  # sweeps between two looks at the convergence
 NO_SECOND_DERIVATIVE = (
@@ -50,43 +50,6 @@ class Beliefs(NamedTuple):
     as_daughter: Tensor
     as_mother: Tensor
     converged: Tensor
-
-
-class _Rows(NamedTuple):
-    """Links as rows of a padded matrix, one row a cell."""
-
-    cell: Tensor
-    slot: Tensor
-    n_cells: int
-    width: int
-
-    @classmethod
-    def of(cls, mother: Tensor, daughter: Tensor, n_cells: int) -> "tuple[_Rows, _Rows]":
-        """By mother and by daughter; waits for the device once, to learn the longest rows."""
-        counts = [
-            cell.new_zeros(n_cells).index_add(0, cell, torch.ones_like(cell)) for cell in (mother, daughter)
-        ]
-        widths = torch.stack(counts).amax(1).tolist() if len(mother) else [0, 0]
-        by_mother, by_daughter = (
-            cls(cell, _places(cell, count), n_cells, int(width))
-            for cell, count, width in zip((mother, daughter), counts, widths, strict=True)
-        )
-        return by_mother, by_daughter
-
-    def pad(self, values: Tensor) -> Tensor:
-        rows = values.new_full((self.n_cells, self.width), ABSENT)
-        return rows.index_put((self.cell, self.slot), values)
-
-    def back(self, rows: Tensor) -> Tensor:
-        return rows[self.cell, self.slot]
-
-
-def _places(cell: Tensor, counts: Tensor) -> Tensor:
-    """Place of each link among those of its cell."""
-    order = torch.argsort(cell, stable=True)
-    first = torch.cumsum(counts, 0) - counts
-    rank = torch.arange(len(cell), device=cell.device) - first[cell[order]]
-    return torch.empty_like(cell).index_put((order,), rank)
 
 
 class _Groups(NamedTuple):
@@ -148,7 +111,7 @@ def belief_propagation(
     (tensor([0.5000], dtype=torch.float64), tensor(0.5000, dtype=torch.float64))
     """
     scores = tuple(values.clamp(min=FORBIDDEN) for values in (score, appear, disappear, divide))
-    by_mother, by_daughter = _Rows.of(mother, daughter, len(appear))
+    by_mother, by_daughter = PaddedRows.of(mother, daughter, len(appear))
     groups = _Groups(movie, n_movies)
 
     def sweep(room: Tensor, scores: tuple[Tensor, ...]) -> Tensor:
@@ -220,88 +183,30 @@ def _attach_gradient(
     return attached
 
 
-def _wishes(room: Tensor, rows: _Rows, scores: tuple[Tensor, ...]) -> Tensor:
+def _wishes(room: Tensor, rows: PaddedRows, scores: tuple[Tensor, ...]) -> Tensor:
     score, appear = scores[0], scores[1]
-    others = rows.back(_sums(rows.pad(score + room)).others)
-    return score - _log_add(others, appear[rows.cell])
+    others = rows.back(row_sums(rows.pad(score + room)).others)
+    return score - log_add(others, appear[rows.cell])
 
 
-def _rooms(wish: Tensor, rows: _Rows, scores: tuple[Tensor, ...]) -> Tensor:
+def _rooms(wish: Tensor, rows: PaddedRows, scores: tuple[Tensor, ...]) -> Tensor:
     disappear, divide = scores[2][rows.cell], scores[3][rows.cell]
     x = rows.pad(wish)
-    sums = _sums(x)
-    both_before = _sums(x + sums.before).before
-    both_after = _sums(x + sums.after).after
+    sums = row_sums(x)
+    both_before = row_sums(x + sums.before).before
+    both_after = row_sums(x + sums.after).after
     one = rows.back(sums.others)
-    two = rows.back(_log_add(_log_add(both_before, both_after), sums.before + sums.after))
-    with_it = _log_add(torch.zeros_like(one), divide + one)
-    return with_it - _log_add(_log_add(disappear, one), divide + two)
-
-
-class _Sums(NamedTuple):
-    """Logsumexp of parts of each row, from the weights exp(x - peak) before and after each entry."""
-
-    weight_before: Tensor
-    weight_after: Tensor
-    peak: Tensor
-
-    @property
-    def before(self) -> Tensor:
-        return _log_or_absent(self.weight_before, self.peak)
-
-    @property
-    def after(self) -> Tensor:
-        return _log_or_absent(self.weight_after, self.peak)
-
-    @property
-    def others(self) -> Tensor:
-        return _log_or_absent(self.weight_before + self.weight_after, self.peak)
-
-
-def _sums(x: Tensor) -> _Sums:
-    """Sums over the entries before and over those behind each entry of a row.
-
-    Running sums to either side rather than total minus own, which would cancel. What lies 700 nats below the
-    largest entry of a row is lost, which no probability can tell.
-    """
-    if not x.numel():
-        return _Sums(x, x, x)
-    peak = x.detach().amax(1, keepdim=True)
-    weight = torch.exp(x - peak)
-    nothing = weight.new_zeros(len(x), 1)
-    before = torch.cat([nothing, weight.cumsum(1)[:, :-1]], 1)
-    after = torch.cat([weight.flip(1).cumsum(1).flip(1)[:, 1:], nothing], 1)
-    return _Sums(before, after, peak)
-
-
-def _total(x: Tensor) -> Tensor:
-    """(N,) logsumexp of each row, in the order of its entries whatever its padding; ABSENT for an empty one."""
-    if not x.numel():
-        return x.new_full((len(x),), ABSENT)
-    peak = x.detach().amax(1, keepdim=True)
-    total = torch.exp(x - peak).cumsum(1)[:, -1:]
-    return (torch.log(total) + peak).squeeze(1)
-
-
-def _log_add(a: Tensor, b: Tensor) -> Tensor:
-    """log(exp(a) + exp(b)), of finite numbers.
-
-    `torch.logaddexp` takes another function for the last entries of a tensor than for the others, so that a movie would
-    get other numbers in a batch.
-    """
-    top, less = torch.maximum(a, b), torch.minimum(a, b)
-    if torch.is_grad_enabled():
-        return top + torch.log1p(torch.exp(less - top))
-    return less.sub_(top).exp_().log1p_().add_(top)
-
-
-def _log_or_absent(total: Tensor, peak: Tensor) -> Tensor:
-    zero = total <= 0
-    return (torch.log(total.masked_fill(zero, 1.0)) + peak).masked_fill(zero, ABSENT)
+    two = rows.back(log_add(log_add(both_before, both_after), sums.before + sums.after))
+    with_it = log_add(torch.zeros_like(one), divide + one)
+    return with_it - log_add(log_add(disappear, one), divide + two)
 
 
 def _beliefs(
-    room: Tensor, by_mother: _Rows, by_daughter: _Rows, scores: tuple[Tensor, ...], converged: Tensor
+    room: Tensor,
+    by_mother: PaddedRows,
+    by_daughter: PaddedRows,
+    scores: tuple[Tensor, ...],
+    converged: Tensor,
 ) -> Beliefs:
     score, appear, disappear, divide = scores
     n, daughter = by_daughter.n_cells, by_daughter.cell
@@ -309,10 +214,10 @@ def _beliefs(
     link = torch.exp(score + room - as_daughter[daughter])
     wish = _wishes(room, by_daughter, scores)
     x = by_mother.pad(wish)
-    one = _total(x)
-    two = _total(x + _sums(x).before)
-    as_mother = _log_add(_log_add(disappear, one), divide + two)
-    twice = segment_sum(_log_add(torch.zeros_like(wish), wish + room), daughter, n)
+    one = row_total(x)
+    two = row_total(x + row_sums(x).before)
+    as_mother = log_add(log_add(disappear, one), divide + two)
+    twice = segment_sum(log_add(torch.zeros_like(wish), wish + room), daughter, n)
     return Beliefs(
         link=link,
         null=torch.exp(appear - as_daughter),
