@@ -17,7 +17,7 @@ LAST_DIGIT = {"trackastra, AS": 2e-3}
 @pytest.mark.parametrize("run", TRACKED)
 def test_tracking_gives_the_same_cells(run: str) -> None:
     kept = pd.read_csv(file_of(run))
-    found = track(run)
+    found = track(run)[kept.columns]  # columns that came later are not compared
     exact = ["frame", "label", "track", "mother"]
     pd.testing.assert_frame_equal(found[exact], kept[exact])
     tolerance = LAST_DIGIT.get(run, 2e-5)

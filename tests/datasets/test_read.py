@@ -136,6 +136,17 @@ class TestDataSetFolder:
         assert read_annotated(folder, progress=False).name == "Set/01"
         assert sequence_key(folder) == (tmp_path / "Set" / "01_GT" / "TRA").resolve()
 
+    def test_the_working_directory_is_a_folder_like_any_other(
+        self, tmp_path: Path, write_ctc: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = write_ctc([[1], [1]], ["1 0 1 0"], tmp_path / "Set" / "01", images=True)
+        monkeypatch.chdir(folder)
+        assert read_annotated(".", progress=False).name == "Set/01"
+        assert sequence_key(".") == sequence_key(folder)
+        for data_set in ("..", "../../Set/."):
+            with pytest.raises(InputError, match=r"name one of them, such as .*01 \(it has 01\)"):
+                read_annotated(data_set)
+
 
 def test_another_segmentation_is_for_folders_of_the_challenge_alone(
     archive: Path, write_ctc: Callable[..., Path]

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.gpu import MODEL
+
 HERE = Path(__file__).parent
 
 
@@ -22,5 +24,5 @@ def full_size_model() -> torch.nn.Module:
     """A transformer of the size of the published models, untrained."""
     # trackastra is not needed to collect these tests
     transformer = pytest.importorskip("tests.support.transformer")
-    model: torch.nn.Module = transformer.small_transformer(**transformer.FULL_SIZE)
+    model: torch.nn.Module = transformer.small_transformer(**MODEL)
     return model

@@ -27,17 +27,3 @@ def small_transformer(seed: int = 0, **changes: object) -> torch.nn.Module:
         for head in (transformer.head_x, transformer.head_y):
             head.fc2.weight.mul_(7)
     return transformer
-
-
-FULL_SIZE = {
-    "d_model": 256,
-    "nhead": 4,
-    "num_encoder_layers": 6,
-    "num_decoder_layers": 6,
-    "pos_embed_per_dim": 32,
-    "feat_embed_per_dim": 8,
-    "window": 6,
-    "spatial_pos_cutoff": 256,
-    "attn_positional_bias_n_spatial": 16,
-}
-"""Of the published models, for `small_transformer(**FULL_SIZE)`."""

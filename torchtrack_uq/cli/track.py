@@ -1,6 +1,7 @@
 """`torchtrack-uq track` and `torchtrack-uq demo`."""
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,10 @@ def _demo(options: argparse.Namespace) -> None:
 def _run(
     uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
 ) -> None:
-    with nothing_written_on_error():
+    from torchtrack_uq.results.proof import CoverageWarning
+
+    with nothing_written_on_error(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         result = uncertain_tracker.track(
             options.images, options.masks, stride=options.stride, progress=not options.quiet
         )

@@ -73,7 +73,7 @@ def read_annotated(
     Raises:
         InputError: Something is missing, contradictory or too short for the stride: see the readers.
     """
-    path = Path(folder).expanduser()
+    path = _named(folder)
     one = _format_of(path)
     if one is not None:
         if segmentation is not None:
@@ -141,12 +141,18 @@ def sequence_key(folder: PathLike) -> Path:
     Raises:
         InputError: The path is no annotated sequence.
     """
-    path = Path(folder).expanduser()
+    path = _named(folder)
     one = _format_of(path)
     if one is not None:
         return one.key(path)
     _refuse_dataset(path)
     return _annotation_of(path)
+
+
+def _named(folder: PathLike) -> Path:
+    """The folder under its own name, which `.` and `..` do not say."""
+    path = Path(folder).expanduser()
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _format_of(folder: Path) -> Format | None:
