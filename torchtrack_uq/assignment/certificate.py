@@ -136,7 +136,9 @@ def certify(
     null = null_with_dropped(links.mother, links.daughter, gauge.link, gauge.null, room_if_free, kept.keep)
     upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
     with np.errstate(invalid="ignore"):
-        ratio_mother = upper.ratio_mother[mother] + np.where(lost[of_mother] > 0.0, room * lost[of_mother], 0.0)
+        ratio_mother = upper.ratio_mother[mother] + np.where(
+            lost[of_mother] > 0.0, room * lost[of_mother], 0.0
+        )
     ratio_mother[inside] = room[inside]
     tight = np.flatnonzero(
         inside & (if_free * sums.null[daughter] > (0.0 if trivial is None else trivial[dropped]))

@@ -90,8 +90,7 @@ def marginals_derivative(
     unsure[0] = np.where(found.kept, unsure[0], p.link)
     least = max(WEIGHS, 10 * found.error_bound) * heaviest
     rare_link, rare_null = (
-        np.abs(v) * error > least
-        for v, error in zip((direction.link, direction.null), unsure, strict=True)
+        np.abs(v) * error > least for v, error in zip((direction.link, direction.null), unsure, strict=True)
     )
     usual = direction._replace(
         link=np.where(rare_link, 0.0, direction.link), null=np.where(rare_null, 0.0, direction.null)

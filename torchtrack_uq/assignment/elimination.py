@@ -35,7 +35,9 @@ TIGHT = (
 )
 FEW = 5_000  # links up to which the most cautious attempt comes first
 ATTEMPTS = 4  # how often the dropped links are chosen anew before giving up
-NOT_CONVEX = "lower the divide scores until disappear + divide is at most 0 for every mother, or use method bp"
+NOT_CONVEX = (
+    "lower the divide scores until disappear + divide is at most 0 for every mother, or use method bp"
+)
 
 
 def exact_marginals(

@@ -244,9 +244,10 @@ def solve_map_many(
 
 def _largest_scores(problem: AssignmentProblem, scores: FloatArray) -> FloatArray:
     """(E,) the largest finite size of each link's score, in the problem and in all perturbations."""
-    largest = np.abs(np.where(np.isfinite(scores), scores, 0.0)).max(axis=0, initial=0.0)
-    own: FloatArray = np.abs(np.where(np.isfinite(problem.score), problem.score, 0.0))
-    return np.maximum(largest, own)
+    largest: FloatArray = np.abs(np.where(np.isfinite(scores), scores, 0.0)).max(axis=0, initial=0.0)
+    own = np.abs(np.where(np.isfinite(problem.score), problem.score, 0.0))
+    np.maximum(largest, own, out=largest)
+    return largest
 
 
 def _with_stand_in(
