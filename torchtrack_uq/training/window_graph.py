@@ -14,8 +14,8 @@ def window_graph(
 ) -> tuple[CandidateGraph, LinkTargets]:
     """Candidate links and true mothers of all windows of a batch, one window after the other in time.
 
-    With W frames in the longest window, frame t of window w becomes frame w W + t. Nothing links the last frame of a
-    window to the first of the next, and no daughter there is known, so that such frame pairs count for nothing.
+    A batch of movies, as `CandidateGraph.batch` makes one: with W frames in the longest window, frame t of window w
+    becomes frame w W + t.
 
     Args:
         logits: (B, N, N) logits of mother i and daughter j, of any floating dtype; becomes float32 here.
@@ -36,7 +36,7 @@ def window_graph(
     seen = logits.detach().float()
     if not bool(torch.isfinite(seen[candidates]).all()):
         raise InputError("the model's logits are NaN or infinite: it has diverged; lower the learning rate")
-    n_frames = int(timepoints.max()) + 1
+    n_frames, n_windows = (int(longest) + 1 for longest in (timepoints.max(), window.max()))
     frame = window * n_frames + timepoints
     present = (timepoints >= 0).flatten().nonzero().squeeze(1)
     order = present[torch.argsort(frame.flatten()[present], stable=True)]
@@ -64,7 +64,8 @@ def window_graph(
         frame=frame.flatten()[order],
         label=torch.arange(1, len(order) + 1, device=order.device),
         coords=batch["coords"][..., 1:].reshape(n_rows * n, -1)[order],
-        n_frames=(int(window.max()) + 1) * n_frames,
+        n_frames=n_windows * n_frames,
+        starts=tuple(range(0, n_windows * n_frames, n_frames)),
     )
     true_mother = index[(batch["mother"].clamp(min=0) + start).flatten()]
     targets = LinkTargets(
