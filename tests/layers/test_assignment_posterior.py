@@ -148,6 +148,7 @@ def test_the_log_likelihood_of_every_assignment_and_its_gradient(method: str) ->
     )
 
 
+@pytest.mark.filterwarnings("ignore::torchtrack_uq.posterior.likelihood_bound.LikelihoodBoundWarning")
 def test_the_likelihood_of_an_assignment_outside_the_k_best_counts_it_into_z() -> None:
     parents, weights = all_assignments(PROBLEM)
     worst, ranked = parents[weights.argmin()], np.sort(weights)[::-1]

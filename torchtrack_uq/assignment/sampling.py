@@ -42,9 +42,9 @@ def sample(
         InfeasibleProblemError: no assignment is feasible.
 
     Example:
-        >>> problem = AssignmentProblem.build([0], [0], [np.log(3.0)], 1, 1)  # linked with probability 3 / 4
+        >>> problem = AssignmentProblem.build([0], [0], [np.log(9.0)], 1, 1)  # linked with probability 0.9
         >>> float((sample(problem, 10_000) == 0).mean().round(1))
-        0.8
+        0.9
     """
     if n < 1:
         raise ValueError(f"the number of draws must be at least 1, got {n}.")

@@ -27,8 +27,8 @@ class TemperatureScaler(nn.Module):
         InputError: T is not a positive, finite number.
 
     >>> scaler = TemperatureScaler(2.0)
-    >>> scaler(torch.tensor([3.0]))
-    tensor([1.5000], grad_fn=<DivBackward0>)
+    >>> scaler(torch.tensor([3.0, -torch.inf])).detach()
+    tensor([1.5000,   -inf])
     """
 
     fitted: Tensor

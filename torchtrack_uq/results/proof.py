@@ -1,8 +1,10 @@
 """What is proved about probabilities, said to the person who uses them."""
 
 import warnings
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -21,6 +23,26 @@ def proved_exact(probabilities: LinkProbabilities) -> NDArray[np.bool_] | None:
     """(N,) bool, cells whose probabilities as a daughter are proved right to 0.001; None for methods without proof."""
     error = probabilities.cell_error
     return None if error is None else (error <= CERTAIN_TO).numpy()
+
+
+def proof_columns(probabilities: LinkProbabilities, frame: NDArray[np.int64]) -> dict[str, Any]:
+    """What is proved about each of N cells: columns `exact`, `error_bound` and `covered_mass`.
+
+    Empty where a method proves nothing, and in the first frame.
+    """
+    exact = proved_exact(probabilities)
+    error, covered = probabilities.cell_error, probabilities.covered_mass
+    first = frame == 0
+    if exact is None or error is None or covered is None:
+        nothing = np.full(len(frame), np.nan)
+        unknown = pd.Series(pd.NA, index=range(len(frame)), dtype="boolean")
+        return {"exact": unknown, "error_bound": nothing, "covered_mass": nothing}
+    of_pair = covered.numpy() if len(covered) else np.full(1, np.nan)
+    return {
+        "exact": pd.Series(exact, dtype="boolean").mask(first),
+        "error_bound": np.where(first, np.nan, error.numpy()),
+        "covered_mass": np.where(first, np.nan, of_pair[np.maximum(frame - 1, 0)]),
+    }
 
 
 def warn_of_short_lists(probabilities: LinkProbabilities) -> None:

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -20,7 +19,7 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
-from torchtrack_uq.results.proof import proved_exact, short_lists
+from torchtrack_uq.results.proof import proof_columns, proved_exact, short_lists
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 from torchtrack_uq.truth.decisions import decision_probability
 from torchtrack_uq.utils.files import staged_folder
@@ -151,25 +150,10 @@ class TrackingResult:
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
             table[axis] = values
-        table["exact"], table["error_bound"], table["covered_mass"] = self._proof(first)
+        table = table.assign(**proof_columns(p, frame))
         if self.acceptance is not None:
             table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
         return table
-
-    def _proof(self, first: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
-        """Columns of `cells`, empty where a method proves nothing and in the first frame."""
-        p, n = self.probabilities, len(first)
-        exact = proved_exact(p)
-        if exact is None or p.cell_error is None or p.covered_mass is None:
-            nothing = np.full(n, np.nan)
-            return pd.Series([pd.NA] * n, dtype="boolean"), nothing, nothing
-        pair = np.maximum(self.detections.frame - 1, 0)
-        covered = p.covered_mass.numpy()[pair] if len(p.covered_mass) else np.full(n, np.nan)
-        return (
-            pd.Series(exact, dtype="boolean").mask(first),
-            np.where(first, np.nan, p.cell_error.numpy()),
-            np.where(first, np.nan, covered),
-        )
 
     @cached_property
     def decision_probability(self) -> NDArray[np.float64]:
@@ -293,9 +277,10 @@ class TrackingResult:
         ]
         exact = proved_exact(self.probabilities)
         if exact is not None:
-            share = (exact & daughters).sum() / max(n_decisions, 1)
+            n_exact = int((exact & daughters).sum())
+            estimates = ", the others are estimates" if n_exact < n_decisions else ""
             lines.append(
-                f"{share:.1%} of the probabilities are proved right to 0.001, the others are estimates"
+                f"{n_exact} of {n_decisions} are proved to have probabilities right to 0.001{estimates}"
             )
         if (short := short_lists(self.probabilities)) is not None:
             lines.append(short)
