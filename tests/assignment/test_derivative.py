@@ -156,3 +156,24 @@ def test_an_estimate_has_no_derivative_unless_exact_sums_fit() -> None:
     assert np.abs(marginals_derivative(problem, estimate, zeros).link).max() == 0.0
     with pytest.raises(EliminationTooLargeError):
         marginals_derivative(problem, estimate, zeros, memory_limit=1 << 20)
+
+
+@pytest.mark.parametrize("side", [4, 6])
+def test_grids_where_every_cell_may_have_come_from_each_neighbour(side: int) -> None:
+    cells = np.indices((side, side)).reshape(2, -1).T
+    near = np.abs(cells[:, None] - cells[None]).sum(axis=2) <= 1
+    mother, daughter = np.nonzero(near)
+    n = side * side
+    rng = np.random.default_rng(side)
+    score, direction = rng.normal(0, 2, (2, len(mother)))
+
+    def moved(step: float) -> AssignmentProblem:
+        return AssignmentProblem.build(mother, daughter, score + step * direction, n, n, -4.0, -4.0, -2.0)
+
+    found = marginals(moved(0.0), method="exact")
+    nothing = np.zeros(n)
+    along = marginals_derivative(moved(0.0), found, Direction(direction, nothing, nothing, nothing))
+    ahead, behind = (marginals(moved(step), method="exact", tolerance=0.0) for step in (1e-4, -1e-4))
+    for name in ("link", "null", "disappear", "divide"):
+        difference = (getattr(ahead, name) - getattr(behind, name)) / 2e-4
+        np.testing.assert_allclose(getattr(along, name), difference, atol=3e-3)
