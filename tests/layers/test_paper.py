@@ -174,7 +174,9 @@ def test_the_random_frames_hold_what_the_equations_tell_apart() -> None:
 
 @pytest.mark.parametrize("method", ["exact", "auto", "bp"])
 def test_methods_that_are_not_in_the_paper_have_no_such_version(method: str) -> None:
-    with pytest.raises(InputError, match=f"method {method} has no paper version; the paper's methods are SM"):
+    with pytest.raises(
+        InputError, match=f"method {method} has no paper version; choose one of the paper's methods: SM"
+    ):
         UncertaintyLayer(method, paper=True)
     with pytest.raises(InputError, match="no paper version"):
         UncertainTracker(DistanceTracker(), method, paper=True)

@@ -100,3 +100,20 @@ class TestTablesInAnyOrder:
     def test_columns_of_different_length_are_refused(self) -> None:
         with pytest.raises(InputError, match="one frame and one label a row"):
             Detections.from_points(np.array([0, 1]), np.zeros((3, 2)))
+
+    @pytest.mark.parametrize("name", ["frame", "label"])
+    def test_numbers_that_are_no_integers_are_refused_and_whole_floats_are_not(self, name: str) -> None:
+        columns = {"frame": np.array([0.0, 1.0]), "label": np.array([1.0, 1.0])}
+        assert Detections.from_points(coords=np.zeros((2, 2)), **columns).frame.tolist() == [0, 1]
+        for wrong in (columns[name] + 0.5, columns[name] + np.nan, columns[name].astype(str)):
+            with pytest.raises(InputError, match=f"{name} .*expected integers"):
+                Detections.from_points(coords=np.zeros((2, 2)), **{**columns, name: wrong})
+
+    def test_frames_before_the_first_are_refused(self) -> None:
+        with pytest.raises(InputError, match="frames count from 0, but there are detections in frame -1"):
+            Detections.from_points(np.array([-1, 0]), np.zeros((2, 2)))
+
+
+def test_a_notebook_shows_one_line(hela_cells: Detections) -> None:
+    assert "\n" not in repr(hela_cells)
+    assert f"{len(hela_cells)} cells" in repr(hela_cells)

@@ -176,6 +176,8 @@ def test_empty_problems_have_answers(m: int, n: int) -> None:
     [
         ({"score": torch.zeros(2, 2, dtype=torch.int64)}, "tensor of floats"),
         ({"score": torch.zeros(2)}, "expected .B, M, N."),
+        ({"score": torch.zeros(2, 2).half()}, "too few digits"),
+        ({"score": torch.zeros(2, 2).bfloat16()}, "too few digits"),
         ({"score": torch.full((2, 2), torch.nan)}, "NaN or"),
         ({"score": torch.zeros(2, 2), "appear": torch.zeros(3)}, "appear is .3,.; expected what broadcasts"),
         ({"score": torch.zeros(2, 2), "mask": torch.ones(2, 3, dtype=torch.bool)}, "mask is"),
@@ -206,3 +208,16 @@ def test_a_problem_too_ambiguous_for_exact_says_so_and_auto_answers() -> None:
     torch.testing.assert_close(
         found.link.sum(1) + found.null, torch.ones(1, 60, dtype=torch.float64), atol=1e-6, rtol=0
     )
+
+
+def test_where_probabilities_are_estimates_their_gradient_is_refused_and_the_joint_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    score = torch.tensor(rng.normal(size=(2, 60, 60)), requires_grad=True)
+    found = link_marginals(score, memory_limit=1 << 16)
+    with pytest.raises(
+        InputError, match=r"problem 0 of the batch: too ambiguous .*log_z.*mask.*method bp"
+    ) as caught:
+        found.link.sum().backward()
+    assert "frames" not in str(caught.value)
+    link_marginals(score, memory_limit=1 << 16).log_z.sum().backward()
+    assert torch.isfinite(score.grad).all()

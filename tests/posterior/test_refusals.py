@@ -66,3 +66,14 @@ def test_what_cannot_be_linked_still_says_so() -> None:
     problem = AssignmentProblem.build([], [], [], 1, 1, appear=-np.inf)
     with pytest.raises(InputError, match="frames 0 and 1 cannot be linked"):
         AssignmentPosterior("exact")(CandidateGraph.from_problem(problem))
+
+
+def test_gradients_that_do_not_fit_name_movie_and_frames_and_what_trains_instead() -> None:
+    calm = CandidateGraph.from_problem(standard_instance(20, 0.05))
+    both = CandidateGraph.batch([calm, CROWD])
+    both = both.with_scores(both.score.clone().requires_grad_(), both.appear, both.disappear, both.divide)
+    found = AssignmentPosterior("auto")(both)
+    with pytest.raises(
+        InputError, match=r"^frames 0 and 1 of movie 1 of the batch: too ambiguous .*joint_nll"
+    ):
+        found.link.sum().backward()

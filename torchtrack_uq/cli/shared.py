@@ -37,7 +37,8 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paper",
         action="store_true",
-        help='SM, FP, FP+A and AS to the letter of the paper: "no mother" is no class (see docs/methods.md)',
+        help='SM, FP, FP+A or AS to the letter of the paper: without a class for "no mother" and without anything '
+        "beside the draws and lists (see docs/methods.md)",
     )
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)"

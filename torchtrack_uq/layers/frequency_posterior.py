@@ -96,7 +96,7 @@ class FrequencyPosterior(Method):
             solve_pair(
                 lambda problem: _count_pair(problems, pair, problem, copies, count),
                 lambda: problems.build(pair, own),
-                pair,
+                problems.where(pair),
             )
 
         solve_pairs(one, range(problems.n_pairs))

@@ -23,5 +23,7 @@ def paper_options(method: str) -> dict[str, Any]:
     {'leftover': False, 'null_class': False}
     """
     if method not in PAPER:
-        raise InputError(f"method {method} has no paper version; the paper's methods are {', '.join(PAPER)}")
+        raise InputError(
+            f"method {method} has no paper version; choose one of the paper's methods: {', '.join(PAPER)} (--method AS)"
+        )
     return dict(PAPER[method])

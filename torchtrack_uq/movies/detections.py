@@ -19,7 +19,7 @@ FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "bor
 _IN_ORDER = np.array([-1], dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detections:
     """All N cells of a movie, sorted by frame and, within a frame, by label.
 
@@ -57,7 +57,9 @@ class Detections:
         for name, values in self.features.items():
             if values.ndim != 2 or len(values) != n:
                 raise InputError(f"feature {name!r} has shape {values.shape}; expected ({n}, k)")
-        if n and (self.frame.min() < 0 or self.frame.max() >= self.n_frames):
+        if n and self.frame.min() < 0:
+            raise InputError(f"frames count from 0, but there are detections in frame {self.frame.min()}")
+        if n and self.frame.max() >= self.n_frames:
             raise InputError(
                 f"detections lie in frames {self.frame.min()} to {self.frame.max()} "
                 f"but the movie has {self.n_frames} frames"
@@ -74,6 +76,9 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"Detections({len(self)} cells, {self.n_frames} frames, {self.ndim}D, features {list(self.features)})"
 
     @property
     def ndim(self) -> int:
@@ -210,8 +215,8 @@ class Detections:
         >>> cells.frame, cells.row
         (array([0, 1]), array([1, 0]))
         """
-        frames = np.asarray(frame, dtype=np.int64)
-        keys = [frames] if label is None else [np.asarray(label, dtype=np.int64), frames]
+        frames = _whole("frame", frame)
+        keys = [frames] if label is None else [_whole("label", label), frames]
         if any(key.shape != (len(coords),) for key in keys):
             raise InputError(
                 f"a table of points needs one frame and one label a row: got {', '.join(str(k.shape) for k in keys)} "
@@ -236,3 +241,14 @@ class Detections:
             n_frames=int(frames.max(initial=-1)) + 1 if n_frames is None else n_frames,
             row=order,
         )
+
+
+def _whole(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    """Whole numbers as int64, also where they come as floats, as tables without some of them do."""
+    found = np.asarray(values)
+    if found.size and not (np.issubdtype(found.dtype, np.integer) or np.issubdtype(found.dtype, np.floating)):
+        raise InputError(f"{name} holds {found.dtype}; expected integers")
+    if found.size and not (found == np.floor(found)).all():
+        k = int(np.flatnonzero(found != np.floor(found))[0])
+        raise InputError(f"{name} of row {k} is {found.flat[k]}; expected integers")
+    return found.astype(np.int64)

@@ -104,8 +104,8 @@ class MarginalsFunction(torch.autograd.Function):
             except (EliminationTooLargeError, ValueError) as error:
                 why = error.what if isinstance(error, EliminationTooLargeError) else error
                 raise InputError(
-                    f"frames {pair} and {pair + 1} are too ambiguous for gradients of exact marginals ({why}): use "
-                    "method 'AS' or 'bp', or train on `log_prob`, whose gradient needs no second sum"
+                    f"{problems.where(pair)}: too ambiguous for gradients of exact marginals ({why}); "
+                    f"{problems.other_gradients}"
                 ) from error
 
         solve_pairs(one, range(problems.n_pairs))

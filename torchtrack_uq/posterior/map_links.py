@@ -33,7 +33,7 @@ def map_links(graph: CandidateGraph) -> NDArray[np.bool_]:
         graph: Candidate links on any device.
 
     Returns:
-        (E,) bool.
+        (E,) bool, a numpy array, as solvers are on the CPU.
 
     Raises:
         InputError: Some frame pair has no feasible assignment.

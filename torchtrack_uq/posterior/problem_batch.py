@@ -35,6 +35,15 @@ class ProblemBatch:
     mother_start: Integers
     daughter_start: Integers
 
+    other_gradients = (
+        "train on the joint likelihood, the score of the truth less log_z, whose gradient needs no second sum, mask "
+        "pairs that are out of the question, or use method bp"
+    )
+
+    def where(self, pair: int) -> str:
+        """What errors call a problem."""
+        return f"problem {pair} of the batch"
+
     @property
     def n_pairs(self) -> int:
         """Number of problems B."""
@@ -78,7 +87,7 @@ class ProblemBatch:
             try:
                 return function(self.build(pair, score))
             except (ValueError, MemoryError) as error:
-                raise InputError(f"problem {pair} of the batch: {error}") from error
+                raise InputError(f"{self.where(pair)}: {error}") from error
 
         in_threads = is_worth_threads(len(self.mother), self.n_pairs)
         return solve_pairs(one, range(self.n_pairs), None if in_threads else 1)
@@ -117,6 +126,10 @@ def flat_scores(
     """Check and flatten what `link_marginals` was given; arguments and errors as there."""
     if not isinstance(score, Tensor) or not score.is_floating_point():
         raise InputError("score must be a tensor of floats: (B, M, N), (M, N), or (E,) with index")
+    if score.dtype not in (torch.float32, torch.float64):
+        raise InputError(
+            f"score is {score.dtype}, which has too few digits; expected float32 or float64: convert with .float()"
+        )
     if mask is not None and (mask.shape != score.shape or mask.dtype != torch.bool):
         raise InputError(
             f"mask is {tuple(mask.shape)} of {mask.dtype}; expected {tuple(score.shape)} of torch.bool"

@@ -48,6 +48,20 @@ class MovieProblems:
             frozenset(start - 1 for start in graph.starts),
         )
 
+    other_gradients = (
+        "train on the joint likelihood (joint_nll, log_prob), whose gradient needs no second sum, offer fewer "
+        "candidate links, or use method bp"
+    )
+
+    def where(self, pair: int) -> str:
+        """What errors call a pair: its frames, in their movie."""
+        if len(self.between) < 2:  # -1 stands for the first movie
+            return f"frames {pair} and {pair + 1}"
+        starts = sorted(last + 1 for last in self.between)
+        movie = int(np.searchsorted(starts, pair, side="right")) - 1
+        first = pair - starts[movie]
+        return f"frames {first} and {first + 1} of movie {movie} of the batch"
+
     @property
     def n_pairs(self) -> int:
         """Number of frame pairs."""
@@ -105,7 +119,7 @@ class MovieProblems:
         """Apply a solver to every frame pair, in parallel threads; errors name the frames."""
 
         def one(pair: int) -> Result:
-            return solve_pair(function, lambda: self.build(pair, score), pair)
+            return solve_pair(function, lambda: self.build(pair, score), self.where(pair))
 
         in_threads = is_worth_threads(len(self.mother), self.n_pairs)
         return solve_pairs(one, range(self.n_pairs), None if in_threads else 1)
@@ -129,19 +143,19 @@ def is_worth_threads(n_links: int, n_pairs: int) -> bool:
 
 
 def solve_pair(
-    function: Callable[[AssignmentProblem], Result], build: Callable[[], AssignmentProblem], pair: int
+    function: Callable[[AssignmentProblem], Result], build: Callable[[], AssignmentProblem], where: str
 ) -> Result:
-    """Build and solve the frame pair (pair, pair + 1); errors name the frames."""
+    """Build and solve a frame pair; errors say `where`, such as "frames 3 and 4"."""
     try:
         return function(build())
     except EliminationTooLargeError as error:
         raise InputError(
-            f"frames {pair} and {pair + 1} are too ambiguous for {error.task}: {error.what}; {error.advice}"
+            f"{where} are too ambiguous for {error.task}: {error.what}; {error.advice}"
         ) from error
     except ValueError as error:
-        raise InputError(f"frames {pair} and {pair + 1} cannot be linked: {error}") from error
+        raise InputError(f"{where} cannot be linked: {error}") from error
     except Exception as error:
-        error.add_note(f"while solving frames {pair} and {pair + 1}")
+        error.add_note(f"while solving {where}")
         raise
 
 

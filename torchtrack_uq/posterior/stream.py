@@ -141,7 +141,8 @@ def _solve(
     for pair in pairs:
         if stopped.is_set():
             break  # nobody asks for the result any more
-        found.append(solve_pair(function, lambda pair=pair: problems.build(pair), pair))  # type: ignore[misc]
+        where = f"frames {pair} and {pair + 1}"
+        found.append(solve_pair(function, lambda pair=pair: problems.build(pair), where))  # type: ignore[misc]
     return found
 
 

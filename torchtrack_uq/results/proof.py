@@ -1,6 +1,7 @@
 """What is proved about probabilities, said to the person who uses them."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,16 @@ def proof_columns(probabilities: LinkProbabilities, frame: NDArray[np.int64]) ->
     }
 
 
+def proof_sentence(n_exact: int, n_decisions: int, options: Mapping[str, Any]) -> str:
+    """How many decisions have probabilities that are proved, in one sentence."""
+    if options.get("null_class") is False:
+        return "nothing is proved of the probabilities, which are normalised over mothers as in the paper"
+    if n_exact == 0:
+        return "no probability is proved right to 0.001: all are estimates"
+    others = ", the others are estimates" if n_exact < n_decisions else ""
+    return f"{n_exact} of {n_decisions} are proved to have probabilities right to 0.001{others}"
+
+
 def warn_of_short_lists(probabilities: LinkProbabilities) -> None:
     """Say once, in one sentence with the way out, where the K best assignments hold little of the posterior.
 
@@ -66,5 +77,5 @@ def short_lists(probabilities: LinkProbabilities) -> str | None:
         return None
     return (
         f"in {short} of {len(covered)} frame pairs the assignments that AS lists are not proved to hold half of the "
-        f"probability (the least: {float(covered.min()):.1g}), so it may be far too sure there: use method auto"
+        f"probability (the least: {float(covered.min()):.1g}), so it may be far too sure there: use --method auto"
     )

@@ -19,7 +19,7 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
-from torchtrack_uq.results.proof import proof_columns, proved_exact, short_lists
+from torchtrack_uq.results.proof import proof_columns, proof_sentence, proved_exact, short_lists
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 from torchtrack_uq.truth.decisions import decision_probability
 from torchtrack_uq.utils.files import staged_folder
@@ -225,7 +225,7 @@ class TrackingResult:
         axes = list("zyx"[-self.detections.ndim :])
         table = table[["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]]
         ranked = table[(table["frame"] > 0) & ~self.accepted].sort_values(
-            "entropy", ascending=False, kind="stable"
+            ["entropy", "probability"], ascending=[False, True], kind="stable"
         )
         return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)
 
@@ -278,10 +278,7 @@ class TrackingResult:
         exact = proved_exact(self.probabilities)
         if exact is not None:
             n_exact = int((exact & daughters).sum())
-            estimates = ", the others are estimates" if n_exact < n_decisions else ""
-            lines.append(
-                f"{n_exact} of {n_decisions} are proved to have probabilities right to 0.001{estimates}"
-            )
+            lines.append(proof_sentence(n_exact, n_decisions, self.probabilities.options))
         if (short := short_lists(self.probabilities)) is not None:
             lines.append(short)
         if self.acceptance is not None:
@@ -296,8 +293,9 @@ class TrackingResult:
             lines.append(f"most of them in frames {frames}")
             worst = self.review(3)
             spots = "; ".join(
-                f"cell {row.label} in frame {row.frame} at y {row.y:.0f}, x {row.x:.0f}"
-                for row in worst.itertuples()
+                f"cell {row['label']} in frame {row['frame']} at "
+                + ", ".join(f"{axis} {row[axis]:.0f}" for axis in "zyx"[-self.detections.ndim :])
+                for row in worst.to_dict("records")
             )
             if spots:
                 lines.append(f"look first at {spots}")
