@@ -13,6 +13,7 @@ from torchtrack_uq.assignment import (
     InfeasibleProblemError,
     marginals,
     marginals_derivative,
+    rare_choices,
 )
 
 
@@ -177,3 +178,27 @@ def test_grids_where_every_cell_may_have_come_from_each_neighbour(side: int) -> 
     for name in ("link", "null", "disappear", "divide"):
         difference = (getattr(ahead, name) - getattr(behind, name)) / 2e-4
         np.testing.assert_allclose(getattr(along, name), difference, atol=3e-3)
+
+
+def test_many_unlikely_truths_together_have_the_derivative_that_they_have_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = standard_instance(300, 0.12)
+    found = marginals(problem, method="exact")
+    rng = np.random.default_rng(0)
+    rare = rng.choice(np.flatnonzero((found.link < 1e-3) & (found.link > 1e-14)), 60, replace=False)
+    direction = np.zeros(problem.n_links)
+    direction[rare] = -1 / found.link[rare]
+    nothing = np.zeros(problem.n_mothers)
+    along = Direction(direction, np.zeros(problem.n_daughters), nothing, nothing)
+    together = marginals_derivative(problem, found, along)
+
+    def one_by_one(problem, at, rare):
+        first = np.arange(len(rare.daughter)) == 0
+        return first, np.zeros(problem.n_daughters, np.int64), np.zeros(problem.n_mothers, np.int64)
+
+    monkeypatch.setattr(rare_choices, "_apart", one_by_one)
+    apart = marginals_derivative(problem, found, along)
+    for name, values in together._asdict().items():
+        np.testing.assert_allclose(values, getattr(apart, name), atol=6e-2)
+        assert np.abs(values - getattr(apart, name)).mean() < 1e-3

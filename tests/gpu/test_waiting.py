@@ -29,11 +29,11 @@ def waits_of(work: Callable[[], object]) -> int:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("method", ["SM", "bp"])
-def test_layers_that_stay_on_the_gpu_wait_at_most_twice(method: str) -> None:
+@pytest.mark.parametrize(("method", "most"), [("SM", 2), ("bp", 3)])
+def test_layers_that_stay_on_the_gpu_wait_for_checks_alone(method: str, most: int) -> None:
     graph = random_movie([30, 31, 32], 0).to("cuda")
     layer = UncertaintyLayer(method, 1.5).cuda()
-    assert waits_of(lambda: layer(graph)) <= 2
+    assert waits_of(lambda: layer(graph)) <= most
 
 
 @pytest.mark.parametrize("method", ["AS", "auto"])

@@ -36,13 +36,13 @@ def test_sm_waits_once_for_each_change_of_the_scores(graph: CandidateGraph) -> N
     assert len(waits.names) <= 2
 
 
-def test_belief_propagation_waits_for_the_check_and_the_longest_row(
+def test_belief_propagation_waits_for_the_checks_and_the_longest_row(
     graph: CandidateGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DeviceAnswers, "seen", lambda *_: False)
     with Waits() as waits:
         UncertaintyLayer("bp", 1.5)(graph)
-    assert len(waits.names) <= 2
+    assert len(waits.names) <= 3  # NaN or +inf, forbidden events, the longest row; none in the sweeps
 
 
 @pytest.mark.parametrize("method", ["AS", "exact", "auto"])

@@ -177,6 +177,12 @@ def test_empty_problems_have_answers(m: int, n: int) -> None:
         ({"score": torch.zeros(2, 2, dtype=torch.int64)}, "tensor of floats"),
         ({"score": torch.zeros(2)}, "expected .B, M, N."),
         ({"score": torch.zeros(2, 2).half()}, "too few digits"),
+        ({"score": torch.full((2, 2), 1e30), "method": "bp"}, "at most 1e.09 in size"),
+        (
+            {"score": torch.zeros(1, 3), "appear": -torch.inf, "method": "bp"},
+            "problem 0 of the batch: .*must have",
+        ),
+        ({"score": torch.zeros(2), "index": torch.zeros(2, 2, dtype=torch.int64)}, "a pair twice"),
         ({"score": torch.zeros(2, 2).bfloat16()}, "too few digits"),
         ({"score": torch.full((2, 2), torch.nan)}, "NaN or"),
         ({"score": torch.zeros(2, 2), "appear": torch.zeros(3)}, "appear is .3,.; expected what broadcasts"),
@@ -215,9 +221,75 @@ def test_where_probabilities_are_estimates_their_gradient_is_refused_and_the_joi
     score = torch.tensor(rng.normal(size=(2, 60, 60)), requires_grad=True)
     found = link_marginals(score, memory_limit=1 << 16)
     with pytest.raises(
-        InputError, match=r"problem 0 of the batch: too ambiguous .*log_z.*mask.*method bp"
+        InputError, match=r"problem 0 of the batch: .*estimate.*memory_limit.*log_z.*mask.*method bp"
     ) as caught:
         found.link.sum().backward()
     assert "frames" not in str(caught.value)
     link_marginals(score, memory_limit=1 << 16).log_z.sum().backward()
     assert torch.isfinite(score.grad).all()
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "bp", "SM"])
+def test_a_batch_of_no_problems_has_an_answer(method: str) -> None:
+    assert link_marginals(torch.zeros(0, 2, 3), method=method).link.shape == (0, 2, 3)
+    assert sample_links(torch.zeros(0, 2, 3), 4).shape == (4, 0, 3)
+
+
+def test_draws_are_refused_in_one_sentence() -> None:
+    for arguments in ({"n": 0}, {"n": 1, "appear": -torch.inf}):
+        with pytest.raises(InputError):
+            sample_links(torch.full((1, 2), -torch.inf), **arguments)
+    with pytest.raises(InputError, match="problem 0 of the batch"):
+        sample_links(torch.zeros(200, 200), 1)
+
+
+def islands(
+    k: int, spread: float, diagonal: float, events: tuple[float, ...], seed: int
+) -> list[torch.Tensor]:
+    """k independent problems of 5 x 5 as one sparse problem: score, index, appear, disappear, divide."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(0, 1, (k, 5, 5)) * spread + np.eye(5) * diagonal
+    row, column = np.divmod(np.arange(25), 5)
+    index = np.stack([(5 * np.arange(k)[:, None] + one).ravel() for one in (row, column)])
+    scores = [torch.full((5 * k,), value, dtype=torch.float64) for value in events]
+    return [torch.tensor(score.ravel()), torch.tensor(index), *scores]
+
+
+@pytest.mark.parametrize("k", [40, 90, 300])
+@pytest.mark.parametrize("method", ["auto", "exact"])
+def test_islands_in_one_problem_are_as_exact_as_problems_of_their_own(k: int, method: str) -> None:
+    score, index, *events = islands(k, 1.0, 0.0, (-5.0, -5.0, -4.0), 0)
+    together = link_marginals(score, *events, index=index, method=method)
+    apart = link_marginals(score.reshape(k, 5, 5), -5.0, -5.0, -4.0, method=method)
+    assert bool(together.exact)
+    assert together.error_bound == 0
+    torch.testing.assert_close(together.link, apart.link.flatten(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(together.log_z, apart.log_z.sum(), atol=1e-6, rtol=0)
+    assert (together.daughter_error <= together.error_bound).all()
+
+
+def test_no_candidate_is_impossible_and_each_weight_counts() -> None:
+    """True links down to 1e-11 keep a logarithm, and a heavy weight elsewhere does not drown their gradient."""
+    score, index, *events = islands(200, 6.0, 5.0, (-15.0, -15.0, -10.0), 3)
+    score.requires_grad_()
+    found = link_marginals(score, *events, index=index)
+    assert (found.link > 0).all()
+    rare = int((found.link.detach().log() + 23).abs().argmin())
+    likely = int((found.link.detach() - 0.5).abs().argmin())
+    loss = -1000.0 * found.link[likely].log() - found.link[rare].log()
+    (gradient,) = torch.autograd.grad(loss, score)
+    assert gradient[rare].item() == pytest.approx(-1.0, abs=1e-3)
+
+
+def test_a_row_of_cells_with_five_candidates_each_is_summed_as_it_is() -> None:
+    n = 900
+    column = np.repeat(np.arange(n), 5)
+    row = column + np.tile(np.arange(-2, 3), n)
+    inside = (row >= 0) & (row < n)
+    score = torch.tensor(np.random.default_rng(0).normal(size=int(inside.sum())))
+    index = torch.tensor(np.stack([row[inside], column[inside]]))
+    events = [torch.full((n,), value, dtype=torch.float64) for value in (-3.0, -3.0, -2.0)]
+    for method in ("auto", "exact"):
+        found = link_marginals(score, *events, index=index, method=method)
+        assert bool(found.exact)
+        assert found.error_bound == 0

@@ -27,25 +27,31 @@ QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all ca
 QUICK_ARCS_PER_DAUGHTER = 100
 EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
+EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
+EXACT_ARCS_PER_DAUGHTER = 400
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
 
 
-def quick_limit(problem: AssignmentProblem) -> int:
-    """Bytes of frontier graphs that are summed in milliseconds: what "auto" takes if nobody says otherwise."""
-    return BYTES_PER_ARC * (EASY_ARCS + EASY_ARCS_PER_DAUGHTER * problem.n_daughters)
-
-
 def auto_marginals(
-    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int
+    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int | None = None
 ) -> Marginals:
-    """Exact marginals where they fit; components that do not fit lose links until their clusters do."""
+    """Exact marginals where they fit; components that do not fit lose links until their clusters do.
+
+    Without a `memory_limit` (bytes) exact sums take tens of milliseconds at most, clusters a few.
+    """
+    n = problem.n_daughters
+    clusters = memory_limit
+    if memory_limit is None:
+        memory_limit = BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
+        clusters = BYTES_PER_ARC * (EASY_ARCS + EASY_ARCS_PER_DAUGHTER * n)
     try:
         return exact_marginals(problem, temperature, tolerance, memory_limit)
     except EliminationTooLargeError as error:
         if not problem.is_convex:  # nothing else can be done where a second daughter is likelier than a first
             raise EliminationTooLargeError(error.what, NOT_CONVEX, "method auto") from error
-    limit = min(memory_limit, BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * problem.n_daughters))
+    assert clusters is not None
+    limit = min(clusters, BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * n))
     links = problem.links
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)

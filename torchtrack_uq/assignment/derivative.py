@@ -6,11 +6,10 @@ The Jacobian of the marginals p is the Hessian of log Z, which is symmetric: wit
 
 Most of it comes from one pass over the frontier graph of the forward sum that carries tangents (`path_tangents`). A
 choice that is unlikely but weighs much (a true link of probability 1e-12 in a likelihood, v_e = -1 / p_e) may depend on
-others that were dropped as unlikely themselves; each of those few is summed over again, given that it is made (second
-form).
+others that were dropped as unlikely themselves; these are summed over again, given that they are made (second form,
+`changes_given`).
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +20,23 @@ from torchtrack_uq.assignment.gap_model import GapModel, gap_model
 from torchtrack_uq.assignment.kernels.path_tangents import path_tangents
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import LARGEST_LOG, Gauge, KeptGraph, build_kept_graph, gauge_of
+from torchtrack_uq.assignment.pruned import (
+    LARGEST_LOG,
+    Gauge,
+    KeptGraph,
+    all_components,
+    build_kept_graph,
+    components_of,
+    gauge_of,
+)
+from torchtrack_uq.assignment.rare_choices import RareChoices, changes_given
 from torchtrack_uq.assignment.types import BoolArray, FloatArray
 
 WEIGHS = 1e-3
-"""Error of a derivative, relative to its largest terms, from which on a choice is summed over on its own; ten times the
-error of the probabilities, where that is more."""
+"""Error of a derivative, relative to the largest terms of its component, from which on a choice is summed over on its
+own; ten times the error of the probabilities, where that is more."""
 TOLERANCE = 1e-3
 """Largest error of probabilities that are summed again, where the given ones are an estimate."""
-GIVEN_TOLERANCE = 1e-3
-"""Largest error of the probabilities given that a rare choice is made."""
 
 
 class Direction(NamedTuple):
@@ -84,25 +90,37 @@ def marginals_derivative(
             "divide score"
         )
     p = _probabilities(found)
-    heaviest = max(float((np.abs(v) * q).max(initial=0.0)) for v, q in zip(direction, p, strict=True))
     # what the links left out change: not more than they are used, nor than the choice is
     unsure = [np.minimum(q, found.error_bound) for q in (p.link, p.null)]
     unsure[0] = np.where(found.kept, unsure[0], p.link)
-    least = max(WEIGHS, 10 * found.error_bound) * heaviest
-    rare_link, rare_null = (
-        np.abs(v) * error > least for v, error in zip((direction.link, direction.null), unsure, strict=True)
-    )
+    least = max(WEIGHS, 10 * found.error_bound) * _heaviest(problem, found.kept, direction, p)
+    rare_link = np.abs(direction.link) * unsure[0] > least[problem.daughter]
+    rare_null = np.abs(direction.null) * unsure[1] > least
     usual = direction._replace(
         link=np.where(rare_link, 0.0, direction.link), null=np.where(rare_null, 0.0, direction.null)
     )
     derivative = _along(problem, model, found.kept, usual, memory_limit)
-    for e in np.flatnonzero(rare_link):
-        given = _given(problem, int(problem.daughter[e]), int(problem.mother[e]), memory_limit)
-        derivative = _add(derivative, direction.link[e] * found.link[e], given, found)
-    for j in np.flatnonzero(rare_null):
-        given = _given(problem, int(j), -1, memory_limit)
-        derivative = _add(derivative, direction.null[j] * found.null[j], given, found)
-    return derivative
+    if not (rare_link.any() or rare_null.any()):
+        return derivative
+    e, n = np.flatnonzero(rare_link), np.flatnonzero(rare_null)
+    rare = RareChoices(
+        np.concatenate([problem.daughter[e], n]),
+        np.concatenate([problem.mother[e], np.full(len(n), -1)]),
+        np.concatenate([direction.link[e] * found.link[e], direction.null[n] * found.null[n]]),
+    )
+    changes = changes_given(problem, found, rare, memory_limit)
+    return Direction(*(usual + rare for usual, rare in zip(derivative, changes, strict=True)))
+
+
+def _heaviest(problem: AssignmentProblem, kept: BoolArray, direction: Direction, p: Direction) -> FloatArray:
+    """(N,) largest share of any choice in the derivatives of each daughter's component."""
+    of_daughter, of_mother, n = all_components(*components_of(problem, kept[problem.links.link]))
+    most = np.zeros(n)
+    np.maximum.at(most, of_daughter[problem.daughter], np.abs(direction.link) * p.link)
+    np.maximum.at(most, of_daughter, np.abs(direction.null) * p.null)
+    np.maximum.at(most, of_mother, np.abs(direction.disappear) * p.disappear)
+    np.maximum.at(most, of_mother, np.abs(direction.divide) * p.divide)
+    return most[of_daughter]
 
 
 def _probabilities(found: Marginals) -> Direction:
@@ -135,23 +153,3 @@ def _tangents(
     link[links.link] = tangent[:n_links]
     loads = tangent[n_links + n :].reshape(-1, 3)
     return Direction(link, tangent[n_links : n_links + n], loads[:, 0], loads[:, 2])
-
-
-def _given(problem: AssignmentProblem, daughter: int, mother: int, memory_limit: int) -> Direction:
-    """Marginals given that a daughter has a mother, or none (-1)."""
-    of_daughter = problem.daughter == daughter
-    other: BoolArray = of_daughter & (problem.mother != mother)
-    appear = problem.appear.copy()
-    if mother >= 0:
-        appear[daughter] = -np.inf
-    certain = replace(problem, score=np.where(other, -np.inf, problem.score), appear=appear)
-    return _probabilities(exact_marginals(certain, 1.0, GIVEN_TOLERANCE, memory_limit))
-
-
-def _add(derivative: Direction, weight: float, given: Direction, found: Marginals) -> Direction:
-    return Direction(
-        *(
-            value + weight * (after - before)
-            for value, after, before in zip(derivative, given, _probabilities(found), strict=True)
-        )
-    )

@@ -37,6 +37,7 @@ TAKE = 0.95  # share of that which stays dropped at a component that gets links 
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
 PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links are likelier than not
+FLOOR = 1e-12  # least share of what it deserves that a dropped link gets, so that no candidate is impossible
 ROUNDING = 1e-9  # share of the tolerance left free, since sums that reach it are rounded
 LOG_LARGE = 600.0  # log of the odds beyond which they grow with their logarithm only
 
@@ -255,9 +256,16 @@ def put_back(
     error = certificate.component_error[certificate.daughter_component]
     room = np.maximum((1.0 - ROUNDING) * tolerance - error, 0.0)
     fits = np.divide(room, taken, out=np.ones(problem.n_daughters), where=taken > room)
+    fits = np.maximum(fits, FLOOR)
     likely *= fits[daughter]
     share = 1.0 - fits * taken
     link = certificate.alone.link * share[problem.links.daughter]
     link[dropped] = likely
+    # kept links whose every state was left out as negligible: not impossible, and their logarithm matters
+    left_out = np.flatnonzero((link == 0.0) & (gauge.link > 0.0))
+    mother, daughter = problem.links.mother[left_out], problem.links.daughter[left_out]
+    with np.errstate(invalid="ignore", over="ignore"):
+        odds_left = gauge.link[left_out] * sums.ratio_mother[mother] * sums.null[daughter]
+    link[left_out] = np.fmin(np.where(np.isnan(odds_left), 0.0, odds_left), NEGLIGIBLE * tolerance)
     estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share)
     return estimate, min(certificate.log_z_low + float(np.log1p(odds).sum()), certificate.log_z_high)

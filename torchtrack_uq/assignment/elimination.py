@@ -21,6 +21,7 @@ from torchtrack_uq.assignment.pruned import (
     build_kept_graph,
     gauge_of,
     log_weights,
+    plan_if_narrow,
     sum_kept,
 )
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
@@ -28,8 +29,8 @@ from torchtrack_uq.utils.kernel import kernel
 
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
-SMALL_ARCS_PER_DAUGHTER = 100
-THIN = 4  # links a daughter up to which larger graphs are tried without dropping, too
+SMALL_ARCS_PER_DAUGHTER = 400
+ROUGHLY = 4.0  # how much larger a graph may be expected, since not all states that are expected occur
 TIGHT = (
     1e-6  # share of the tolerance to which small frames are summed first, for the sake of log-probabilities
 )
@@ -87,15 +88,18 @@ def _without_dropping(
     """Marginals of the problem as it is, or None if that is better not tried."""
     must = tolerance == 0.0 or not problem.is_convex
     n_links = problem.links.mother.size
-    # chains and other thin graphs are summed as they are, however long they are
-    if not must and n_links > max(SMALL, THIN * problem.n_daughters):
-        return None
-    model = gap_model(problem, allow_non_convex=True)
-    gauge = gauge_of(problem, model, temperature)
     keep = np.ones(n_links, dtype=bool)
     most = memory_limit // BYTES_PER_ARC
-    some = SMALL_ARCS + SMALL_ARCS_PER_DAUGHTER * problem.n_daughters
-    kept = build_kept_graph(problem, keep, gauge, most if must else min(some, most))
+    some = most if must else min(SMALL_ARCS + SMALL_ARCS_PER_DAUGHTER * problem.n_daughters, most)
+    plan = None
+    if not must and n_links > SMALL:
+        # rows, islands and other narrow graphs are summed as they are, however many cells they have
+        plan = plan_if_narrow(problem, keep, ROUGHLY * some)
+        if plan is None:
+            return None
+    model = gap_model(problem, allow_non_convex=True)
+    gauge = gauge_of(problem, model, temperature)
+    kept = build_kept_graph(problem, keep, gauge, some, plan=plan)
     if not kept.graph.complete.all():
         if must:
             why = "no link may be dropped " + (

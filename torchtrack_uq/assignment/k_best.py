@@ -156,7 +156,9 @@ def _plan(
     keep = link_gap < np.inf
     options = np.bincount(links.daughter[keep], minlength=problem.n_daughters) + (null_gap < np.inf)
     is_open = options > 1
-    plan = EliminationPlan(*plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open))
+    plan = EliminationPlan(
+        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, np.inf)
+    )
     fixed = model.solution.chosen[~is_open]
     base_load = np.bincount(links.mother[fixed[fixed >= 0]], minlength=problem.n_mothers)
     return plan, base_load

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from torchtrack_uq.assignment.automatic import auto_marginals, quick_limit
+from torchtrack_uq.assignment.automatic import auto_marginals
 from torchtrack_uq.assignment.belief import propagate
 from torchtrack_uq.assignment.certificate import Marginal
 from torchtrack_uq.assignment.elimination import exact_marginals, to_problem_order
@@ -74,7 +74,7 @@ def marginals(
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}.")
     if method == "auto":
-        return auto_marginals(problem, temperature, tolerance, memory_limit or quick_limit(problem))
+        return auto_marginals(problem, temperature, tolerance, memory_limit)
     memory_limit = memory_limit or MEMORY_LIMIT
     if method == "exact":
         return exact_marginals(problem, temperature, tolerance, memory_limit)

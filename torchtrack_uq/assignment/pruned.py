@@ -124,8 +124,21 @@ def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
     """Components and elimination order of the kept links (F,) bool."""
     links = problem.links
     return EliminationPlan(
-        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, _is_linked(problem, keep))
+        *plan_elimination(
+            links.start, links.mother, problem.n_mothers, keep, _is_linked(problem, keep), np.inf
+        )
     )
+
+
+def plan_if_narrow(problem: AssignmentProblem, keep: BoolArray, most_arcs: float) -> EliminationPlan | None:
+    """The same, or None, and that soon, where more than `most_arcs` arcs are expected."""
+    links = problem.links
+    plan = EliminationPlan(
+        *plan_elimination(
+            links.start, links.mother, problem.n_mothers, keep, _is_linked(problem, keep), most_arcs
+        )
+    )
+    return plan if len(plan.step) == plan.step_start[-1] else None
 
 
 def components_of(problem: AssignmentProblem, keep: BoolArray) -> tuple[IntArray, IntArray, int]:
@@ -158,15 +171,21 @@ def _is_linked(problem: AssignmentProblem, keep: BoolArray) -> BoolArray:
 
 
 def build_kept_graph(
-    problem: AssignmentProblem, keep: BoolArray, gauge: Gauge, max_arcs: int, negligible: float = 0.0
+    problem: AssignmentProblem,
+    keep: BoolArray,
+    gauge: Gauge,
+    max_arcs: int,
+    negligible: float = 0.0,
+    plan: EliminationPlan | None = None,
 ) -> KeptGraph:
     """Frontier graphs of the kept links (F,) bool; components beyond `max_arcs` arcs are left incomplete.
 
     States with paths of total weight at most `negligible` are left out; `graph.lost` bounds what that
-    loses, also when every dropped link is moved into the null weight of its daughter (see `certificate`).
+    loses, also when every dropped link is moved into the null weight of its daughter (see `certificate`). A `plan` of
+    the kept links may be given.
     """
     links = problem.links
-    plan = plan_of(problem, keep)
+    plan = plan_of(problem, keep) if plan is None else plan
     impossible = np.zeros((problem.n_mothers, 3))
     impossible[gauge.load[:, 2] == 0.0, 2] = np.inf
     factor_cost = np.concatenate([np.zeros(links.mother.size + problem.n_daughters), impossible.ravel()])

@@ -8,6 +8,8 @@ from torch import Tensor
 from torchtrack_uq.functional import belief_propagation, segment_sum
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.feasible import refuse_infeasible
+from torchtrack_uq.posterior.problems import MovieProblems
 
 
 class Summed(NamedTuple):
@@ -23,8 +25,15 @@ class Summed(NamedTuple):
 
 
 def sum_beliefs(graph: CandidateGraph, choices: Choices) -> Summed:
-    """Belief propagation over all frame pairs at once, on the scores' device; log Z is Bethe's estimate."""
+    """Belief propagation over all frame pairs at once, on the scores' device; log Z is Bethe's estimate.
+
+    Raises:
+        InputError: Forbidden events leave some frame pair without any assignment.
+    """
     score, appear, disappear, divide = choices.split(choices.score)
+    must = (torch.isneginf(appear) & graph.is_daughter) | (torch.isneginf(disappear) & graph.is_mother)
+    if bool(must.any()):
+        refuse_infeasible(MovieProblems.of(graph), choices.score)
     movie = graph.movie[graph.daughter] if graph.n_movies > 1 else None
     found = belief_propagation(
         score,

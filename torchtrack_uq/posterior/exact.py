@@ -99,8 +99,14 @@ class MarginalsFunction(torch.autograd.Function):
 
         def along(pair: int) -> Direction:
             part = Direction(*(direction[column] for column in problems.columns(pair)))
+            found: Marginals = ctx.found[pair]
+            if not found.exact:  # the derivative of something else would be none
+                raise InputError(
+                    f"{problems.where(pair)}: the probabilities are an estimate, which has no gradient; raise "
+                    f"memory_limit, {problems.other_gradients}"
+                )
             try:
-                return marginals_derivative(problems.build(pair, ctx.numbers), ctx.found[pair], part, MEMORY)
+                return marginals_derivative(problems.build(pair, ctx.numbers), found, part, MEMORY)
             except (EliminationTooLargeError, ValueError) as error:
                 why = error.what if isinstance(error, EliminationTooLargeError) else error
                 raise InputError(

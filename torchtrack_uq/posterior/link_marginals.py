@@ -10,6 +10,7 @@ from torchtrack_uq.assignment import sample
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import belief_propagation, independent_events, parental_log_softmax
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
+from torchtrack_uq.posterior.feasible import refuse_infeasible
 from torchtrack_uq.posterior.problem_batch import FlatScores, flat_scores
 from torchtrack_uq.posterior.problems import to_host
 
@@ -29,6 +30,8 @@ class PairMarginals(NamedTuple):
         error_bound: (B,) float64, proved bound on the largest error of a probability; inf where none is.
         log_z_error: (B,) float64, proved bound on the error of log_z; inf where none is.
         exact: (B,) bool, whether the bound is within the tolerance.
+        daughter_error: (B, N) float64, proved bound on the error of each column's probabilities; inf where none is. A
+            probability p is right to a share of daughter_error / p, and so is, about, its logarithm.
     """
 
     link: Tensor
@@ -40,6 +43,7 @@ class PairMarginals(NamedTuple):
     error_bound: Tensor
     log_z_error: Tensor
     exact: Tensor
+    daughter_error: Tensor
 
 
 def link_marginals(
@@ -99,8 +103,8 @@ def link_marginals(
         return _on_device(given, score.dtype, method)
     options = SumOptions(method, tolerance, memory_limit)
     found = MarginalsFunction.apply(given.score, given.problems, options, None)  # type: ignore[no-untyped-call]
-    choice, log_z, certificate, _ = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
-    return _shaped(given, score.dtype, choice, log_z, certificate)
+    choice, log_z, certificate, of_daughter = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
+    return _shaped(given, score.dtype, choice, log_z, certificate, of_daughter)
 
 
 def sample_links(
@@ -140,16 +144,30 @@ def sample_links(
     tensor([[0, 1],
             [0, 1]])
     """
+    if n < 1:
+        raise InputError(f"n must be at least 1 draw, got {n}")
     given = flat_scores(score, appear, disappear, divide, index, mask, temperature, capacity)
-    seeds = iter(np.random.SeedSequence(seed).generate_state(max(given.problems.n_pairs, 1)).tolist())
-    problems = [given.problems.build(pair, to_host(given.score)) for pair in range(given.problems.n_pairs)]
-    drawn = [torch.from_numpy(sample(problem, n, seed=next(seeds))) for problem in problems]
+    problems, scores = given.problems, to_host(given.score)
+    if not problems.n_pairs:
+        return torch.zeros(n, 0, given.n_daughters, dtype=torch.int64, device=score.device)
+    seeds = np.random.SeedSequence(seed).generate_state(problems.n_pairs).tolist()
+    drawn = []
+    for pair, own_seed in enumerate(seeds):
+        try:
+            drawn.append(torch.from_numpy(sample(problems.build(pair, scores), n, seed=own_seed)))
+        except (ValueError, MemoryError) as error:
+            raise InputError(f"{problems.where(pair)}: {error}") from error
     parents = torch.stack(drawn, dim=1).to(score.device)
     return parents if score.ndim == 3 else parents[:, 0]
 
 
 def _shaped(
-    given: FlatScores, dtype: torch.dtype, choice: Tensor, log_z: Tensor, certificate: Tensor
+    given: FlatScores,
+    dtype: torch.dtype,
+    choice: Tensor,
+    log_z: Tensor,
+    certificate: Tensor,
+    of_daughter: Tensor,
 ) -> PairMarginals:
     n_links, b = len(given.place), given.problems.n_pairs
     m, n = given.n_mothers, given.n_daughters
@@ -158,7 +176,7 @@ def _shaped(
     covered, error, exact, log_z_error = certificate
     found = PairMarginals(
         link, null.reshape(b, n), disappear.reshape(b, m), divide.reshape(b, m), log_z, covered, error, log_z_error,
-        exact > 0,
+        exact > 0, of_daughter.reshape(b, n),
     )  # fmt: skip
     if len(given.shape) == 3:
         return found
@@ -181,6 +199,8 @@ def _on_device(given: FlatScores, dtype: torch.dtype, method: str) -> PairMargin
         choice = torch.cat([p, log_null.exp(), *independent_events(p, mother, m)])
         log_z = torch.full_like(unknown, torch.nan)
     else:
+        if bool(torch.isneginf(appear).any() | torch.isneginf(disappear).any()):
+            refuse_infeasible(problems, given.score)
         # the kernel has one cell numbering: mothers first, then daughters
         none_m, none_n = appear.new_zeros(m), appear.new_zeros(n)
         found = belief_propagation(
@@ -188,6 +208,7 @@ def _on_device(given: FlatScores, dtype: torch.dtype, method: str) -> PairMargin
             torch.cat([divide, none_n]),
         )  # fmt: skip
         choice = torch.cat([found.link, found.null[m:], found.disappear[:m], found.divide[:m]])
-        as_daughter = found.as_daughter[m:].reshape(problems.n_pairs, -1).sum(1)
-        log_z = as_daughter + found.as_mother[:m].reshape(problems.n_pairs, -1).sum(1)
-    return _shaped(given, dtype, choice, log_z, torch.stack([nothing, unknown, nothing, unknown]))
+        as_daughter = found.as_daughter[m:].reshape(problems.n_pairs, given.n_daughters).sum(1)
+        log_z = as_daughter + found.as_mother[:m].reshape(problems.n_pairs, given.n_mothers).sum(1)
+    certificate = torch.stack([nothing, unknown, nothing, unknown])
+    return _shaped(given, dtype, choice, log_z, certificate, unknown.new_full((n,), torch.inf))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.assignment import AssignmentProblem, Marginals
+from torchtrack_uq.assignment.problem import LARGEST_SCORE
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.posterior.problems import Floats, is_worth_threads, solve_pairs
 
@@ -164,7 +165,12 @@ def flat_scores(
     if t.ndim or not bool(torch.isfinite(t.detach())) or float(t.detach()) <= 0:
         raise InputError(f"temperature must be one positive number, got {temperature}")
     forbidden = flat.detach() == -torch.inf
-    flat = (flat.masked_fill(forbidden, 0.0) / t).masked_fill(forbidden, -torch.inf)
+    finite = flat.masked_fill(forbidden, 0.0) / t
+    if bool((finite.detach().abs() > LARGEST_SCORE).any()):
+        raise InputError(
+            f"scores over T must be at most {LARGEST_SCORE:g} in size: sums lose what matters beyond it"
+        )
+    flat = finite.masked_fill(forbidden, -torch.inf)
     counts = torch.bincount(problem[place], minlength=n_problems).cpu().numpy()
     batch = ProblemBatch(
         row[place].cpu().numpy(),
@@ -191,6 +197,9 @@ def _sparse(
         if len(of) and (int(of.min()) < 0 or most > size):
             raise InputError(f"index goes from {int(of.min())} to {most - 1}, but {name} has {size} entries")
         sizes.append(size)
+    pair = index[0] * max(sizes[1], 1) + index[1]
+    if len(torch.unique(pair)) < len(pair):
+        raise InputError("index names a pair twice; add up or drop what stands twice")
     return index[0], index[1], sizes[0], sizes[1]
 
 

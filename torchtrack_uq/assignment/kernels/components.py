@@ -100,9 +100,11 @@ def order_greedily(
     state: IntArray,
     near: IntArray,
     steps: IntArray,
+    most: float,
 ) -> float:
     """Order one component, beginning with daughter `seed`, into `steps`; returns the arcs expected at most.
 
+    Gives up, and leaves everything as it is then, once these are more than `most`. Otherwise
     `treated` (per mother) and `state` (per daughter: 0 far, 1 near the frontier, 2 treated) are all 0
     before and after.
     """
@@ -135,6 +137,8 @@ def order_greedily(
         steps[n_steps] = j
         n_steps += 1
         arcs += states * (1.0 + daughter_start[j + 1] - daughter_start[j])
+        if arcs > most:
+            return float(arcs)
         for q in range(daughter_start[j], daughter_start[j + 1]):
             i = mother_of[q]
             treated[i] += 1
@@ -190,9 +194,12 @@ def place_in_frontier(
 
 @kernel
 def plan_elimination(
-    start: IntArray, mother: IntArray, n_mothers: int, keep: BoolArray, is_open: BoolArray
+    start: IntArray, mother: IntArray, n_mothers: int, keep: BoolArray, is_open: BoolArray, most_arcs: float
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
-    """Components of the kept links of the open daughters, ordered; the fields of `EliminationPlan`."""
+    """Components of the kept links of the open daughters, ordered; the fields of `EliminationPlan`.
+
+    No steps at all where more than `most_arcs` arcs are expected.
+    """
     n_daughters = start.size - 1
     daughter_component, mother_component, n_components = label_components(
         start, mother, keep, is_open, n_mothers
@@ -243,19 +250,33 @@ def plan_elimination(
     state = np.zeros(n_daughters, np.int64)
     position = np.full(n_mothers, -1, np.int64)
     width = np.zeros(n_components, np.int64)
+    expected = 0.0
     for c in range(n_components):
         steps = step[step_start[c] : step_start[c + 1]]
         first, n_members = member_start[c], member_start[c + 1] - member_start[c]
         fewest = order_greedily(
-            member[first], daughter_start, mother_of, mother_start, daughter_of, treated, state, near, steps
-        )
+            member[first], daughter_start, mother_of, mother_start, daughter_of, treated, state, near, steps,
+            most_arcs - expected,
+        )  # fmt: skip
+        expected += fewest
+        if expected > most_arcs:
+            return step[:0], step_start, position, width, daughter_component, mother_component
         trials = 1
         if n_members <= MOST_MEMBERS:
             trials = int(min(float(n_members), MOST_TRIALS, fewest / (TRIAL_COST * n_members)))
         for r in range(1, trials):
             seed = member[first + r * n_members // trials]
             arcs = order_greedily(
-                seed, daughter_start, mother_of, mother_start, daughter_of, treated, state, near, trial
+                seed,
+                daughter_start,
+                mother_of,
+                mother_start,
+                daughter_of,
+                treated,
+                state,
+                near,
+                trial,
+                np.inf,
             )
             if arcs < fewest:
                 fewest = arcs
