@@ -77,7 +77,7 @@ def test_options_that_say_the_default_are_none() -> None:
     [
         ("AS", '{"n": 3}', "method AS takes no n"),
         ("SM", '{"k": 3}', "method SM takes no k; it is for AS"),
-        ("AS", '{"k": 0}', "k must be at least 1"),
+        ("AS", '{"k": 0}', "k must be an integer of at least 1"),
         ("AS", '{"k": "many"}', "cannot be used"),
         ("AS", "[1]", "method_options must be options by name"),
     ],

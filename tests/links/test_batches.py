@@ -234,3 +234,18 @@ def test_draws_of_noise_are_as_many_in_all_movies_of_a_batch() -> None:
     one = perturbed(graph, 0)
     with pytest.raises(InputError, match=r"under \[4, 5\] draws"):
         PerturbedScores.batch([one, dataclasses.replace(one, **{n: getattr(one, n)[:4] for n in SCORES})])
+
+
+def test_a_batch_comes_back_from_networkx_as_a_batch() -> None:
+    batch = CandidateGraph.batch(movies())
+    again = CandidateGraph.from_networkx(batch.to_networkx(), dtype=batch.dtype)
+    assert again.starts == batch.starts
+    assert again.n_frames == batch.n_frames
+
+
+def test_items_that_differ_in_kind_are_refused() -> None:
+    graph = movies()[0]
+    with pytest.raises(InputError, match="no movie to batch"):
+        collate_movies([])
+    with pytest.raises(InputError, match="some movies lack truth"):
+        collate_movies([{"graph": graph}, {"graph": graph, "truth": 1}])

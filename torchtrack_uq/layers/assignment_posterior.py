@@ -83,8 +83,8 @@ class AssignmentPosterior(Method):
         super().__init__()
         if method not in POSTERIOR_METHODS:
             raise InputError(f"method {method!r} is unknown; expected one of {', '.join(POSTERIOR_METHODS)}")
-        if k < 1:
-            raise InputError(f"k must be at least 1, got {k}")
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InputError(f"k must be an integer of at least 1, got {k!r}")
         if not tolerance >= 0:
             raise InputError(f"tolerance must be at least 0, got {tolerance}")
         if memory_limit is not None and memory_limit < 1:

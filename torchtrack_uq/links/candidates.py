@@ -1,7 +1,7 @@
 """Candidate links of a whole movie, as one ragged batch of tensors sorted by daughter."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import networkx as nx
@@ -226,7 +226,7 @@ class CandidateGraph(MovieFrames):
         `score`. `from_networkx` reads it back.
         """
         cpu = self.to("cpu")
-        graph: nx.DiGraph[int] = nx.DiGraph(n_frames=self.n_frames)
+        graph: nx.DiGraph[int] = nx.DiGraph(n_frames=self.n_frames, starts=self.starts)
         names = ("frame", "label", "appear", "disappear", "divide")
         columns = [getattr(cpu, name).detach().tolist() for name in names]
         for i, (coords, *values) in enumerate(zip(cpu.coords.tolist(), *columns, strict=True)):
@@ -268,13 +268,14 @@ class CandidateGraph(MovieFrames):
             for name in ("appear", "disappear", "divide")
         }
         links = [(index[i], index[j], data["score"]) for i, j, data in graph.edges(data=True)]
-        return cls.from_links(
+        found = cls.from_links(
             cells,
             [i for i, _, _ in links],
             [j for _, j, _ in links],
             torch.tensor([score for _, _, score in links], dtype=dtype),
             **events,
         )
+        return replace(found, starts=tuple(graph.graph.get("starts", (0,))))
 
 
 def _as_tensor(values: Any) -> Tensor:
