@@ -8,7 +8,7 @@ from torch import Tensor
 from torchtrack_uq.functional import belief_propagation, segment_sum
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.posterior.choices import Choices
-from torchtrack_uq.posterior.feasible import refuse_infeasible
+from torchtrack_uq.posterior.infeasible import refuse_infeasible
 from torchtrack_uq.posterior.problems import MovieProblems
 
 

@@ -10,7 +10,7 @@ from torchtrack_uq.assignment import sample
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import belief_propagation, independent_events, parental_log_softmax
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
-from torchtrack_uq.posterior.feasible import refuse_infeasible
+from torchtrack_uq.posterior.infeasible import refuse_infeasible
 from torchtrack_uq.posterior.problem_batch import FlatScores, flat_scores
 from torchtrack_uq.posterior.problems import to_host
 
