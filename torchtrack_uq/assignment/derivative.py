@@ -35,6 +35,8 @@ from torchtrack_uq.assignment.types import BoolArray, FloatArray
 WEIGHS = 1e-3
 """Error of a derivative, relative to the largest terms of its component, from which on a choice is summed over on its
 own; ten times the error of the probabilities, where that is more."""
+OF_FRAME = 0.1
+"""Share of the largest terms of the frame below which those of a component count as that large."""
 TOLERANCE = 1e-3
 """Largest error of probabilities that are summed again, where the given ones are an estimate."""
 
@@ -113,14 +115,15 @@ def marginals_derivative(
 
 
 def _heaviest(problem: AssignmentProblem, kept: BoolArray, direction: Direction, p: Direction) -> FloatArray:
-    """(N,) largest share of any choice in the derivatives of each daughter's component."""
+    """(N,) largest term of any choice in the derivatives of each daughter's component."""
     of_daughter, of_mother, n = all_components(*components_of(problem, kept[problem.links.link]))
     most = np.zeros(n)
     np.maximum.at(most, of_daughter[problem.daughter], np.abs(direction.link) * p.link)
     np.maximum.at(most, of_daughter, np.abs(direction.null) * p.null)
     np.maximum.at(most, of_mother, np.abs(direction.disappear) * p.disappear)
     np.maximum.at(most, of_mother, np.abs(direction.divide) * p.divide)
-    return most[of_daughter]
+    heaviest: FloatArray = np.maximum(most, OF_FRAME * most.max(initial=0.0))[of_daughter]
+    return heaviest
 
 
 def _probabilities(found: Marginals) -> Direction:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from torchtrack_uq.assignment.kernels.augmenting_paths import NULL, UNASSIGNED, assign_waiting
-from torchtrack_uq.assignment.kernels.perturbed import gather_links, solve_perturbed
+from torchtrack_uq.assignment.kernels.perturbed import gather_links, sizes_of, solve_perturbed
 from torchtrack_uq.assignment.kernels.warm_start import repair
 from torchtrack_uq.assignment.problem import LARGEST_SCORE, AssignmentProblem
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
@@ -219,14 +219,17 @@ def solve_map_many(
     scores = np.ascontiguousarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != problem.n_links:
         raise ValueError(f"scores must have shape (R, {problem.n_links}), got {scores.shape}.")
-    if np.isnan(scores).any() or np.isposinf(scores).any():
+    largest, bad, forbids = sizes_of(scores)
+    if bad:
         raise ValueError("scores must be finite, or -inf to forbid a link, got NaN or +inf.")
     if scores.shape[0] == 0:
         return []
-    cost = _dominating_cost(replace(problem, score=_largest_scores(problem, scores)))
+    own = np.abs(np.where(np.isfinite(problem.score), problem.score, 0.0))
+    cost = _dominating_cost(replace(problem, score=np.maximum(largest, own)))
     if cost > LARGEST_SCORE:
         return [solve_map(replace(problem, score=row), warm_start) for row in scores]
-    problem, scores = _with_stand_in(problem, scores, cost)
+    if forbids or np.isneginf(problem.score).any():
+        problem, scores = _with_stand_in(problem, scores, cost)
     links, costs = problem.links, costs_of(problem, cost)
     base = solve_duals(problem, costs, warm_start)
     parent = _parent_of(problem, base)
@@ -240,14 +243,6 @@ def solve_map_many(
             "give its cells finite appear and disappear scores or more candidate links."
         )
     return [Assignment(parents[r], float(log_weight[r]), price[r]) for r in range(scores.shape[0])]
-
-
-def _largest_scores(problem: AssignmentProblem, scores: FloatArray) -> FloatArray:
-    """(E,) the largest finite size of each link's score, in the problem and in all perturbations."""
-    largest: FloatArray = np.abs(np.where(np.isfinite(scores), scores, 0.0)).max(axis=0, initial=0.0)
-    own = np.abs(np.where(np.isfinite(problem.score), problem.score, 0.0))
-    np.maximum(largest, own, out=largest)
-    return largest
 
 
 def _with_stand_in(

@@ -252,3 +252,21 @@ def solve_perturbed(
             elif new_load[number] == 2:
                 log_weights[r] -= new_slot[number, 1]
     return parents, prices, log_weights
+
+
+@kernel
+def sizes_of(scores: FloatArray) -> tuple[FloatArray, bool, bool]:
+    """(E,) the largest finite size in each column of (R, E), whether NaN or +inf is among them, and whether -inf is."""
+    largest = np.zeros(scores.shape[1])
+    bad = False
+    forbids = False
+    for r in range(scores.shape[0]):
+        for e in range(scores.shape[1]):
+            value = scores[r, e]
+            if value == -np.inf:
+                forbids = True
+            elif not value < np.inf:
+                bad = True
+            elif abs(value) > largest[e]:
+                largest[e] = abs(value)
+    return largest, bad, forbids
