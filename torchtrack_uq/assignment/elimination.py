@@ -30,6 +30,7 @@ from torchtrack_uq.utils.kernel import kernel
 SMALL = 2_000  # links up to which elimination without dropping is tried first
 SMALL_ARCS = 200_000
 SMALL_ARCS_PER_DAUGHTER = 400
+WIDE = 8  # candidates a daughter beyond which no large graph is narrow: it has 3^8 states and more
 ROUGHLY = 4.0  # how much larger a graph may be expected, since not all states that are expected occur
 TIGHT = (
     1e-6  # share of the tolerance to which small frames are summed first, for the sake of log-probabilities
@@ -94,7 +95,8 @@ def _without_dropping(
     plan = None
     if not must and n_links > SMALL:
         # rows, islands and other narrow graphs are summed as they are, however many cells they have
-        plan = plan_if_narrow(problem, keep, ROUGHLY * some)
+        if n_links <= WIDE * problem.n_daughters:
+            plan = plan_if_narrow(problem, keep, ROUGHLY * some)
         if plan is None:
             return None
     model = gap_model(problem, allow_non_convex=True)
