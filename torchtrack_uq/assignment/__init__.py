@@ -1,9 +1,9 @@
 """CPU assignment solvers on numpy and numba; imports no torch."""
 
-from torchtrack_uq.assignment.derivative import Direction, marginals_derivative
+from torchtrack_uq.assignment.derivative import marginals_derivative
 from torchtrack_uq.assignment.k_best import KBest, k_best
 from torchtrack_uq.assignment.map_solver import solve_map, solve_map_many
-from torchtrack_uq.assignment.marginal_result import ComponentReport, Marginals
+from torchtrack_uq.assignment.marginal_result import ComponentReport, Direction, Marginals
 from torchtrack_uq.assignment.marginals import marginals
 from torchtrack_uq.assignment.parallel import available_cores, solve_each
 from torchtrack_uq.assignment.problem import AssignmentProblem

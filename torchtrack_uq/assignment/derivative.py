@@ -10,15 +10,13 @@ others that were dropped as unlikely themselves; these are summed over again, gi
 `changes_given`).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC
 from torchtrack_uq.assignment.elimination import exact_marginals, too_large_error
 from torchtrack_uq.assignment.gap_model import GapModel, gap_model
 from torchtrack_uq.assignment.kernels.path_tangents import path_tangents
-from torchtrack_uq.assignment.marginal_result import Marginals
+from torchtrack_uq.assignment.marginal_result import Direction, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     LARGEST_LOG,
@@ -39,22 +37,6 @@ OF_FRAME = 0.1
 """Share of the largest terms of the frame below which those of a component count as that large."""
 TOLERANCE = 1e-3
 """Largest error of probabilities that are summed again, where the given ones are an estimate."""
-
-
-class Direction(NamedTuple):
-    """A direction of the scores, or a derivative along one.
-
-    Attributes:
-        link: (E,) float64, in the order of the problem.
-        null: (N,) float64.
-        disappear: (M,) float64.
-        divide: (M,) float64.
-    """
-
-    link: FloatArray
-    null: FloatArray
-    disappear: FloatArray
-    divide: FloatArray
 
 
 def marginals_derivative(

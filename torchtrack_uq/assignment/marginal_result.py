@@ -81,3 +81,19 @@ class Marginals:
         for name, cells in (("daughter_error", self.null), ("mother_error", self.disappear)):
             if len(getattr(self, name)) != len(cells):  # not told apart: what is proved of all
                 object.__setattr__(self, name, np.full(len(cells), self.error_bound))
+
+
+class Direction(NamedTuple):
+    """A direction of the scores, or a derivative along one.
+
+    Attributes:
+        link: (E,) float64, in the order of the problem.
+        null: (N,) float64.
+        disappear: (M,) float64.
+        divide: (M,) float64.
+    """
+
+    link: FloatArray
+    null: FloatArray
+    disappear: FloatArray
+    divide: FloatArray

@@ -122,23 +122,20 @@ def null_with_dropped(
 
 def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
     """Components and elimination order of the kept links (F,) bool."""
-    links = problem.links
-    return EliminationPlan(
-        *plan_elimination(
-            links.start, links.mother, problem.n_mothers, keep, _is_linked(problem, keep), np.inf
-        )
-    )
+    return _planned(problem, keep, np.inf)
 
 
 def plan_if_narrow(problem: AssignmentProblem, keep: BoolArray, most_arcs: float) -> EliminationPlan | None:
     """The same, or None, and that soon, where more than `most_arcs` arcs are expected."""
-    links = problem.links
-    plan = EliminationPlan(
-        *plan_elimination(
-            links.start, links.mother, problem.n_mothers, keep, _is_linked(problem, keep), most_arcs
-        )
-    )
+    plan = _planned(problem, keep, most_arcs)
     return plan if len(plan.step) == plan.step_start[-1] else None
+
+
+def _planned(problem: AssignmentProblem, keep: BoolArray, most_arcs: float) -> EliminationPlan:
+    links, is_open = problem.links, _is_linked(problem, keep)
+    return EliminationPlan(
+        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, most_arcs)
+    )
 
 
 def components_of(problem: AssignmentProblem, keep: BoolArray) -> tuple[IntArray, IntArray, int]:

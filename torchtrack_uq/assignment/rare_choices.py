@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from torchtrack_uq.assignment.elimination import exact_marginals
-from torchtrack_uq.assignment.marginal_result import Marginals
+from torchtrack_uq.assignment.marginal_result import Direction, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import all_components, components_of
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
@@ -34,18 +34,9 @@ class RareChoices(NamedTuple):
         return RareChoices(self.daughter[rows], self.mother[rows], self.weight[rows])
 
 
-class Weighted(NamedTuple):
-    """Sums over rare choices of weight times the change of every probability, as `Direction`."""
-
-    link: FloatArray
-    null: FloatArray
-    disappear: FloatArray
-    divide: FloatArray
-
-
 def changes_given(
     problem: AssignmentProblem, found: Marginals, rare: RareChoices, memory_limit: int
-) -> Weighted:
+) -> Direction:
     """Sum over rare choices e of weight_e (P(f given e) - P(f)), for every f.
 
     Choices that touch different components of the kept links are made together: given all of them, what lies in the
@@ -56,7 +47,7 @@ def changes_given(
         EliminationTooLargeError: What remains given a choice does not fit.
     """
     e, n, m = problem.n_links, problem.n_daughters, problem.n_mothers
-    total = Weighted(np.zeros(e), np.zeros(n), np.zeros(m), np.zeros(m))
+    total = Direction(np.zeros(e), np.zeros(n), np.zeros(m), np.zeros(m))
     assert found.kept is not None
     at = _components(problem, found.kept)
     while len(rare.daughter):
@@ -67,7 +58,7 @@ def changes_given(
         if len(group) > 1:
             clear, of_daughter, of_mother = _claim(problem, given, of_daughter, of_mother, len(group))
             if not clear.any():
-                group, clear = group[:1], clear[:1] | True
+                group, clear = group[:1], np.ones(1, dtype=bool)
                 given = _given(problem, rare.take(group), memory_limit)
         if len(group) == 1:
             of_daughter, of_mother = np.zeros(n, np.int64), np.zeros(m, np.int64)

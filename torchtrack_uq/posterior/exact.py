@@ -7,11 +7,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchtrack_uq.assignment import AssignmentProblem, EliminationTooLargeError, Marginals, marginals
-from torchtrack_uq.assignment.derivative import Direction, marginals_derivative
+from torchtrack_uq.assignment import (
+    AssignmentProblem,
+    Direction,
+    EliminationTooLargeError,
+    Marginals,
+    marginals,
+    marginals_derivative,
+)
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional.first_derivative import OnlyOnce
 from torchtrack_uq.posterior.problems import MovieProblems, solve_pairs, to_host
 
+NO_SECOND_DERIVATIVE = (
+    "marginals by exact sums have no second derivative; use method 'AS' or 'SM', whose autograd has, or do without "
+    "create_graph"
+)
 MEMORY = 1 << 28
 """Bytes that the graphs for the derivative of one frame pair may take."""
 
@@ -117,26 +128,6 @@ class MarginalsFunction(torch.autograd.Function):
         solve_pairs(one, range(problems.n_pairs))
         result = torch.from_numpy(gradient).to(grad_choice)
         if torch.is_grad_enabled():  # somebody wants a second derivative: not silently without this part
-            result = NoSecondDerivative.apply(result, *ctx.saved_tensors, grad_choice, grad_log_z)  # type: ignore[no-untyped-call]
+            sources = (*ctx.saved_tensors, grad_choice, grad_log_z)
+            result = OnlyOnce.apply(NO_SECOND_DERIVATIVE, result, *sources)  # type: ignore[no-untyped-call]
         return result, None, None, None
-
-
-class NoSecondDerivative(torch.autograd.Function):
-    """The identity on a first derivative, with an error where that is to be differentiated again."""
-
-    @staticmethod
-    def forward(ctx: Any, derivative: Tensor, *depends_on: Tensor) -> Tensor:
-        """Args: the derivative, and what it depends on."""
-        return derivative.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
-        """Refuse.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError(
-            "marginals by exact sums have no second derivative; use method 'AS' or 'SM', whose autograd has, or do "
-            "without create_graph"
-        )

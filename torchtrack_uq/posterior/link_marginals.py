@@ -1,5 +1,6 @@
 """Probabilities of every pair between two sets: tensors in, tensors out, with gradients; nothing about cells."""
 
+from functools import partial
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -151,12 +152,10 @@ def sample_links(
     if not problems.n_pairs:
         return torch.zeros(n, 0, given.n_daughters, dtype=torch.int64, device=score.device)
     seeds = np.random.SeedSequence(seed).generate_state(problems.n_pairs).tolist()
-    drawn = []
-    for pair, own_seed in enumerate(seeds):
-        try:
-            drawn.append(torch.from_numpy(sample(problems.build(pair, scores), n, seed=own_seed)))
-        except (ValueError, MemoryError) as error:
-            raise InputError(f"{problems.where(pair)}: {error}") from error
+    drawn = [
+        torch.from_numpy(problems.solve_one(partial(sample, n=n, seed=own_seed), scores, pair))
+        for pair, own_seed in enumerate(seeds)
+    ]
     parents = torch.stack(drawn, dim=1).to(score.device)
     return parents if score.ndim == 3 else parents[:, 0]
 

@@ -85,13 +85,17 @@ class ProblemBatch:
         """Apply a solver to every problem, in parallel threads; errors name the problem."""
 
         def one(pair: int) -> Result:
-            try:
-                return function(self.build(pair, score))
-            except (ValueError, MemoryError) as error:
-                raise InputError(f"{self.where(pair)}: {error}") from error
+            return self.solve_one(function, score, pair)
 
         in_threads = is_worth_threads(len(self.mother), self.n_pairs)
         return solve_pairs(one, range(self.n_pairs), None if in_threads else 1)
+
+    def solve_one(self, function: Callable[[AssignmentProblem], Result], score: Floats, pair: int) -> Result:
+        """Apply a solver to one problem; errors name it."""
+        try:
+            return function(self.build(pair, score))
+        except (ValueError, MemoryError) as error:
+            raise InputError(f"{self.where(pair)}: {error}") from error
 
     def gather(self, found: Sequence[Marginals]) -> Floats:
         """(C,) probabilities of all choices."""
