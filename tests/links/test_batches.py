@@ -158,7 +158,7 @@ def test_log_likelihoods_and_their_gradients_are_those_of_the_movies_alone(metho
     gradient = torch.autograd.grad(log_p[log_p > -torch.inf].sum(), leaves)
     assert not log_p[[start - 1 for start in batch.starts[1:]]].any(), "between movies"
     for part, graph, mother, leaf, found in zip(
-        batch.split_pairs(log_p), scored, mothers, leaves, gradient, strict=True
+        batch.split_problems(log_p), scored, mothers, leaves, gradient, strict=True
     ):
         own = layer.log_prob(graph, mother)
         assert torch.equal(part, own)

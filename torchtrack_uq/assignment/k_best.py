@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from torchtrack_uq.assignment.gap_model import GapModel, gap_model, gaps_up_to
-from torchtrack_uq.assignment.kernels.components import EliminationPlan, plan_elimination
+from torchtrack_uq.assignment.kernels.components import EliminationPlan, label_components, plan_elimination
 from torchtrack_uq.assignment.kernels.frontier import FrontierGraph, build_frontier_graph
 from torchtrack_uq.assignment.kernels.ranked_paths import rank_assignments
 from torchtrack_uq.assignment.map_solver import assignment_of
@@ -154,14 +154,20 @@ def _plan(
     """Elimination plan of the daughters with more than one option, and the loads that the others give."""
     links = problem.links
     keep = link_gap < np.inf
-    options = np.bincount(links.daughter[keep], minlength=problem.n_daughters) + (null_gap < np.inf)
-    is_open = options > 1
+    is_open = _options(problem, link_gap, null_gap) > 1
     plan = EliminationPlan(
         *plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, np.inf)
     )
     fixed = model.solution.chosen[~is_open]
     base_load = np.bincount(links.mother[fixed[fixed >= 0]], minlength=problem.n_mothers)
     return plan, base_load
+
+
+def _options(problem: AssignmentProblem, link_gap: FloatArray, null_gap: FloatArray) -> IntArray:
+    """(N,) number of options of finite gap of each daughter."""
+    kept = problem.links.daughter[link_gap < np.inf]
+    options: IntArray = np.bincount(kept, minlength=problem.n_daughters) + (null_gap < np.inf)
+    return options
 
 
 def _reach_of_single_changes(
@@ -177,14 +183,14 @@ def _reach_of_single_changes(
     Every option with a finite gap has an assignment of that gap, which differs from the MAP within the
     option's component only; different gaps are different assignments, and components combine freely.
     """
-    plan, _ = _plan(problem, model, link_gap, null_gap)
-    n_components = plan.width.size
     links = problem.links
+    is_open = _options(problem, link_gap, null_gap) > 1
+    component_of, _, n_components = label_components(
+        links.start, links.mother, link_gap < np.inf, is_open, problem.n_mothers
+    )
     is_link = (link_gap > 0.0) & (link_gap < np.inf)
     is_null = (null_gap > 0.0) & (null_gap < np.inf)
-    component = np.concatenate(
-        [plan.daughter_component[links.daughter[is_link]], plan.daughter_component[is_null]]
-    )
+    component = np.concatenate([component_of[links.daughter[is_link]], component_of[is_null]])
     gap = np.concatenate([link_gap[is_link], null_gap[is_null]])
     if n_components == 0 or gap.size == 0:
         return float("inf")

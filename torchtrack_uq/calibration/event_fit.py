@@ -79,7 +79,7 @@ def fit_events(
         )
     truths = [FeasibleTruth.of(movie.graph, movie.targets) for movie in movies]
     n_daughters = sum(
-        int(truth.complete.to(torch.int64)[movie.graph.frame[movie.graph.is_daughter] - 1].sum())
+        int(truth.complete.to(torch.int64)[movie.graph.problem_of_daughter[movie.graph.is_daughter]].sum())
         for movie, truth in zip(movies, truths, strict=True)
     )
     if n_daughters == 0:
@@ -148,9 +148,9 @@ def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[Feas
     seen = torch.zeros(3, dtype=torch.int64)
     for movie, truth in zip(movies, truths, strict=True):
         graph = movie.graph
-        as_daughter = truth.complete[(graph.frame - 1).clamp(min=0)] & graph.is_daughter
-        last = graph.n_frames - 1
-        as_mother = truth.complete[graph.frame.clamp(max=last - 1)] & (graph.frame < last)
+        last = max(graph.n_problems - 1, 0)
+        as_daughter = truth.complete[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter
+        as_mother = truth.complete[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
         n_daughters = torch.bincount(truth.mother[truth.mother >= 0], minlength=graph.n_cells)
         events = (
             as_daughter & (truth.mother < 0),

@@ -81,9 +81,9 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
         raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
     n_pairs = len(log_p)
     crowded = torch.zeros(n_pairs, dtype=torch.bool, device=graph.device)
-    crowded[graph.frame[targets.n_daughters > 2]] = True
+    crowded[graph.problem_of_mother[targets.n_daughters > 2]] = True
     daughters = segment_sum(
-        reachable[graph.is_daughter].double(), graph.frame[graph.is_daughter] - 1, n_pairs
+        reachable[graph.is_daughter].double(), graph.problem_of_daughter[graph.is_daughter], n_pairs
     )
     possible = torch.isfinite(log_p.detach())
     counted = (daughters > 0) & possible & ~crowded

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -13,24 +13,48 @@ from torchtrack_uq.functional.tensor_fields import TensorFields
 from torchtrack_uq.links.names import GRAPH_TENSORS
 
 
+class ProblemRanges(NamedTuple):
+    """A problem's part of a graph.
+
+    Attributes:
+        first: First frame of its mothers.
+        last: Last frame of its daughters; `first` for a problem without cells.
+        links: Its links.
+        mothers: Its mothers, the cells of all its frames but the last.
+        daughters: Its daughters, the cells of all its frames but the first.
+    """
+
+    first: int
+    last: int
+    links: slice
+    mothers: slice
+    daughters: slice
+
+
 class MovieFrames(TensorFields):
     """What a graph of one or several movies knows of their frames.
 
     The frames of a batch are numbered through. The first frame of each movie is nobody's daughter and the last one
-    nobody's mother, so that two movies share no link, no event and no assignment. In a vector with an entry for each
-    pair of frames (p, p + 1), the one between two movies is that of two frames without cells.
+    nobody's mother, so that two movies share no link, no event and no assignment.
+
+    What is summed over on its own is called a *problem*. With `max_gap` 1 these are the pairs of frames (p, p + 1), the
+    one between two movies being that of two frames without cells; with links over gaps a movie is one problem.
 
     Attributes:
         frame: (N,) int64, frame of each cell, not decreasing.
+        mother: (E,) int64, mother of each link.
         daughter: (E,) int64, daughter of each link, not decreasing.
         n_frames: Number of frames of all movies.
         starts: First frame of each movie, not decreasing, the first one 0.
+        max_gap: How many frames a link may span: 1 for links between consecutive frames only.
     """
 
     frame: Tensor
+    mother: Tensor
     daughter: Tensor
     n_frames: int
     starts: tuple[int, ...]
+    max_gap: int
 
     @property
     def n_movies(self) -> int:
@@ -51,6 +75,46 @@ class MovieFrames(TensorFields):
     def movie(self) -> Tensor:
         """(N,) int64, number of each cell's movie."""
         return torch.zeros_like(self.frame) if self.n_movies == 1 else self._movie_of_frame[self.frame]
+
+    @property
+    def gap(self) -> Tensor:
+        """(E,) int64, how many frames each link spans; 1 for a link between consecutive frames."""
+        return self.frame[self.daughter] - self.frame[self.mother]
+
+    @property
+    def n_problems(self) -> int:
+        """Number of problems P that are summed over apart: pairs of frames, or movies if links may skip frames."""
+        return max(self.n_frames - 1, 0) if self.max_gap == 1 else self.n_movies
+
+    @property
+    def problem_of_daughter(self) -> Tensor:
+        """(N,) int64, problem in which each cell looks for a mother; means nothing for first frames, and may be -1."""
+        return self.frame - 1 if self.max_gap == 1 else self.movie
+
+    @property
+    def problem_of_mother(self) -> Tensor:
+        """(N,) int64, problem in which each cell looks for daughters; means nothing for last frames, and may be P."""
+        return self.frame if self.max_gap == 1 else self.movie
+
+    @property
+    def problem_ranges(self) -> list[ProblemRanges]:
+        """Where the links, mothers and daughters of each problem lie among those of the graph."""
+        if self.max_gap > 1:
+            frames = [(first, max(end - 1, first)) for first, end in self._spans]
+        else:
+            first_frames = set(self.starts)
+            frames = [(p, p if p + 1 in first_frames else p + 1) for p in range(self.n_problems)]
+        cells, links = self.cell_offsets.tolist(), self.link_offsets.tolist()
+        return [
+            ProblemRanges(
+                first,
+                last,
+                slice(links[min(first + 1, self.n_frames)], links[min(last + 1, self.n_frames)]),
+                slice(cells[first], cells[last]),
+                slice(cells[min(first + 1, self.n_frames)], cells[min(last + 1, self.n_frames)]),
+            )
+            for first, last in frames
+        ]
 
     @property
     def daughter_frames(self) -> list[int]:
@@ -76,8 +140,10 @@ class MovieFrames(TensorFields):
         """(E, ...) numbers of links, movie by movie; views."""
         return [values[int(self.link_offsets[a]) : int(self.link_offsets[b])] for a, b in self._spans]
 
-    def split_pairs(self, values: Tensor) -> list[Tensor]:
-        """(n_frames - 1, ...) numbers of frame pairs, movie by movie; views."""
+    def split_problems(self, values: Tensor) -> list[Tensor]:
+        """(P, ...) numbers of problems, movie by movie; views."""
+        if self.max_gap > 1:
+            return list(torch.split(values, 1))
         return [values[a : max(b - 1, a)] for a, b in self._spans]
 
     @classmethod
@@ -85,10 +151,10 @@ class MovieFrames(TensorFields):
         """Put movies (or batches) one after the other in time; differentiable.
 
         Args:
-            graphs: At least one, of one device and dtype, with coordinates of one number of dimensions.
+            graphs: At least one, of one device, dtype and `max_gap`, with coordinates of one number of dimensions.
 
         Raises:
-            InputError: No graph at all, or graphs of several devices, dtypes or dimensions.
+            InputError: No graph at all, or graphs of several devices, dtypes, gaps or dimensions.
 
         >>> from torchtrack_uq import CandidateGraph, Detections
         >>> import numpy as np
@@ -115,7 +181,7 @@ class MovieFrames(TensorFields):
             n_cells += len(graph.frame)
             n_frames += graph.n_frames
         together: dict[str, Any] = {name: torch.cat(column) for name, column in columns.items()}
-        together |= {"n_frames": n_frames, "starts": tuple(starts)}
+        together |= {"n_frames": n_frames, "starts": tuple(starts), "max_gap": graphs[0].max_gap}
         return cls(**together)
 
     def unbatch(self) -> list[Self]:
@@ -179,7 +245,7 @@ def check_starts(graph: MovieFrames) -> None:
 
 
 def _check_alike(graphs: Sequence[MovieFrames]) -> None:
-    for what in ("device", "dtype"):
+    for what in ("device", "dtype", "max_gap"):
         different = {str(getattr(graph, what)) for graph in graphs}
         if len(different) > 1:
             raise InputError(f"movies are of {what}s {', '.join(sorted(different))}; expected one {what}")

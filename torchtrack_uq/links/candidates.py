@@ -1,5 +1,6 @@
 """Candidate links of a whole movie, as one ragged batch of tensors sorted by daughter."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -11,26 +12,37 @@ from torch import Tensor
 
 from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.links.batches import MovieFrames, check_starts
-from torchtrack_uq.links.checks import as_positions, check_links, check_scores, check_shapes
+from torchtrack_uq.links.batches import MovieFrames, ProblemRanges, check_starts
+from torchtrack_uq.links.checks import (
+    as_positions,
+    check_links,
+    check_max_gap,
+    check_scores,
+    check_shapes,
+)
 from torchtrack_uq.links.names import GRAPH_TENSORS, SCORES
 from torchtrack_uq.movies.detections import Detections
 
 
 @dataclass(frozen=True, eq=False)
 class CandidateGraph(MovieFrames):
-    """All candidate links of a movie with their scores; N cells, E links between consecutive frames.
+    """All candidate links of a movie with their scores; N cells, E links to a later frame.
 
     Scores are log-weights, higher is likelier: an assignment's log-weight is the sum of the scores of its
     links and of the events (appearance, disappearance, division) that it implies. All score tensors share
     one dtype (float32 or float64) and all tensors one device. Cells are sorted by frame, links by daughter
     and then mother.
 
+    Links span up to `max_gap` frames. With 1, every pair of consecutive frames is an assignment problem of its own. With
+    more, a cell that was missed in between does not cut a track: a movie is one problem, in which every cell has at most
+    one mother in any of the frames before, and at most two daughters in later ones. Then the score of a link says also
+    what it costs that the cell was missed meanwhile.
+
     Several movies make one graph with `batch`, and are themselves again with `unbatch`; all numbers are the same either
     way. A graph moves like a tensor: `to`, `cpu`, `detach`, `pin_memory`, `numpy` (see `TensorFields`).
 
     Attributes:
-        mother: (E,) int64, index of each link's mother, a cell of the frame before its daughter's.
+        mother: (E,) int64, index of each link's mother, a cell of one of the `max_gap` frames before its daughter's.
         daughter: (E,) int64, index of its daughter, not decreasing.
         score: (E,) score of each link; -inf forbids it.
         appear: (N,) score of a cell that has no mother (the null class). Means nothing in frame 0.
@@ -41,10 +53,11 @@ class CandidateGraph(MovieFrames):
         coords: (N, D) float32, its centroid in pixels.
         n_frames: Number of frames, those without cells included.
         starts: First frame of each movie; (0,) for a graph of one movie.
+        max_gap: How many frames a link may span, at least 1.
 
     Raises:
         InputError: Shapes, dtypes, devices or orders that do not fit, indices out of range, duplicate links,
-            links that skip a frame or lead from one movie to the next, NaN or +inf scores.
+            links that span too many frames or lead from one movie to the next, NaN or +inf scores.
     """
 
     float_fields: ClassVar[tuple[str, ...]] = SCORES
@@ -61,11 +74,13 @@ class CandidateGraph(MovieFrames):
     coords: Tensor
     n_frames: int
     starts: tuple[int, ...] = (0,)
+    max_gap: int = 1
 
     def __post_init__(self) -> None:
         tensors = {name: getattr(self, name) for name in GRAPH_TENSORS}
+        check_max_gap(self.max_gap)
         check_shapes(tensors)
-        check_links(self.frame, self.mother, self.daughter, self.n_frames)
+        check_links(self.frame, self.mother, self.daughter, self.n_frames, self.max_gap)
         check_starts(self)
         check_scores(tensors)
 
@@ -79,6 +94,8 @@ class CandidateGraph(MovieFrames):
         appear: Any = 0.0,
         disappear: Any = 0.0,
         divide: Any = 0.0,
+        *,
+        max_gap: int = 1,
     ) -> "CandidateGraph":
         """Build a graph from links in any order.
 
@@ -94,9 +111,10 @@ class CandidateGraph(MovieFrames):
             appear: Score of a cell without mother: one number, or (N,) numbers.
             disappear: Score of a cell without daughter, likewise.
             divide: Score of a cell with two daughters, likewise.
+            max_gap: How many frames a link may span; the graph is one assignment problem if that is more than 1.
 
         Raises:
-            InputError: Positions that are no integers or name no cell, links that skip a frame or are given twice, and
+            InputError: Positions that are no integers or name no cell, links over more frames or given twice, and
                 whatever else a `CandidateGraph` cannot be.
 
         >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
@@ -130,12 +148,14 @@ class CandidateGraph(MovieFrames):
             label=_as_tensor(detections.label).to(device),
             coords=_as_tensor(detections.coords).to(device),
             n_frames=detections.n_frames,
+            max_gap=max_gap,
         )
 
     def __repr__(self) -> str:
         movies = f"{self.n_movies} movies, " if self.n_movies > 1 else ""
+        gaps = f"gaps to {self.max_gap}, " if self.max_gap > 1 else ""
         return (
-            f"CandidateGraph({movies}{self.n_cells} cells, {self.n_links} links, {self.n_frames} frames, "
+            f"CandidateGraph({movies}{self.n_cells} cells, {self.n_links} links, {self.n_frames} frames, {gaps}"
             f"{self.dtype} on {self.device})"
         )
 
@@ -173,34 +193,40 @@ class CandidateGraph(MovieFrames):
         return self.with_tensors(**scores)
 
     def problem(self, t: int) -> AssignmentProblem:
-        """The assignment problem of the frame pair (t - 1, t), on the CPU, with indices local to the frames.
+        """The assignment problem in which the cells of frame t are daughters, on the CPU, indices counting from 0.
+
+        That is the pair of frames (t - 1, t), or the movie of frame t if links may skip frames: then all cells but those
+        of its last frame are mothers, all but those of its first frame daughters.
 
         Args:
-            t: Frame of the daughters, 1 to n_frames - 1, and not the first frame of a movie.
+            t: Frame of daughters, 1 to n_frames - 1, and not the first frame of a movie.
         """
         if not 1 <= t < self.n_frames:
             raise InputError(f"frame pairs end at frame 1 to {self.n_frames - 1}, got {t}")
         if t in self.starts:
             raise InputError(f"frame {t} is the first one of a movie; expected one with a frame before it")
-        links = slice(int(self.link_offsets[t]), int(self.link_offsets[t + 1]))
-        first_mother, first_daughter, end = (int(self.cell_offsets[k]) for k in (t - 1, t, t + 1))
+        p = t - 1 if self.max_gap == 1 else bisect_right(self.starts, t) - 1
+        return self._problem(self.problem_ranges[p])
 
+    def problems(self) -> Iterator[AssignmentProblem]:
+        """All assignment problems in order, of pairs of frames those of `daughter_frames`; copied to the CPU once."""
+        graph = self.to("cpu")
+        between = {start - 1 for start in self.starts} if self.max_gap == 1 else set()
+        ranges = enumerate(graph.problem_ranges)
+        return (graph._problem(its) for p, its in ranges if p not in between)
+
+    def _problem(self, at: ProblemRanges) -> AssignmentProblem:
         def numbers(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
             return tensor.detach().cpu().numpy().astype(np.float64)
 
         return AssignmentProblem(
-            mother=self.mother[links].cpu().numpy() - first_mother,
-            daughter=self.daughter[links].cpu().numpy() - first_daughter,
-            score=numbers(self.score[links]),
-            appear=numbers(self.appear[first_daughter:end]),
-            disappear=numbers(self.disappear[first_mother:first_daughter]),
-            divide=numbers(self.divide[first_mother:first_daughter]),
+            mother=self.mother[at.links].cpu().numpy() - at.mothers.start,
+            daughter=self.daughter[at.links].cpu().numpy() - at.daughters.start,
+            score=numbers(self.score[at.links]),
+            appear=numbers(self.appear[at.daughters]),
+            disappear=numbers(self.disappear[at.mothers]),
+            divide=numbers(self.divide[at.mothers]),
         )
-
-    def problems(self) -> Iterator[AssignmentProblem]:
-        """The assignment problems of all frame pairs, one for each of `daughter_frames`; copied to the CPU once."""
-        graph = self.to("cpu")
-        return (graph.problem(t) for t in self.daughter_frames)
 
     @classmethod
     def from_problem(cls, problem: AssignmentProblem) -> "CandidateGraph":
@@ -226,7 +252,9 @@ class CandidateGraph(MovieFrames):
         `score`. `from_networkx` reads it back.
         """
         cpu = self.to("cpu")
-        graph: nx.DiGraph[int] = nx.DiGraph(n_frames=self.n_frames, starts=self.starts)
+        graph: nx.DiGraph[int] = nx.DiGraph(
+            n_frames=self.n_frames, starts=self.starts, max_gap=self.max_gap
+        )
         names = ("frame", "label", "appear", "disappear", "divide")
         columns = [getattr(cpu, name).detach().tolist() for name in names]
         for i, (coords, *values) in enumerate(zip(cpu.coords.tolist(), *columns, strict=True)):
@@ -274,6 +302,7 @@ class CandidateGraph(MovieFrames):
             [j for _, j, _ in links],
             torch.tensor([score for _, _, score in links], dtype=dtype),
             **events,
+            max_gap=graph.graph.get("max_gap", 1),
         )
         return replace(found, starts=tuple(graph.graph.get("starts", (0,))))
 

@@ -53,8 +53,20 @@ def check_shapes(tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"coords is on {coords.device} but score on {score.device}")
 
 
-def check_links(frame: Tensor, mother: Tensor, daughter: Tensor, n_frames: int) -> None:
-    """Links are sorted, unique, in range and between consecutive frames; cells are sorted by frame."""
+def check_max_gap(max_gap: int) -> None:
+    """A number of frames that a link may span.
+
+    Raises:
+        InputError: Not a whole number of at least 1.
+    """
+    if isinstance(max_gap, bool) or not isinstance(max_gap, int) or max_gap < 1:
+        raise InputError(
+            f"max_gap is {max_gap!r}; expected a whole number of frames, 1 for links between consecutive frames only"
+        )
+
+
+def check_links(frame: Tensor, mother: Tensor, daughter: Tensor, n_frames: int, max_gap: int = 1) -> None:
+    """Links are sorted, unique, in range and lead 1 to `max_gap` frames ahead; cells are sorted by frame."""
     n_cells = len(frame)
     if n_cells:
         if bool((frame[1:] < frame[:-1]).any()):
@@ -68,12 +80,15 @@ def check_links(frame: Tensor, mother: Tensor, daughter: Tensor, n_frames: int) 
     ends = torch.stack([mother.min(), mother.max(), daughter.min(), daughter.max()]).tolist()
     if min(ends) < 0 or max(ends) >= n_cells:
         raise InputError(f"links name cells {min(ends)} to {max(ends)}; expected 0 to {n_cells - 1}")
-    skips = frame[daughter] != frame[mother] + 1
+    gap = frame[daughter] - frame[mother]
+    skips = (gap < 1) | (gap > max_gap)
     if bool(skips.any()):
         k = int(skips.nonzero()[0])
+        expected = "consecutive frames" if max_gap == 1 else f"a daughter 1 to {max_gap} frames later"
+        allowed = "; max_gap allows links over more frames" if int(gap[k]) > max_gap else ""
         raise InputError(
             f"the link from cell {int(mother[k])} to cell {int(daughter[k])} goes from frame "
-            f"{int(frame[mother[k]])} to frame {int(frame[daughter[k]])}; expected consecutive frames"
+            f"{int(frame[mother[k]])} to frame {int(frame[daughter[k]])}; expected {expected}{allowed}"
         )
     key = daughter * n_cells + mother
     if bool((key[1:] < key[:-1]).any()):

@@ -21,15 +21,15 @@ def confirm(graph: CandidateGraph, daughter: Any, mother: Any) -> CandidateGraph
     Args:
         graph: Candidate links.
         daughter: (K,) integers, indices of the cells that were decided.
-        mother: (K,) integers, index of each one's mother in the frame before, -1 for none. A mother who is no
-            candidate becomes one.
+        mother: (K,) integers, index of each one's mother in one of the `graph.max_gap` frames before, -1 for none. A
+            mother who is no candidate becomes one.
 
     Returns:
         The graph with other scores, and with the links that were missing.
 
     Raises:
-        InputError: Indices out of range, a daughter that stands twice or is of frame 0, a mother who is not of the
-            frame before, or three daughters for one mother.
+        InputError: Indices out of range, a daughter that stands twice or is of frame 0, a mother who is not of a frame
+            within reach, or three daughters for one mother.
 
     >>> import numpy as np
     >>> from torchtrack_uq import AssignmentPosterior, Detections
@@ -130,10 +130,13 @@ def _check_decisions(graph: CandidateGraph, daughters: Tensor, mothers: Tensor) 
     linked = mothers >= 0
     frame, before = graph.frame[daughters], graph.frame[mothers.clamp(min=0)]
     first = ~graph.is_daughter[daughters]
-    for i in (first | (linked & (before != frame - 1))).nonzero().squeeze(1).tolist():
+    movie = graph.movie
+    apart = (before >= frame) | (before < frame - graph.max_gap) | (movie[daughters] != movie[mothers.clamp(min=0)])
+    for i in (first | (linked & apart)).nonzero().squeeze(1).tolist():
         where = f" and cell {int(mothers[i])} in frame {int(before[i])}" if bool(linked[i]) else ""
+        reach = "the frame before" if graph.max_gap == 1 else f"the {graph.max_gap} frames before"
         raise InputError(
-            f"cell {int(daughters[i])} is in frame {int(frame[i])}{where}; mothers are of the frame before"
+            f"cell {int(daughters[i])} is in frame {int(frame[i])}{where}; mothers are of {reach}"
         )
     for cell in (torch.bincount(mothers[linked]) > 2).nonzero().squeeze(1).tolist():
         raise InputError(f"cell {cell} is given more than two daughters; a mother has at most two")

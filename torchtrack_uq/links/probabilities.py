@@ -23,7 +23,8 @@ class LinkProbabilities(TensorFields):
         disappear: (N,) probability that a cell has no daughter.
         divide: (N,) probability that a cell has two daughters.
         method: Which method they come from, such as "SM".
-        log_z: (P,) log of the sum over assignments of each of the P = n_frames - 1 frame pairs, or None.
+        log_z: (P,) log of the sum over assignments of each of the P problems, n_frames - 1 pairs of frames or as many
+            as there are movies (see `CandidateGraph`), or None.
         covered_mass: (P,) float64, share of the posterior mass that was summed over (a lower bound where it is
             not known), or None for methods that do not sum over assignments.
         error_bound: (P,) float64, proved bound on the largest error of a marginal; inf where none is known.
@@ -36,7 +37,7 @@ class LinkProbabilities(TensorFields):
 
     float_fields: ClassVar[tuple[str, ...]] = ("graph", "log_link", "log_null", "disappear", "divide")
     of_links: ClassVar[tuple[str, ...]] = ("log_link",)
-    of_pairs: ClassVar[tuple[str, ...]] = ("log_z", "covered_mass", "error_bound", "exact", "log_z_error")
+    of_problems: ClassVar[tuple[str, ...]] = ("log_z", "covered_mass", "error_bound", "exact", "log_z_error")
 
     graph: CandidateGraph
     log_link: Tensor
@@ -67,6 +68,12 @@ class LinkProbabilities(TensorFields):
         """(N,) probability that a cell appeared: `null`, and 0 in frame 0, where nothing can be known."""
         return self.null * self.graph.is_daughter
 
+    @property
+    def missed(self) -> Tensor:
+        """(N,) probability that a cell has a mother, but was missed in the frame before: a link over a gap."""
+        over_gap = self.link * (self.graph.gap > 1)
+        return segment_sum(over_gap, self.graph.daughter, self.graph.n_cells)
+
     def unbatch(self) -> "list[LinkProbabilities]":
         """The probabilities of each movie of a batch (`CandidateGraph.batch`), numbers as they are; differentiable.
 
@@ -81,8 +88,8 @@ class LinkProbabilities(TensorFields):
         movies: list[dict[str, Any]] = [{"graph": part} for part in graph.unbatch()]
         for name, values in self._values().items():
             if isinstance(values, Tensor):
-                links, pairs = name in self.of_links, name in self.of_pairs
-                split = graph.split_links if links else graph.split_pairs if pairs else graph.split_cells
+                links, problems = name in self.of_links, name in self.of_problems
+                split = graph.split_links if links else graph.split_problems if problems else graph.split_cells
                 for movie, part in zip(movies, split(values), strict=True):
                     movie[name] = part
         return [self.with_tensors(**movie) for movie in movies]

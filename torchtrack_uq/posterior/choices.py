@@ -13,11 +13,11 @@ class Choices(NamedTuple):
 
     Attributes:
         score: (C,) float64, scores of the links, then of appearing, disappearing and dividing.
-        pair: (C,) int64, frame pair of each choice (pair p links frames p and p + 1). Means nothing, and may be
-            out of range, for events that cannot happen.
+        pair: (C,) int64, problem of each choice (pair p links frames p and p + 1, or the movie). Means nothing, and may
+            be out of range, for events that cannot happen.
         is_daughter: (N,) bool, cells that have a frame before in their movie.
         is_mother: (N,) bool, cells that have a frame after.
-        n_pairs: Number of frame pairs; between two movies of a batch stands one without choices.
+        n_pairs: Number of problems P; between two movies of a batch of frame pairs stands one without choices.
     """
 
     score: Tensor
@@ -30,9 +30,9 @@ class Choices(NamedTuple):
     def of(cls, graph: CandidateGraph) -> "Choices":
         """Scores in float64, so that probabilities sum to 1 to 1e-6 however many are added; differentiable."""
         score = torch.cat([graph.score, graph.appear, graph.disappear, graph.divide]).double()
-        as_daughter = graph.frame - 1
-        pair = torch.cat([as_daughter[graph.daughter], as_daughter, graph.frame, graph.frame])
-        return cls(score, pair, graph.is_daughter, graph.is_mother, graph.n_frames - 1)
+        as_daughter, as_mother = graph.problem_of_daughter, graph.problem_of_mother
+        pair = torch.cat([as_daughter[graph.daughter], as_daughter, as_mother, as_mother])
+        return cls(score, pair, graph.is_daughter, graph.is_mother, graph.n_problems)
 
     def split(self, choice: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Cut a vector of choices into links (E,), appearing, disappearing and dividing (N,)."""

@@ -71,7 +71,7 @@ def give_leftover(graph: CandidateGraph, choices: Choices, listed: Tensor, share
     disappear, divide = plainest_events(segment_sum(link, graph.mother, graph.n_cells))
     broken = ((appear == -torch.inf) & (null > 1e-12) & choices.is_daughter).nonzero().squeeze(1)
     alone = ((disappear_score == -torch.inf) & (disappear > 0) & choices.is_mother).nonzero().squeeze(1)
-    spoilt = torch.cat([graph.frame[broken] - 1, graph.frame[alone]])
+    spoilt = torch.cat([graph.problem_of_daughter[broken], graph.problem_of_mother[alone]])
     share = share.index_fill(0, spoilt, 0.0)
     possible = torch.cat([torch.ones_like(link), *_masks(choices)])
     mixed = torch.cat([link, null, disappear, divide]) * possible
@@ -109,7 +109,7 @@ def _largest_log_z(
 
     # prices were found at some temperature; log-weights of the MAP tell which
     scale = torch.where(support.map_weight != 0, _base_weight(choices, support) / support.map_weight, 1.0)
-    of_cell = scale[graph.frame.clamp(max=max(pairs - 1, 0))] if pairs else torch.ones_like(support.price)
+    of_cell = scale[graph.problem_of_mother.clamp(max=max(pairs - 1, 0))] if pairs else torch.ones_like(support.price)
     price = (support.price * of_cell).detach()
     own = torch.stack([disappear, price, divide + 2 * price]).amax(0)
     log_z = bound(price, own)

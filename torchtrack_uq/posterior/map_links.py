@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from torchtrack_uq.assignment import solve_map
-from torchtrack_uq.errors import InputError
+from torchtrack_uq.assignment import AssignmentProblem, solve_map
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import NO_MOTHER
+from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.problems import MovieProblems, to_host
 
 
 def mothers_of(graph: CandidateGraph, selected: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -24,7 +25,7 @@ def mothers_of(graph: CandidateGraph, selected: NDArray[np.bool_]) -> NDArray[np
 
 
 def map_links(graph: CandidateGraph) -> NDArray[np.bool_]:
-    """Which candidate links belong to the likeliest feasible assignment of their frame pair (paper eq. 1).
+    """Which candidate links belong to the likeliest feasible assignment of their frame pair, or movie (paper eq. 1).
 
     Feasible means at most one mother a daughter and at most two daughters a mother; the score of an
     assignment counts appearances, disappearances and divisions. The temperature does not change it.
@@ -38,13 +39,15 @@ def map_links(graph: CandidateGraph) -> NDArray[np.bool_]:
     Raises:
         InputError: Some frame pair has no feasible assignment.
     """
+    problems = MovieProblems.of(graph)
     selected = np.zeros(graph.n_links, np.bool_)
-    offsets = graph.link_offsets.tolist()
-    for t, problem in zip(graph.daughter_frames, graph.problems(), strict=True):
-        try:
-            parent = solve_map(problem).parent
-        except ValueError as error:
-            raise InputError(f"frames {t - 1} and {t} cannot be linked: {error}") from error
-        links = slice(offsets[t], offsets[t + 1])
-        selected[links] = parent[problem.daughter] == problem.mother
+    found = problems.solve(_chosen, to_host(Choices.of(graph).score))
+    for at, links in zip(problems.ranges, found, strict=True):
+        selected[at.links] = links
     return selected
+
+
+def _chosen(problem: AssignmentProblem) -> NDArray[np.bool_]:
+    """(E,) bool, links of the MAP assignment."""
+    chosen: NDArray[np.bool_] = solve_map(problem).parent[problem.daughter] == problem.mother
+    return chosen

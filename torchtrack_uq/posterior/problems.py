@@ -1,5 +1,6 @@
-"""All frame pairs of a movie as assignment problems on the CPU, for any scores."""
+"""All frame pairs of a movie, or the movie as one, as assignment problems on the CPU, for any scores."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.assignment import AssignmentProblem, EliminationTooLargeError, Marginals, solve_each
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.batches import ProblemRanges
 from torchtrack_uq.links.candidates import CandidateGraph
 
 Result = TypeVar("Result")
@@ -21,21 +23,23 @@ _WORTH_A_THREAD = 3_000  # links of a frame pair
 
 @dataclass(frozen=True, eq=False)
 class MovieProblems:
-    """The frame pairs of a movie without scores; scores come as vectors of choices (see `Choices`).
+    """The assignment problems of a movie without scores; scores come as vectors of choices (see `Choices`).
 
     Attributes:
-        mother: (E,) int64, as in the graph; so are the next three.
+        mother: (E,) int64, as in the graph; so are the next two.
         daughter: (E,) int64.
-        cell_offsets: (n_frames + 1,) int64.
-        link_offsets: (n_frames + 1,) int64.
-        between: Pairs of the last frame of one movie and the first frame of the next; they have no choices.
+        n_cells: Number of cells N.
+        ranges: Where each problem's links, mothers and daughters lie.
+        starts: First frame of each movie.
+        max_gap: How many frames a link may span; with 1, problems are pairs of frames, else movies.
     """
 
     mother: NDArray[np.int64]
     daughter: NDArray[np.int64]
-    cell_offsets: NDArray[np.int64]
-    link_offsets: NDArray[np.int64]
-    between: frozenset[int] = frozenset()
+    n_cells: int
+    ranges: Sequence[ProblemRanges]
+    starts: tuple[int, ...] = (0,)
+    max_gap: int = 1
 
     @classmethod
     def of(cls, graph: CandidateGraph) -> "MovieProblems":
@@ -43,9 +47,10 @@ class MovieProblems:
         return cls(
             graph.mother.cpu().numpy(),
             graph.daughter.cpu().numpy(),
-            graph.cell_offsets.numpy(),
-            graph.link_offsets.numpy(),
-            frozenset(start - 1 for start in graph.starts),
+            graph.n_cells,
+            graph.problem_ranges,
+            graph.starts,
+            graph.max_gap,
         )
 
     other_gradients = (
@@ -54,23 +59,18 @@ class MovieProblems:
     )
 
     def where(self, pair: int) -> str:
-        """What errors call a pair: its frames, in their movie."""
-        if len(self.between) < 2:  # -1 stands for the first movie
-            return f"frames {pair} and {pair + 1}"
-        starts = sorted(last + 1 for last in self.between)
-        movie = int(np.searchsorted(starts, pair, side="right")) - 1
-        first = pair - starts[movie]
-        return f"frames {first} and {first + 1} of movie {movie} of the batch"
+        """What errors call a problem: its frames, in their movie."""
+        first, last = self.ranges[pair].first, self.ranges[pair].last
+        movie = bisect_right(self.starts, first) - 1
+        of_movie = f" of movie {movie} of the batch" if len(self.starts) > 1 else ""
+        start = self.starts[movie]
+        between = "and" if self.max_gap == 1 else "to"
+        return f"frames {first - start} {between} {last - start}{of_movie}"
 
     @property
     def n_pairs(self) -> int:
-        """Number of frame pairs."""
-        return len(self.cell_offsets) - 2
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells N."""
-        return int(self.cell_offsets[-1])
+        """Number of problems P."""
+        return len(self.ranges)
 
     @property
     def n_choices(self) -> int:
@@ -78,37 +78,31 @@ class MovieProblems:
         return len(self.mother) + 3 * self.n_cells
 
     def columns(self, pair: int) -> tuple[slice, slice, slice, slice]:
-        """Where a pair's links, appearances, disappearances and divisions lie in a vector of choices."""
-        first_mother, first_daughter, end = (int(k) for k in self.cell_offsets[pair : pair + 3])
-        if pair in self.between:
-            first_mother = end = first_daughter
-        e, n = len(self.mother), self.n_cells
-        return (
-            slice(int(self.link_offsets[pair + 1]), int(self.link_offsets[pair + 2])),
-            slice(e + first_daughter, e + end),
-            slice(e + n + first_mother, e + n + first_daughter),
-            slice(e + 2 * n + first_mother, e + 2 * n + first_daughter),
-        )
+        """Where a problem's links, appearances, disappearances and divisions lie in a vector of choices."""
+        at, e, n = self.ranges[pair], len(self.mother), self.n_cells
+
+        def shifted(cells: slice, by: int) -> slice:
+            return slice(cells.start + by, cells.stop + by)
+
+        return at.links, shifted(at.daughters, e), shifted(at.mothers, e + n), shifted(at.mothers, e + 2 * n)
 
     def mothers(self, pair: int) -> slice:
-        """Cells that are the mothers of a pair."""
-        _, _, disappear, _ = self.columns(pair)
-        before = len(self.mother) + self.n_cells
-        return slice(disappear.start - before, disappear.stop - before)
+        """Cells that are the mothers of a problem."""
+        return self.ranges[pair].mothers
 
     def build(self, pair: int, score: Floats, keep: Bools | None = None) -> AssignmentProblem:
-        """One frame pair.
+        """One problem.
 
         Args:
-            pair: Pair p links frames p and p + 1.
+            pair: Its number.
             score: (C,) scores of all choices of the movie.
             keep: (E_p,) bool, which of the pair's links to list; all by default.
         """
         links, appear, disappear, divide = self.columns(pair)
         chosen = slice(None) if keep is None else keep
         return AssignmentProblem(
-            (self.mother[links] - self.cell_offsets[pair])[chosen],
-            (self.daughter[links] - self.cell_offsets[pair + 1])[chosen],
+            (self.mother[links] - self.ranges[pair].mothers.start)[chosen],
+            (self.daughter[links] - self.ranges[pair].daughters.start)[chosen],
             score[links][chosen],
             score[appear],
             score[disappear],

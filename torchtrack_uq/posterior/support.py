@@ -123,8 +123,8 @@ def choices_made(graph: CandidateGraph, choices: Choices, mother: Tensor) -> tup
     is_candidate = segment_sum(chosen.double(), graph.daughter, n) > 0
     load = segment_sum(chosen.double(), graph.mother, n)
     bad = torch.zeros(choices.n_pairs, dtype=torch.bool, device=graph.device)
-    bad[graph.frame[(mother >= 0) & ~is_candidate].sub(1).clamp(min=0)] = True
-    bad[graph.frame[load > 2]] = True
+    bad[graph.problem_of_daughter[(mother >= 0) & ~is_candidate].clamp(min=0)] = True
+    bad[graph.problem_of_mother[load > 2]] = True
     made = choices_of(chosen, graph.mother, graph.daughter, choices.is_daughter, choices.is_mother)
     forbidden = made & (choices.score.detach() == -torch.inf)
     bad[choices.pair[forbidden]] = True

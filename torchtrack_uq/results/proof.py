@@ -26,23 +26,24 @@ def proved_exact(probabilities: LinkProbabilities) -> NDArray[np.bool_] | None:
     return None if error is None else (error <= CERTAIN_TO).numpy()
 
 
-def proof_columns(probabilities: LinkProbabilities, frame: NDArray[np.int64]) -> dict[str, Any]:
-    """What is proved about each of N cells: columns `exact`, `error_bound` and `covered_mass`.
+def proof_columns(probabilities: LinkProbabilities) -> dict[str, Any]:
+    """What is proved about each of N cells: columns `exact`, `error_bound` and `covered_mass` (of its problem).
 
     Empty where a method proves nothing, and in the first frame.
     """
+    graph = probabilities.graph
     exact = proved_exact(probabilities)
     error, covered = probabilities.cell_error, probabilities.covered_mass
-    first = frame == 0
+    first = ~graph.is_daughter.numpy()
     if exact is None or error is None or covered is None:
-        nothing = np.full(len(frame), np.nan)
-        unknown = pd.Series(pd.NA, index=range(len(frame)), dtype="boolean")
+        nothing = np.full(graph.n_cells, np.nan)
+        unknown = pd.Series(pd.NA, index=range(graph.n_cells), dtype="boolean")
         return {"exact": unknown, "error_bound": nothing, "covered_mass": nothing}
-    of_pair = covered.numpy() if len(covered) else np.full(1, np.nan)
+    of_problem = covered.numpy() if len(covered) else np.full(1, np.nan)
     return {
         "exact": pd.Series(exact, dtype="boolean").mask(first),
         "error_bound": np.where(first, np.nan, error.numpy()),
-        "covered_mass": np.where(first, np.nan, of_pair[np.maximum(frame - 1, 0)]),
+        "covered_mass": np.where(first, np.nan, of_problem[np.maximum(graph.problem_of_daughter.numpy(), 0)]),
     }
 
 

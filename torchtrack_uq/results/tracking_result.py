@@ -150,7 +150,7 @@ class TrackingResult:
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
             table[axis] = values
-        table = table.assign(**proof_columns(p, frame))
+        table = table.assign(**proof_columns(p))
         if self.acceptance is not None:
             table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
         return table

@@ -28,7 +28,8 @@ class FeasibleTruth(TensorFields):
 
     Attributes:
         mother: (N,) int64, -1 for none.
-        complete: (P,) bool, frame pairs whose daughters are all annotated; only these have a joint likelihood.
+        complete: (P,) bool, problems (frame pairs, or movies) whose daughters are all annotated; only these have a joint
+            likelihood.
         n_unreachable: Daughters whose true mother is no candidate; they count as having none, which is what is
             left for a tracker to say.
         n_crowded: Daughters beyond their mother's second (in skipped frames she may have had more); likewise.
@@ -54,7 +55,9 @@ class FeasibleTruth(TensorFields):
         mother = torch.full((graph.n_cells,), NO_MOTHER, dtype=torch.int64, device=graph.device)
         mother[graph.daughter[kept]] = graph.mother[kept]
         known = targets.known.to(graph.device)
-        unknown = segment_sum(((~known) & graph.is_daughter).double(), graph.frame, graph.n_frames)[1:]
+        missing = ((~known) & graph.is_daughter).double()
+        at = graph.problem_of_daughter.clamp(min=0)
+        unknown = segment_sum(missing, at, max(graph.n_problems, 1))[: graph.n_problems]
         n_linked = int((known & (targets.mother.to(graph.device) >= 0)).sum())
         return cls(mother, unknown == 0, n_linked - len(chosen), len(chosen) - len(kept))
 
