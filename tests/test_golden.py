@@ -28,5 +28,5 @@ def test_tracking_gives_the_same_cells(run: str) -> None:
 def test_fitting_and_evaluating_gives_the_same_numbers(method: str) -> None:
     kept = json.loads((FOLDER / "evaluated.json").read_text())[method]
     found = evaluate(method)
-    # a fit stops where its likelihood is flat: T is as exact as that, and differs by 2e-4 between machines
-    assert found == pytest.approx(kept, rel=1e-3, abs=1e-4)
+    # between machines: a fit stops where its likelihood is flat, and FP+A's frequencies have ties, whose order counts
+    assert found == pytest.approx(kept, rel=1e-3, abs=1e-3)
