@@ -151,7 +151,11 @@ def _softmax(problem: AssignmentProblem, temperature: float) -> tuple[FloatArray
 def component_k_best_marginals(
     problem: AssignmentProblem, temperature: float, k: int, tolerance: float, memory_limit: int
 ) -> Marginals:
-    """Marginals of the product of per-component lists: k assignments of every component, all combinations."""
+    """Marginals of the product of per-component lists: k assignments of every component, all combinations.
+
+    What a list may leave, at most the share of one further assignment of the component and of choices beyond the reach
+    of the lists, is given to the daughter-wise softmax, so that no candidate link gets probability 0 by omission.
+    """
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)
     reach = FIRST_REACH * temperature
@@ -185,14 +189,23 @@ def component_k_best_marginals(
     weight = np.exp(-gap / temperature)
     total = np.bincount(component, weight, minlength=n_components)
     share = weight / total[component]
-    marginal = _from_lists(problem, model, list_start, share, path_start, path_factor)
+    left = _left_by_lists(plan.daughter_component, np.diff(list_start), share, list_start, k)
+    if reach < np.inf:
+        left = np.maximum(left, np.exp(-reach / temperature))
+    listed = _from_lists(problem, model, list_start, share, path_start, path_factor)
+    soft_link, soft_null = _softmax(problem, temperature)
+    at_link = left[problem.links.daughter]
+    marginal = listed._replace(
+        link=(1.0 - at_link) * listed.link + at_link * soft_link,
+        null=(1.0 - left) * listed.null + left * soft_null,
+    )
     log_listed = float(np.log(total).sum())
     listed_all = reach == np.inf and bool((np.diff(list_start) < k).all())
     missing = 0.0
     if not listed_all:
         missing = max(largest_log_z(problem, model, temperature) - log_listed, 0.0)
     covered = float(np.exp(-missing))
-    bound = 1.0 - covered
+    bound = min(1.0, 1.0 - covered + float(left.max(initial=0.0)))
     cells = [
         np.bincount(of[of >= 0], minlength=n_components)
         for of in (plan.daughter_component, plan.mother_component)
@@ -209,6 +222,18 @@ def component_k_best_marginals(
         *to_problem_order(problem, marginal), gauge.log_scale + log_listed, covered, bound,
         bound <= tolerance, "component_k_best", log_z_error=missing, components=report,
     )  # fmt: skip
+
+
+def _left_by_lists(
+    component: IntArray, length: IntArray, share: FloatArray, list_start: IntArray, k: int
+) -> FloatArray:
+    """(N,) largest share of a further assignment of each daughter's component, where its list may be incomplete."""
+    left = np.zeros(length.size + 1)  # the last for cells outside all components, at -1
+    full = np.flatnonzero(length >= k)
+    last = share[list_start[full + 1] - 1]
+    left[full] = last / (1.0 + last)
+    shares: FloatArray = left[component]
+    return shares
 
 
 def _from_lists(

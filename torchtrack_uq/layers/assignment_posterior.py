@@ -10,20 +10,22 @@ from torch import Tensor, nn
 
 from torchtrack_uq.assignment import AssignmentProblem, KBest, Marginals, k_best
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional import log_weight, safe_log
+from torchtrack_uq.functional import log_weight
 from torchtrack_uq.layers.method import Method, Scaling, Scores, graph_of, with_graph
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks, in_order
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
-from torchtrack_uq.posterior.beliefs import Summed, sum_beliefs
+from torchtrack_uq.posterior.beliefs import sum_beliefs
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.columns import normalise_columns
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
-from torchtrack_uq.posterior.leftover import Leftover, give_leftover
+from torchtrack_uq.posterior.leftover import Leftover
 from torchtrack_uq.posterior.likelihood_bound import warn_of_bound
+from torchtrack_uq.posterior.listed import sum_listed
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 from torchtrack_uq.posterior.stream import GraphCopy, solve_stream
+from torchtrack_uq.posterior.summed import Summed
 from torchtrack_uq.posterior.support import Support, choices_made, log_z_with, weigh_listed
 
 PosteriorMethod = Literal["AS", "exact", "auto", "bp"]
@@ -38,7 +40,8 @@ class AssignmentPosterior(Method):
     (`TemperatureScaler`, `UncertaintyLayer`). The methods:
 
     - "AS": the K best assignments of every frame pair, weighted by exp(L) (paper eq. 4). Plain autograd over
-      the fixed support: a softmax over K energies.
+      the fixed support: a softmax over K energies. Where links may skip frames (`graph.max_gap` > 1), the K best of
+      every component of the movie, in all combinations; without gradient then.
     - "exact": sums over all assignments; refuses frame pairs that are too ambiguous for it.
     - "auto": exact where that is possible, and near it elsewhere; says which in `LinkProbabilities.exact`.
     - "bp": loopy belief propagation, on the scores' device, all frame pairs in one batch, nothing copied to the
@@ -106,15 +109,20 @@ class AssignmentPosterior(Method):
         choices = Choices.of(graph)
         with torch.autocast(choices.score.device.type, enabled=False):
             summed = self._sum(graph, choices, support)
-        return self._probabilities(graph, choices, summed)
+        return summed.probabilities(graph, choices, self.method, self.options)
 
     def support(self, graph: CandidateGraph) -> Support:
         """Find the K best assignments of every frame pair; they are the same at every temperature.
 
         Raises:
             InputError: A frame pair without feasible assignment, or one in which a second daughter is likelier
-                than a first (disappear + divide > 0).
+                than a first (disappear + divide > 0); or links that skip frames, whose lists are made by component.
         """
+        if graph.max_gap > 1:
+            raise InputError(
+                f"K best lists are kept for pairs of frames, but links span up to {graph.max_gap} frames here; call "
+                "the layer without a support, or make candidates with max_gap=1"
+            )
         return self._support(GraphCopy.of(graph)).to(graph.device)
 
     def start(self, graph: CandidateGraph) -> "Future[Support]":
@@ -136,7 +144,8 @@ class AssignmentPosterior(Method):
 
     def solve(self, scores: Scores, scaling: Scaling) -> Support | None:
         """For "AS" the K best assignments (event offsets do change them), for other methods None."""
-        return self.support(scaling.tempered(graph_of(scores))) if self.method == "AS" else None
+        graph = graph_of(scores)
+        return self.support(scaling.tempered(graph)) if self._lists_pairs(graph) else None
 
     @property
     def cheap_gradient(self) -> bool:
@@ -197,7 +206,7 @@ class AssignmentPosterior(Method):
             found = solve_stream(self._sum_options.solve, arriving(), detections.offsets)
             graph = candidates_from_chunks(detections, kept)
             choices = Choices.of(tempered(graph))
-            p = self._probabilities(graph, choices, self._sum_all(graph, choices, found))
+            p = self._sum_all(graph, choices, found).probabilities(graph, choices, self.method, self.options)
         return replace(p, graph=graph)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -231,12 +240,18 @@ class AssignmentPosterior(Method):
         made, feasible = choices_made(graph, choices, mother)
         weight = log_weight(choices.score, made, choices.pair, choices.n_pairs)
         with torch.autocast(choices.score.device.type, enabled=False):
-            if self.method == "AS":
+            if self._lists_pairs(graph):
                 support = self.support(graph) if support is None else support.to(graph.device)
                 log_z = log_z_with(choices, support, made, weight)
-                warn_of_bound(graph, choices, support, feasible)
+                warn_of_bound(
+                    Leftover.of(graph, choices, support, weigh_listed(choices, support)).covered_mass,
+                    feasible,
+                )
             else:
-                log_z = self._sum(graph, choices, None).log_z
+                summed = self._sum(graph, choices, None)
+                log_z = summed.log_z
+                if self.method == "AS":
+                    warn_of_bound(summed.covered_mass, feasible)
         return (weight - log_z).masked_fill(~feasible, -torch.inf).to(graph.dtype)
 
     def _list(self, problem: AssignmentProblem) -> tuple[AssignmentProblem, KBest]:
@@ -248,13 +263,23 @@ class AssignmentPosterior(Method):
         return _support_of(problems, problems.solve(self._list, to_host(Choices.of(graph).score)))
 
     def _sum(self, graph: CandidateGraph, choices: Choices, support: Support | None) -> Summed:
-        if self.method == "AS":
+        if self._lists_pairs(graph):
             support = self.support(graph) if support is None else support.to(graph.device)
-            return self._sum_listed(graph, choices, support)
-        return sum_beliefs(graph, choices) if self.method == "bp" else self._sum_all(graph, choices)
+            summed = sum_listed(graph, choices, support, leftover=self.leftover, tolerance=self.tolerance)
+            return summed if self.null_class else normalise_columns(graph, choices, summed)
+        if self.method == "bp":
+            return sum_beliefs(graph, choices)
+        summed = self._sum_all(graph, choices)
+        return summed if self.null_class else normalise_columns(graph, choices, summed)
+
+    def _lists_pairs(self, graph: CandidateGraph) -> bool:
+        """Whether it lists the K best of frame pairs, over which autograd runs; components are listed by the engine."""
+        return self.method == "AS" and graph.max_gap == 1
 
     @property
     def _sum_options(self) -> SumOptions:
+        if self.method == "AS":
+            return SumOptions("component_k_best", self.tolerance, self.memory_limit, self.k)
         return SumOptions(self.method, self.tolerance, self.memory_limit)
 
     def _sum_all(
@@ -265,39 +290,6 @@ class AssignmentPosterior(Method):
         choice, log_z, certificate, cell_error = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
         covered, error, exact, log_z_error = certificate
         return Summed(choice, log_z, covered, error, exact > 0, log_z_error, cell_error)
-
-    def _sum_listed(self, graph: CandidateGraph, choices: Choices, support: Support) -> Summed:
-        listed = weigh_listed(choices, support)
-        left = Leftover.of(graph, choices, support, listed)
-        choice = give_leftover(graph, choices, listed.choice, left.share) if self.leftover else listed.choice
-        share = left.share.detach() if self.leftover else torch.zeros_like(left.covered_mass)
-        error = (1 - left.covered_mass + share).clamp(max=1.0)
-        at = choices.pair[graph.n_links : graph.n_links + graph.n_cells].clamp(0, max(choices.n_pairs - 1, 0))
-        of_cell = error[at] if choices.n_pairs else torch.zeros_like(at, dtype=error.dtype)
-        cell_error = of_cell.masked_fill(~choices.is_daughter, 0.0)
-        missing = -torch.log(left.covered_mass.clamp(min=0.0))
-        exact = error <= self.tolerance
-        summed = Summed(choice, listed.log_total, left.covered_mass, error, exact, missing, cell_error)
-        return summed if self.null_class else normalise_columns(graph, choices, summed)
-
-    def _probabilities(self, graph: CandidateGraph, choices: Choices, summed: Summed) -> LinkProbabilities:
-        link, appear, disappear, divide = choices.split(summed.choice)
-        null = appear.masked_fill(~choices.is_daughter, 1.0)
-        return LinkProbabilities(
-            graph,
-            safe_log(link).to(graph.dtype),
-            safe_log(null).to(graph.dtype),
-            disappear.masked_fill(~choices.is_mother, 1.0).to(graph.dtype),
-            divide.masked_fill(~choices.is_mother, 0.0).to(graph.dtype),
-            self.method,
-            summed.log_z,
-            summed.covered_mass,
-            summed.error_bound,
-            summed.exact,
-            summed.log_z_error,
-            summed.cell_error,
-            self.options,
-        )
 
     def extra_repr(self) -> str:
         """Options, for `print(module)`."""

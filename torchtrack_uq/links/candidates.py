@@ -21,6 +21,7 @@ from torchtrack_uq.links.checks import (
     check_shapes,
 )
 from torchtrack_uq.links.names import GRAPH_TENSORS, SCORES
+from torchtrack_uq.links.networkx_graph import read_networkx, to_networkx
 from torchtrack_uq.movies.detections import Detections
 
 
@@ -33,10 +34,10 @@ class CandidateGraph(MovieFrames):
     one dtype (float32 or float64) and all tensors one device. Cells are sorted by frame, links by daughter
     and then mother.
 
-    Links span up to `max_gap` frames. With 1, every pair of consecutive frames is an assignment problem of its own. With
-    more, a cell that was missed in between does not cut a track: a movie is one problem, in which every cell has at most
-    one mother in any of the frames before, and at most two daughters in later ones. Then the score of a link says also
-    what it costs that the cell was missed meanwhile.
+    Links span up to `max_gap` frames. With 1, every pair of consecutive frames is an assignment problem of its own.
+    With more, a cell that was missed in between does not cut a track: a movie is one problem, in which every cell has
+    at most one mother in any of the frames before, and at most two daughters in later ones. Then the score of a link
+    says also what it costs that the cell was missed meanwhile.
 
     Several movies make one graph with `batch`, and are themselves again with `unbatch`; all numbers are the same either
     way. A graph moves like a tensor: `to`, `cpu`, `detach`, `pin_memory`, `numpy` (see `TensorFields`).
@@ -195,8 +196,8 @@ class CandidateGraph(MovieFrames):
     def problem(self, t: int) -> AssignmentProblem:
         """The assignment problem in which the cells of frame t are daughters, on the CPU, indices counting from 0.
 
-        That is the pair of frames (t - 1, t), or the movie of frame t if links may skip frames: then all cells but those
-        of its last frame are mothers, all but those of its first frame daughters.
+        That is the pair of frames (t - 1, t), or the movie of frame t if links may skip frames: then all cells but
+        those of its last frame are mothers, all but those of its first frame daughters.
 
         Args:
             t: Frame of daughters, 1 to n_frames - 1, and not the first frame of a movie.
@@ -251,60 +252,20 @@ class CandidateGraph(MovieFrames):
         Nodes are cell indices with `frame`, `label`, `coords`, `appear`, `disappear` and `divide`; edges have
         `score`. `from_networkx` reads it back.
         """
-        cpu = self.to("cpu")
-        graph: nx.DiGraph[int] = nx.DiGraph(
-            n_frames=self.n_frames, starts=self.starts, max_gap=self.max_gap
-        )
-        names = ("frame", "label", "appear", "disappear", "divide")
-        columns = [getattr(cpu, name).detach().tolist() for name in names]
-        for i, (coords, *values) in enumerate(zip(cpu.coords.tolist(), *columns, strict=True)):
-            graph.add_node(i, coords=tuple(coords), **dict(zip(names, values, strict=True)))
-        scores: list[float] = cpu.score.detach().tolist()
-        for i, j, score in zip(cpu.mother.tolist(), cpu.daughter.tolist(), scores, strict=True):
-            graph.add_edge(i, j, score=score)
-        return graph
+        return to_networkx(self)
 
     @classmethod
     def from_networkx(cls, graph: "nx.DiGraph[Any]", dtype: torch.dtype = torch.float32) -> "CandidateGraph":
         """Read a graph of candidate links, edges from mother to daughter with a `score`.
 
-        Nodes need `frame`, `label` and `coords`; `appear`, `disappear` and `divide` default to 0.
+        Nodes need `frame`, `label` and `coords`; `appear`, `disappear` and `divide` default to 0, and `max_gap` of the
+        graph to 1.
 
         Raises:
             InputError: A node or an edge lacks an attribute.
         """
-        nodes = sorted(graph.nodes(data=True), key=lambda item: (item[1].get("frame"), item[1].get("label")))
-        for node, data in nodes:
-            for name in ("frame", "label", "coords"):
-                if name not in data:
-                    raise InputError(
-                        f"node {node!r} has no attribute {name!r}; nodes need frame, label, coords"
-                    )
-        missing = next((edge for edge in graph.edges(data=True) if "score" not in edge[2]), None)
-        if missing is not None:
-            raise InputError(f"the edge from {missing[0]!r} to {missing[1]!r} has no attribute 'score'")
-        index = {node: i for i, (node, _) in enumerate(nodes)}
-        frames = np.array([data["frame"] for _, data in nodes], dtype=np.int64)
-        cells = Detections(
-            frame=frames,
-            label=np.array([data["label"] for _, data in nodes], dtype=np.int64),
-            coords=np.array([data["coords"] for _, data in nodes], dtype=np.float32).reshape(len(nodes), -1),
-            n_frames=graph.graph.get("n_frames", int(frames.max(initial=-1)) + 1),
-        )
-        events = {
-            name: np.array([data.get(name, 0.0) for _, data in nodes])
-            for name in ("appear", "disappear", "divide")
-        }
-        links = [(index[i], index[j], data["score"]) for i, j, data in graph.edges(data=True)]
-        found = cls.from_links(
-            cells,
-            [i for i, _, _ in links],
-            [j for _, j, _ in links],
-            torch.tensor([score for _, _, score in links], dtype=dtype),
-            **events,
-            max_gap=graph.graph.get("max_gap", 1),
-        )
-        return replace(found, starts=tuple(graph.graph.get("starts", (0,))))
+        cells, links, starts = read_networkx(graph, dtype)
+        return replace(cls.from_links(cells, **links), starts=starts)
 
 
 def _as_tensor(values: Any) -> Tensor:

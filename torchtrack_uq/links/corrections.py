@@ -131,7 +131,11 @@ def _check_decisions(graph: CandidateGraph, daughters: Tensor, mothers: Tensor) 
     frame, before = graph.frame[daughters], graph.frame[mothers.clamp(min=0)]
     first = ~graph.is_daughter[daughters]
     movie = graph.movie
-    apart = (before >= frame) | (before < frame - graph.max_gap) | (movie[daughters] != movie[mothers.clamp(min=0)])
+    apart = (
+        (before >= frame)
+        | (before < frame - graph.max_gap)
+        | (movie[daughters] != movie[mothers.clamp(min=0)])
+    )
     for i in (first | (linked & apart)).nonzero().squeeze(1).tolist():
         where = f" and cell {int(mothers[i])} in frame {int(before[i])}" if bool(linked[i]) else ""
         reach = "the frame before" if graph.max_gap == 1 else f"the {graph.max_gap} frames before"

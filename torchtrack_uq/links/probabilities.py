@@ -89,7 +89,9 @@ class LinkProbabilities(TensorFields):
         for name, values in self._values().items():
             if isinstance(values, Tensor):
                 links, problems = name in self.of_links, name in self.of_problems
-                split = graph.split_links if links else graph.split_problems if problems else graph.split_cells
+                split = (
+                    graph.split_links if links else graph.split_problems if problems else graph.split_cells
+                )
                 for movie, part in zip(movies, split(values), strict=True):
                     movie[name] = part
         return [self.with_tensors(**movie) for movie in movies]

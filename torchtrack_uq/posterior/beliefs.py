@@ -1,6 +1,4 @@
-"""Sums over assignments: what every way to sum returns, and belief propagation as one of them."""
-
-from typing import NamedTuple
+"""Sums over assignments by belief propagation."""
 
 import torch
 from torch import Tensor
@@ -10,18 +8,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.infeasible import refuse_infeasible
 from torchtrack_uq.posterior.problems import MovieProblems
-
-
-class Summed(NamedTuple):
-    """Probabilities (C,) of all choices, log Z and certificate (P,) of each frame pair, and (N,) of each daughter."""
-
-    choice: Tensor
-    log_z: Tensor
-    covered_mass: Tensor
-    error_bound: Tensor
-    exact: Tensor
-    log_z_error: Tensor
-    cell_error: Tensor
+from torchtrack_uq.posterior.summed import Summed
 
 
 def sum_beliefs(graph: CandidateGraph, choices: Choices) -> Summed:

@@ -4,8 +4,8 @@ import torch
 
 from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.links.candidates import CandidateGraph
-from torchtrack_uq.posterior.beliefs import Summed
 from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.summed import Summed
 
 
 def normalise_columns(graph: CandidateGraph, choices: Choices, summed: Summed) -> Summed:

@@ -33,11 +33,12 @@ class SumOptions(NamedTuple):
     method: str
     tolerance: float
     memory_limit: int | None
+    k: int | None = None
 
     def solve(self, problem: AssignmentProblem) -> Marginals:
-        """Marginals of one frame pair."""
+        """Marginals of one problem."""
         return marginals(
-            problem, method=self.method, tolerance=self.tolerance, memory_limit=self.memory_limit
+            problem, method=self.method, k=self.k, tolerance=self.tolerance, memory_limit=self.memory_limit
         )
 
 

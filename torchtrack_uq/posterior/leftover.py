@@ -109,7 +109,11 @@ def _largest_log_z(
 
     # prices were found at some temperature; log-weights of the MAP tell which
     scale = torch.where(support.map_weight != 0, _base_weight(choices, support) / support.map_weight, 1.0)
-    of_cell = scale[graph.problem_of_mother.clamp(max=max(pairs - 1, 0))] if pairs else torch.ones_like(support.price)
+    of_cell = (
+        scale[graph.problem_of_mother.clamp(max=max(pairs - 1, 0))]
+        if pairs
+        else torch.ones_like(support.price)
+    )
     price = (support.price * of_cell).detach()
     own = torch.stack([disappear, price, divide + 2 * price]).amax(0)
     log_z = bound(price, own)

@@ -28,8 +28,8 @@ class FeasibleTruth(TensorFields):
 
     Attributes:
         mother: (N,) int64, -1 for none.
-        complete: (P,) bool, problems (frame pairs, or movies) whose daughters are all annotated; only these have a joint
-            likelihood.
+        complete: (P,) bool, problems (frame pairs, or movies) whose daughters are all annotated; only these have a
+            joint likelihood.
         n_unreachable: Daughters whose true mother is no candidate; they count as having none, which is what is
             left for a tracker to say.
         n_crowded: Daughters beyond their mother's second (in skipped frames she may have had more); likewise.
