@@ -12,6 +12,7 @@ from torchtrack_uq import AssignmentPosterior, CandidateGraph, Detections, Input
 from torchtrack_uq.functional.segments import segment_sum
 from torchtrack_uq.links.corrections import confirm, forbid
 from torchtrack_uq.posterior.map_links import map_links, mothers_of
+from torchtrack_uq.posterior.sample_mothers import sample_mothers
 
 
 def movie(seed: int, n_frames: int, max_gap: int, most: int = 3, density: float = 0.7) -> CandidateGraph:
@@ -184,6 +185,59 @@ def test_without_links_over_gaps_the_movie_falls_apart_into_its_frame_pairs(seed
     assert apart.log_z is not None
     torch.testing.assert_close(together.log_z, apart.log_z.sum()[None], atol=1e-10, rtol=0)
     assert (map_links(whole) == map_links(pairs)).all()
+
+
+@pytest.mark.parametrize(("seed", "max_gap"), [(0, 1), (3, 2), (5, 3), (8, 3)])
+def test_draws_are_histories_with_their_probabilities(seed: int, max_gap: int) -> None:
+    graph = movie(seed, 4, max_gap, most=2)
+    mothers, weights = histories(graph)
+    p = np.exp(weights - np.logaddexp.reduce(weights))
+    n = 20_000
+    drawn = sample_mothers(graph, n, seed=seed).numpy()
+    count = {tuple(row): 0 for row in mothers.tolist()}
+    for row, times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
+        count[tuple(row.tolist())] += int(times)  # a history that is none raises KeyError
+    found = np.array([count[tuple(row)] for row in mothers.tolist()]) / n
+    assert (np.abs(found - p) < 5 * np.sqrt(p * (1 - p) / n) + 2e-3).all()
+    assert (sample_mothers(graph, 5, seed=seed).numpy() == drawn[:5]).all()
+
+
+@pytest.mark.parametrize(("seed", "max_gap"), [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 3)])
+def test_the_likelihood_of_some_daughters_is_the_share_of_histories_that_agree(
+    seed: int, max_gap: int
+) -> None:
+    graph = movie(seed, 4, max_gap, most=2)
+    mothers, weights = histories(graph)
+    rng = np.random.default_rng(seed)
+    exact = AssignmentPosterior("exact", tolerance=0.0)
+    for _ in range(5):
+        truth, known = mothers[rng.integers(len(mothers))], rng.random(graph.n_cells) < 0.5
+        agrees = (mothers[:, known] == truth[known]).all(1)
+        wanted = np.logaddexp.reduce(weights[agrees]) - np.logaddexp.reduce(weights)
+        score = graph.score.clone().requires_grad_()
+        leaf = graph.with_scores(score, graph.appear, graph.disappear, graph.divide)
+        found = exact.log_prob_partial(leaf, torch.from_numpy(truth), torch.from_numpy(known))
+        assert found.sum().item() == pytest.approx(wanted, abs=1e-9)
+        (gradient,) = torch.autograd.grad(found.sum(), score)
+        p, q = np.exp(weights - np.logaddexp.reduce(weights)), np.where(agrees, np.exp(weights), 0)
+        chosen = mothers[:, graph.daughter] == graph.mother.numpy()
+        np.testing.assert_allclose(gradient, (q / q.sum() - p) @ chosen, atol=1e-9)
+    everyone = torch.ones(graph.n_cells, dtype=torch.bool)
+    mother = torch.from_numpy(mothers[0])
+    whole = exact.log_prob_partial(graph, mother, everyone)
+    torch.testing.assert_close(whole, exact.log_prob(graph, mother), atol=1e-9, rtol=0)
+
+
+def test_what_cannot_be_known_has_no_likelihood() -> None:
+    cells = Detections.from_points(np.array([0, 0, 1, 1, 1]), np.zeros((5, 2)))
+    graph = CandidateGraph.from_links(cells, [0, 0, 0, 1], [2, 3, 4, 4], np.zeros(4))
+    exact, known = AssignmentPosterior("exact"), torch.ones(5, dtype=torch.bool)
+    for mother in ([-1, -1, 0, 0, 0], [-1, -1, 1, 0, -1]):  # three daughters; a link that is no candidate
+        assert exact.log_prob_partial(graph, torch.tensor(mother), known).item() == -torch.inf
+    with pytest.raises(InputError, match="mother names cells 9 to 9"):
+        exact.log_prob_partial(graph, torch.full((5,), 9), known)
+    with pytest.raises(InputError, match="use method auto"):
+        AssignmentPosterior("AS").log_prob_partial(graph, torch.full((5,), -1), known)
 
 
 def test_movies_of_a_batch_stay_apart() -> None:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from torchtrack_uq.assignment import AssignmentProblem, KBest, Marginals, k_best
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.functional import log_weight
-from torchtrack_uq.layers.method import Method, Scaling, Scores, graph_of, with_graph
+from torchtrack_uq.layers.joint_likelihood import JointLikelihood
+from torchtrack_uq.layers.method import Scaling, Scores, graph_of, with_graph
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks, in_order
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -20,19 +20,17 @@ from torchtrack_uq.posterior.beliefs import sum_beliefs
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.columns import normalise_columns
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
-from torchtrack_uq.posterior.leftover import Leftover
-from torchtrack_uq.posterior.likelihood_bound import warn_of_bound
 from torchtrack_uq.posterior.listed import sum_listed
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 from torchtrack_uq.posterior.stream import GraphCopy, solve_stream
 from torchtrack_uq.posterior.summed import Summed
-from torchtrack_uq.posterior.support import Support, choices_made, log_z_with, weigh_listed
+from torchtrack_uq.posterior.support import Support
 
 PosteriorMethod = Literal["AS", "exact", "auto", "bp"]
 POSTERIOR_METHODS: tuple[PosteriorMethod, ...] = ("AS", "exact", "auto", "bp")
 
 
-class AssignmentPosterior(Method):
+class AssignmentPosterior(JointLikelihood):
     """Marginals of links and events under p(A) = exp(L(A)) / Z over all feasible assignments (paper eq. 2, 3).
 
     Feasible means at most one mother a daughter and at most two daughters a mother; the scores of
@@ -70,8 +68,6 @@ class AssignmentPosterior(Method):
     >>> AssignmentPosterior("exact")(graph).link  # 1 + 3 + 3 assignments with 0, 1, 2 links; 3 links are too many
     tensor([0.4286, 0.4286, 0.4286])
     """
-
-    sums_assignments = True
 
     def __init__(
         self,
@@ -208,51 +204,6 @@ class AssignmentPosterior(Method):
             choices = Choices.of(tempered(graph))
             p = self._sum_all(graph, choices, found).probabilities(graph, choices, self.method, self.options)
         return replace(p, graph=graph)
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:
-        """Joint log-likelihood L(A) - log Z of an assignment: the structured loss for training scorers.
-
-        Its gradient is the difference between the assignment and the marginals. With "AS", Z is that of the K
-        best and of the assignment itself, a lower bound: a `LikelihoodBoundWarning` says where these are not proved to
-        cover 99 % of the posterior. With "bp", log Z is Bethe's estimate.
-
-        Args:
-            graph: Candidate links, scores divided by the temperature.
-            mother: (N,) int64, mother of each cell, or -1 for none.
-            support: As for `forward`.
-
-        Returns:
-            (n_frames - 1,) log-probability of each frame pair, in the dtype of the scores; -inf where the
-            assignment needs a link that is no candidate, a third daughter, or a forbidden event.
-
-        Raises:
-            InputError: `mother` has another shape than (N,) or names cells that do not exist.
-
-        >>> import numpy as np
-        >>> from torchtrack_uq.movies.detections import Detections
-        >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
-        >>> graph = CandidateGraph.from_links(cells, [0], [1], [0.0])
-        >>> AssignmentPosterior("exact").log_prob(graph, torch.tensor([-1, 0])).exp()
-        tensor([0.5000])
-        """
-        choices = Choices.of(graph)
-        made, feasible = choices_made(graph, choices, mother)
-        weight = log_weight(choices.score, made, choices.pair, choices.n_pairs)
-        with torch.autocast(choices.score.device.type, enabled=False):
-            if self._lists_pairs(graph):
-                support = self.support(graph) if support is None else support.to(graph.device)
-                log_z = log_z_with(choices, support, made, weight)
-                warn_of_bound(
-                    Leftover.of(graph, choices, support, weigh_listed(choices, support)).covered_mass,
-                    feasible,
-                )
-            else:
-                summed = self._sum(graph, choices, None)
-                log_z = summed.log_z
-                if self.method == "AS":
-                    warn_of_bound(summed.covered_mass, feasible)
-        return (weight - log_z).masked_fill(~feasible, -torch.inf).to(graph.dtype)
 
     def _list(self, problem: AssignmentProblem) -> tuple[AssignmentProblem, KBest]:
         return problem, k_best(problem, self.k)

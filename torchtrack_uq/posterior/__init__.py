@@ -2,5 +2,6 @@
 
 from torchtrack_uq.posterior.link_marginals import PairMarginals, link_marginals, sample_links
 from torchtrack_uq.posterior.map_links import map_links
+from torchtrack_uq.posterior.sample_mothers import sample_mothers
 
-__all__ = ["PairMarginals", "link_marginals", "map_links", "sample_links"]
+__all__ = ["PairMarginals", "link_marginals", "map_links", "sample_links", "sample_mothers"]

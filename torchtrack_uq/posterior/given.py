@@ -1,0 +1,60 @@
+"""Candidate links given the mothers of some daughters, for likelihoods of what was annotated of a movie."""
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.functional import segment_sum
+from torchtrack_uq.links.candidates import CandidateGraph
+
+
+def given_mothers(graph: CandidateGraph, mother: Tensor, known: Tensor) -> tuple[CandidateGraph, Tensor]:
+    """The graph in which the known daughters have these mothers and no other options; differentiable.
+
+    The sum over all assignments of the new graph is that over the assignments which agree with what is known.
+
+    Args:
+        graph: Candidate links.
+        mother: (N,) int64, mother of each cell, -1 for none; means nothing where it is not known.
+        known: (N,) bool, daughters whose mother, or that they have none, is known; first frames do not count.
+
+    Returns:
+        The graph, without what is asked of problems in which it cannot be; and (P,) bool, in which problems it can: no
+        mother has a third known daughter, and all known links are candidates that are not forbidden.
+
+    Raises:
+        InputError: Shapes or dtypes that do not fit, or mothers out of range.
+
+    >>> import numpy as np
+    >>> from torchtrack_uq import AssignmentPosterior, Detections
+    >>> cells = Detections.from_points(np.array([0, 1, 1]), np.zeros((3, 2)))
+    >>> graph = CandidateGraph.from_links(cells, [0, 0], [1, 2], [0.0, 0.0], divide=-torch.inf)
+    >>> known = torch.tensor([False, True, False])
+    >>> given, possible = given_mothers(graph, torch.tensor([-1, 0, -1]), known)
+    >>> AssignmentPosterior("exact")(given).link, possible
+    (tensor([1., 0.]), tensor([True]))
+    """
+    n = graph.n_cells
+    for name, tensor, dtype in (("mother", mother, torch.int64), ("known", known, torch.bool)):
+        if tensor.shape != (n,) or tensor.dtype != dtype:
+            raise InputError(f"{name} is {tuple(tensor.shape)} of {tensor.dtype}; expected ({n},) of {dtype}")
+    mother, known = mother.to(graph.device), known.to(graph.device) & graph.is_daughter
+    named = mother[known]
+    if len(named) and (int(named.min()) < -1 or int(named.max()) >= n):
+        raise InputError(
+            f"mother names cells {int(named.min())} to {int(named.max())}; expected -1 to {n - 1}"
+        )
+    chosen = known[graph.daughter] & (mother[graph.daughter] == graph.mother)
+    allowed = chosen & (graph.score.detach() > -torch.inf)
+    linked = segment_sum(allowed.double(), graph.daughter, n) > 0
+    possible_null = (mother < 0) & (graph.appear.detach() > -torch.inf)
+    load = segment_sum(chosen.double(), graph.mother, n)
+    most = torch.where(graph.divide.detach() == -torch.inf, 1, 2)
+    bad = torch.zeros(graph.n_problems, dtype=torch.bool, device=graph.device)
+    bad[graph.problem_of_daughter[known & ~linked & ~possible_null]] = True
+    bad[graph.problem_of_mother[load > most]] = True
+    at = graph.problem_of_daughter.clamp(min=0)
+    fixed = known & ~bad[at] if graph.n_problems else known
+    score = graph.score.masked_fill(fixed[graph.daughter] & ~chosen, -torch.inf)
+    appear = graph.appear.masked_fill(fixed & (mother >= 0), -torch.inf)
+    return graph.with_scores(score, appear, graph.disappear, graph.divide), ~bad
