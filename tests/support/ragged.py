@@ -68,4 +68,5 @@ def daughters(
         correct=correct,
         entropy=-torch.special.xlogy(both, both).sum(1),
         brier=2 * (1 - true_p) ** 2,
+        after_gap=~yes,
     )

@@ -7,11 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from torchtrack_uq.datasets.detection_kinds import DetectionKinds
 from torchtrack_uq.datasets.lineage import Lineage
 from torchtrack_uq.datasets.match_counts import MatchCounts
+from torchtrack_uq.datasets.nearest_ancestors import has_missed_daughter, nearest_ancestors
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.truth.detections import DetectionTruth
 from torchtrack_uq.truth.targets import LinkTargets
 
 
@@ -21,7 +24,8 @@ class AnnotatedMovie:
 
     A daughter's true mother is its ancestor in the frame before, where "before" is `detections.stride`
     frames of the recording ago: lineages are followed through skipped frames and through divisions in
-    them, so that a mother may have more than two daughters (see `crowded_mothers`).
+    them, so that a mother may have more than two daughters (see `crowded_mothers`). Where links may span more than one
+    frame it is the nearest ancestor that was detected, see `targets`.
 
     Attributes:
         name: What to call the movie.
@@ -29,12 +33,14 @@ class AnnotatedMovie:
         lineage: The tracks, in frames of the recording.
         first_frame: Frame t of the detections is frame first_frame + t * detections.stride of the recording.
         track: (N,) int64, which track each cell belongs to, 0 for a cell without a truth of its own: one that nobody
-            annotated, a false positive, or one that covers several annotated cells. None (as where the detections
-            were measured on the annotation itself): the labels are the tracks.
+            annotated, or a false positive. None (as where the detections were measured on the annotation itself): the
+            labels are the tracks.
         annotated: (N,) bool, the cells whose mother, or that they have none, is known; None for all with a track.
         complete: Whether every cell of the recording is annotated, so that a track without parent is a cell that
             appears. Where it is not, such a cell may well have a mother that nobody annotated: it is not known.
         movie: The pixels that the cells were measured on: masks, and images where there are any. None for points.
+        kinds: What is wrong with each detection, where they come from a segmentation of their own: then those without
+            a track are known to be no cell (if the annotation is complete).
         counts: How detections and annotated cells match, where the detections come from a segmentation of their own.
 
     Raises:
@@ -55,6 +61,7 @@ class AnnotatedMovie:
     annotated: NDArray[np.bool_] | None = None
     complete: bool = True
     movie: Movie | None = None
+    kinds: DetectionKinds | None = None
     counts: MatchCounts | None = None
 
     def __post_init__(self) -> None:
@@ -69,6 +76,11 @@ class AnnotatedMovie:
             raise InputError(
                 f"{self.name}: the cells lie in {self.detections.n_frames} frames but the movie has "
                 f"{self.movie.n_frames}; expected the movie that they were measured on"
+            )
+        if self.kinds is not None and (len(self.kinds) != n or (self.kinds.false != (track == 0)).any()):
+            raise InputError(
+                f"{self.name}: kinds are of {len(self.kinds)} detections, {int(self.kinds.false.sum())} of them false; "
+                f"expected {n}, of which those without a track ({int((track == 0).sum())}) are false"
             )
         row, has_track = self.lineage.rows_of(track), track > 0
         for i in np.flatnonzero(has_track & (row < 0)):
@@ -93,13 +105,41 @@ class AnnotatedMovie:
     def __len__(self) -> int:
         return len(self.detections)
 
-    def targets(self) -> LinkTargets:
-        """The true mothers as tensors on the CPU; what the annotation leaves open is not known there either."""
+    def targets(self, max_gap: int = 1) -> LinkTargets:
+        """The true mothers as tensors on the CPU; what the annotation leaves open is not known there either.
+
+        Args:
+            max_gap: How many frames before a daughter her mother may stand, that of the candidate links
+                (`CandidateGraph.max_gap`). A daughter's true mother is her nearest ancestor that is a detection; she
+                has none where no ancestor is one in so many frames before.
+
+        Raises:
+            InputError: It is below 1.
+        """
+        if max_gap < 1:
+            raise InputError(f"max_gap is {max_gap}; expected at least 1 frame")
+        mother = self.mother if max_gap == 1 else self._mothers(max_gap)
         return LinkTargets(
-            torch.from_numpy(self.mother.copy()),
-            torch.from_numpy(self.has_target.copy()),
-            torch.from_numpy(self.daughters_known.copy()),
+            torch.from_numpy(mother.copy()),
+            torch.from_numpy(self._has_target(mother)),
+            torch.from_numpy(self._daughters_known(mother, max_gap)),
         )
+
+    def detection_truth(self) -> DetectionTruth | None:
+        """Which detections are false, merged or split; None where the annotation leaves that open.
+
+        Detections that were measured on a complete annotation itself are none of these. Where only some cells are
+        annotated, it is known of those that match one.
+        """
+        no = np.zeros(len(self), dtype=np.bool_)
+        if self.kinds is not None:
+            kinds, known = self.kinds, self.complete | ~self.kinds.false
+        elif self.track is None and self.annotated is None:
+            kinds, known = DetectionKinds(no, no, no), ~no
+        else:
+            return None
+        columns = (kinds.false, kinds.merged, kinds.split, known)
+        return DetectionTruth(*(torch.from_numpy(column.copy()) for column in columns))
 
     @property
     def recording_frame(self) -> NDArray[np.int64]:
@@ -115,85 +155,78 @@ class AnnotatedMovie:
     def has_target(self) -> NDArray[np.bool_]:
         """(N,) bool, the daughters that can be judged: those whose true mother, or that they have none, is known.
 
-        Not known are the cells of the first frame, which have no frame before them; cells without a track and
-        those that are not `annotated`; daughters whose mother is annotated in the frame before but was not
-        detected there (see `missed_mother`); and, unless the annotation is `complete`, cells without mother.
+        Not known are the cells of the first frame, which have no frame before them; those that are not `annotated`;
+        and, unless the annotation is `complete`, cells without mother.
+
+        With `kinds`, all others are known: of a daughter whose ancestors were all missed "no mother" is the truth, and
+        of a false detection as well. Without, cells without a track are not known, and neither are daughters of a
+        `missed_mother`: she may be part of one of the cells without a track.
         """
-        return self._is_daughter & ((self.mother >= 0) | (self.complete & ~self.missed_mother))
+        return self._has_target(self.mother)
 
     @cached_property
     def missed_mother(self) -> NDArray[np.bool_]:
-        """(N,) bool, annotated daughters whose mother is annotated in the frame before, but is no detection there.
-
-        Without her, "no mother" is the right decision. The annotation does not say so: the mother may be part of
-        a detection that covers two cells, to which a link would be no error either; and judging such daughters
-        would fit the score of appearing to the errors of a segmentation. So they are not known, and counted.
-        """
-        if self.track is None:  # whatever the annotation shows is detected: a gap in it is a gap in the line
-            return np.zeros(len(self), dtype=np.bool_)
-        before = self._frame_before
-        row = self.lineage.rows_of(self._ancestor)
-        lives = (row >= 0) & (before <= self.lineage.end[row]) if len(self.lineage) else row >= 0
-        return self._is_daughter & lives & (self.mother < 0)
+        """(N,) bool, annotated daughters whose mother is annotated in the frame before, but is no detection there."""
+        return self._missed(self.mother)
 
     @cached_property
     def mother(self) -> NDArray[np.int64]:
-        """(N,) int64: index of each cell's true mother among the detections, -1 for none (null).
+        """(N,) int64: index of each cell's true mother among the detections of the frame before, -1 for none (null).
 
         Null are cells that enter the field of view, whose line has a gap in the frame before, or that
         stand in the first frame; also those whose mother is not known, see `has_target`.
         """
-        key = self._key(self.recording_frame, self.tracks)
-        order = np.argsort(key, kind="stable")
-        wanted = self._key(self._frame_before, self._ancestor)
-        index = order[np.minimum(np.searchsorted(key, wanted, sorter=order), max(len(key) - 1, 0))]
-        found = self._is_daughter & (self._ancestor > 0) & (key[index] == wanted)
-        return np.where(found, index, -1).astype(np.int64)
+        return self._mothers(1)
 
     @cached_property
     def daughters_known(self) -> NDArray[np.bool_]:
-        """(N,) bool, the mothers of which it is known which daughters they have, and whether they have any.
+        """(N,) bool, the mothers of which it is known which detections of the next frame are their daughters.
 
-        They have a track, stand before the last frame, and every cell of the next frame that descends from
-        them is among the detections. Where only some cells are annotated, all cells of the next frame must be.
+        They are known themselves and stand before the last frame. Where only some cells are annotated, all cells of
+        the next frame must be. Without `kinds`, every cell of the next frame that descends from them must be among
+        the detections.
         """
-        cells = self.detections
-        known = (self.tracks > 0) & (cells.frame < cells.n_frames - 1)
-        if self.annotated is not None or not self.complete:
-            whole = np.ones(cells.n_frames + 1, dtype=np.bool_)
-            whole[cells.frame[~self.has_target]] = False
-            known &= whole[cells.frame + 1]
-        if self.track is not None:
-            known &= ~self._has_missed_daughter
-        return known
+        return self._daughters_known(self.mother, 1)
 
-    @cached_property
-    def _has_missed_daughter(self) -> NDArray[np.bool_]:
-        """(N,) bool, whether a cell that descends from this one lives in the next frame without being a detection."""
-        cells, missed = self.detections, np.zeros(len(self), dtype=np.bool_)
-        for t in range(cells.n_frames - 1):
-            mothers, next_cells = cells.in_frame(t), cells.in_frame(t + 1)
-            now = self.first_frame + t * cells.stride
-            then = now + cells.stride
-            absent = np.setdiff1d(self.lineage.alive(then), self.tracks[next_cells])
-            ancestor = self.lineage.ancestor(absent, np.full(len(absent), now))
-            missed[mothers] = np.isin(self.tracks[mothers], ancestor[ancestor > 0])
-        return missed
+    def _mothers(self, max_gap: int) -> NDArray[np.int64]:
+        found = nearest_ancestors(
+            self.lineage, self.recording_frame, self.tracks, self.detections.stride, max_gap
+        )
+        return np.where(self._is_daughter, found, -1).astype(np.int64)
+
+    def _missed(self, mother: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(N,) bool, those without mother among the detections although she lives in the frame before."""
+        if self.track is None:  # whatever the annotation shows is detected: a gap in it is a gap in the line
+            return np.zeros(len(self), dtype=np.bool_)
+        before = self.recording_frame - self.detections.stride
+        row = self.lineage.rows_of(self.lineage.ancestor(self.tracks, before))
+        lives = (row >= 0) & (before <= self.lineage.end[row]) if len(self.lineage) else row >= 0
+        return self._is_daughter & lives & (mother < 0)
+
+    def _has_target(self, mother: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if self.kinds is None:
+            return self._is_daughter & ((mother >= 0) | (self.complete & ~self._missed(mother)))
+        known = self.detections.frame > 0
+        return (known if self.annotated is None else known & self.annotated) & ((mother >= 0) | self.complete)
+
+    def _daughters_known(self, mother: NDArray[np.int64], max_gap: int) -> NDArray[np.bool_]:
+        cells = self.detections
+        known = (cells.frame < cells.n_frames - 1) & ((self.tracks > 0) | (self.kinds is not None))
+        if self.annotated is not None or not self.complete:
+            known &= self.tracks > 0
+            whole = np.ones(cells.n_frames + max_gap, dtype=np.bool_)
+            whole[cells.frame[~self._has_target(mother)]] = False
+            for gap in range(1, max_gap + 1):
+                known &= whole[cells.frame + gap]
+        if self.track is not None and self.kinds is None:
+            known &= ~has_missed_daughter(self.lineage, cells, self.tracks, self.first_frame)
+        return known
 
     @cached_property
     def _is_daughter(self) -> NDArray[np.bool_]:
         """(N,) bool, cells after the first frame that are annotated."""
         annotated = (self.detections.frame > 0) & (self.tracks > 0)
         return annotated if self.annotated is None else annotated & self.annotated
-
-    @property
-    def _frame_before(self) -> NDArray[np.int64]:
-        return self.recording_frame - self.detections.stride
-
-    @cached_property
-    def _ancestor(self) -> NDArray[np.int64]:
-        """(N,) int64, the track that each cell's line was in the frame before; 0 for none."""
-        return self.lineage.ancestor(self.tracks, self._frame_before)
 
     @property
     def _n_labels(self) -> int:
@@ -270,6 +303,7 @@ class AnnotatedMovie:
             detections=subset,
             first_frame=self.first_frame + offset * cells.stride,
             track=None if self.track is None else self.track[where],
+            kinds=None if self.kinds is None else self.kinds.where(where),
             annotated=None if self.annotated is None else self.annotated[where],
             movie=None if self.movie is None else self.movie.select(kept),
             counts=None if self.counts is None else self.counts.of_frames(np.asarray(kept)),

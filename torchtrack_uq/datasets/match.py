@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from torchtrack_uq.datasets.detection_kinds import DetectionKinds
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
 from torchtrack_uq.datasets.match_counts import MatchCounts
@@ -25,23 +26,42 @@ class FrameMatch:
         detection: (n,) int64, labels of the detections.
         annotated: (m,) int64, labels of the annotated cells.
         covered_by: (m,) int64, label of the detection that covers each annotated cell, 0 for none.
+        shared: (m,) int64, pixels that each annotated cell shares with the detection that covers it, 0 for none.
         n_covered: (n,) int64, how many annotated cells each detection covers.
-        n_splits: See `MatchCounts`.
+        inside: (n,) int64, label of the annotated cell that holds more than half of each detection's own pixels, or 0.
     """
 
     detection: NDArray[np.int64]
     annotated: NDArray[np.int64]
     covered_by: NDArray[np.int64]
+    shared: NDArray[np.int64]
     n_covered: NDArray[np.int64]
-    n_splits: int
+    inside: NDArray[np.int64]
 
     @property
     def track(self) -> NDArray[np.int64]:
-        """(n,) int64, the annotated cell that each detection is: the only one that it covers, else 0."""
+        """(n,) int64, label of the annotated cell that each detection stands for, 0 where it covers none.
+
+        Of several that it covers, the one that it shares most pixels with; of equals that of the smallest label.
+        """
         track = np.zeros(len(self.detection), dtype=np.int64)
-        covered = self.covered_by > 0
-        track[np.searchsorted(self.detection, self.covered_by[covered])] = self.annotated[covered]
-        return np.where(self.n_covered == 1, track, 0)
+        last_wins = np.lexsort((-self.annotated, self.shared))
+        last_wins = last_wins[self.covered_by[last_wins] > 0]
+        track[np.searchsorted(self.detection, self.covered_by[last_wins])] = self.annotated[last_wins]
+        return track
+
+    @property
+    def kinds(self) -> DetectionKinds:
+        """What is wrong with each of the n detections."""
+        n_inside = np.bincount(np.searchsorted(self.annotated, self.inside[self.inside > 0]), minlength=1)
+        at = np.minimum(np.searchsorted(self.annotated, self.inside), len(n_inside) - 1)
+        split = (self.inside > 0) & (n_inside[at] > 1)
+        return DetectionKinds(false=self.n_covered == 0, merged=self.n_covered > 1, split=split)
+
+    @property
+    def n_splits(self) -> int:
+        """See `MatchCounts`."""
+        return len(np.unique(self.inside[self.kinds.split]))
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -69,8 +89,10 @@ def match_frame(segmentation: NDArray[np.generic], annotation: NDArray[np.generi
     >>> match = match_frame(np.array([5, 5, 5, 5, 7, 0, 9]), np.array([1, 1, 2, 2, 3, 3, 0]))
     >>> match.covered_by  # detection 5 covers the cells 1 and 2; 7 holds only half of 3
     array([5, 5, 0])
-    >>> match.track
-    array([0, 0, 0])
+    >>> match.track  # of 1 and 2 it holds equally many pixels
+    array([1, 0, 0])
+    >>> match.kinds.false
+    array([False,  True,  True])
     """
     if segmentation.shape != annotation.shape:
         raise InputError(
@@ -88,12 +110,17 @@ def match_frame(segmentation: NDArray[np.generic], annotation: NDArray[np.generi
     inside = 2 * shared > np.bincount(cell, minlength=len(detection))[j]
     covered_by = np.zeros(len(annotated), dtype=np.int64)
     covered_by[i[covers]] = detection[j[covers]]
+    shares = np.zeros(len(annotated), dtype=np.int64)
+    shares[i[covers]] = shared[covers]
+    lies_in = np.zeros(len(detection), dtype=np.int64)
+    lies_in[j[inside]] = annotated[i[inside]]
     return FrameMatch(
         detection=detection,
         annotated=annotated,
         covered_by=covered_by,
+        shared=shares,
         n_covered=np.bincount(j[covers], minlength=len(detection)).astype(np.int64),
-        n_splits=int((np.bincount(i[inside], minlength=len(annotated)) >= 2).sum()),
+        inside=lies_in,
     )
 
 
@@ -105,12 +132,14 @@ def match_movie(
     *,
     complete: bool = True,
     detections: Detections | None = None,
+    first_frame: int = 0,
     progress: bool = True,
 ) -> AnnotatedMovie:
     """Give the detections of a segmentation the truth of an annotation of the same frames.
 
-    False positives, detections that cover several annotated cells, and daughters whose mother was not detected are
-    not known: see `AnnotatedMovie.has_target`.
+    A detection stands for the annotated cell that it covers, and for the one that it shares most pixels with if it
+    covers several. Her true mother is the detection of her nearest ancestor, see `AnnotatedMovie.targets`; detections
+    that cover no cell, false positives and fragments, have none. `AnnotatedMovie.kinds` says which are which.
 
     Args:
         name: What to call the movie.
@@ -121,6 +150,7 @@ def match_movie(
         complete: Whether every cell is annotated, see `AnnotatedMovie`. Where only some are, detections that match
             none of them are not judged, and neither is whether a track's first cell has a mother.
         detections: The movie's cells, if they have been measured already.
+        first_frame: Frame of the recording that the movie begins with.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -138,7 +168,7 @@ def match_movie(
                 f"{theirs}; expected the same frames of the same recording"
             )
     cells = Detections.from_movie(movie, progress=progress) if detections is None else detections
-    tracks, rows = [], []
+    tracks, kinds, rows = [], [], []
     for t in with_progress(range(movie.n_frames), "Matching cells", show=progress):
         match = match_frame(movie.read_mask(t), annotation.read(t))
         if not np.array_equal(match.detection, cells.label[cells.in_frame(t)]):
@@ -147,6 +177,7 @@ def match_movie(
                 "expected the masks that they were measured on"
             )
         tracks.append(match.track)
+        kinds.append(match.kinds)
         rows.append(match.counts)
     track = np.concatenate(tracks)
     counts = MatchCounts(*np.array(rows, dtype=np.int64).T)
@@ -155,4 +186,14 @@ def match_movie(
             f"none of the {len(track)} cells of {movie.masks.name} covers more than half of one annotated cell of "
             f"{annotation.name} ({int(counts.n_merges.sum())} cover several); expected a segmentation of the same movie"
         )
-    return AnnotatedMovie(name, cells, lineage, track=track, complete=complete, counts=counts, movie=movie)
+    return AnnotatedMovie(
+        name,
+        cells,
+        lineage,
+        first_frame=first_frame,
+        track=track,
+        complete=complete,
+        kinds=DetectionKinds.concatenate(kinds),
+        counts=counts,
+        movie=movie,
+    )

@@ -12,7 +12,7 @@ class MatchCounts:
 
     Attributes:
         n_matched: Detections that cover one annotated cell.
-        n_merges: Detections that cover several: which of them each stands for is open, so their truth is not known.
+        n_merges: Detections that cover several; each stands for the one that it shares most pixels with.
         n_unmatched: Detections that cover none: false positives, or cells that nobody annotated.
         n_annotated: Annotated cells.
         n_missed: Annotated cells that no detection covers.

@@ -119,6 +119,10 @@ class DaughterMetric(Metric):  # type: ignore[misc, unused-ignore]
 class MotherAccuracy(DaughterMetric):
     """Share of daughters whose likeliest class is their true mother, or rightly null.
 
+    Args:
+        after_gap: Only daughters whose true mother stands more than one frame before.
+        **kwargs: As every torchmetrics Metric.
+
     >>> metric = MotherAccuracy()
     >>> metric.update(example_daughters())
     >>> metric.compute()
@@ -127,9 +131,16 @@ class MotherAccuracy(DaughterMetric):
 
     higher_is_better = True
 
+    def __init__(self, after_gap: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.only_after_gap = after_gap
+
     def value(self, judged: JudgedDaughters) -> Tensor:
         """Mean of `correct`."""
         return judged.correct.double().mean()
+
+    def _subset(self, judged: JudgedDaughters) -> JudgedDaughters:
+        return judged.where(judged.after_gap) if self.only_after_gap else judged
 
 
 class BrierScore(DaughterMetric):
@@ -288,4 +299,5 @@ def example_daughters() -> JudgedDaughters:
         correct=p.argmax(1) == truth,
         entropy=entropy,
         brier=((p - hot) ** 2).sum(1),
+        after_gap=~yes,
     )

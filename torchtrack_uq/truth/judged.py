@@ -29,6 +29,7 @@ class JudgedDaughters(TensorFields):
             and any candidate before null.
         entropy: (D,) float64, nats.
         brier: (D,) float64, sum over classes of (p - y)^2, y being 1 for the truth and else 0 (0 to 2).
+        after_gap: (D,) bool, whether the true mother stands more than one frame before: the cell was missed meanwhile.
     """
 
     cell: Tensor
@@ -40,6 +41,7 @@ class JudgedDaughters(TensorFields):
     correct: Tensor
     entropy: Tensor
     brier: Tensor
+    after_gap: Tensor
 
     def __len__(self) -> int:
         return len(self.cell)
@@ -109,7 +111,15 @@ def judge(probabilities: LinkProbabilities, targets: LinkTargets) -> JudgedDaugh
         correct=torch.where(null_wins, truly_null, right_link)[known],
         entropy=probabilities.entropy.double()[known],
         brier=brier[known],
+        after_gap=_after_gap(graph, targets)[known],
     )
+
+
+def _after_gap(graph: CandidateGraph, targets: LinkTargets) -> Tensor:
+    """(N,) bool, known daughters whose true mother stands more than one frame before."""
+    linked = targets.known & (targets.mother >= 0)
+    since = graph.frame - graph.frame[targets.mother.clamp(min=0)]
+    return linked & (since > 1)
 
 
 def true_log_p(probabilities: LinkProbabilities, targets: LinkTargets) -> Tensor:
@@ -179,7 +189,8 @@ def judge_events(probabilities: LinkProbabilities, targets: LinkTargets) -> dict
 
     Returns:
         "link": every candidate link of the known daughters; "null": every known daughter; "division" and
-        "disappearance": every mother whose daughters are all annotated.
+        "disappearance": every mother whose daughters are all annotated. Where links may skip frames also "missed":
+        every known daughter, for whom it happened if her true mother stands more than one frame before.
     """
     graph = probabilities.graph
     true_link = targets.true_link(graph)
@@ -192,9 +203,12 @@ def judge_events(probabilities: LinkProbabilities, targets: LinkTargets) -> dict
     def events(p: Tensor, happened: Tensor, frame: Tensor, where: Tensor) -> JudgedEvents:
         return JudgedEvents(p.detach().double()[where], happened[where], frame[where])
 
-    return {
+    found = {
         "link": events(probabilities.link, true_link, link_frame, links),
         "null": events(probabilities.null, targets.mother < 0, graph.frame, judged),
         "division": events(probabilities.divide, count >= 2, graph.frame, mothers),
         "disappearance": events(probabilities.disappear, count == 0, graph.frame, mothers),
     }
+    if graph.max_gap > 1:
+        found["missed"] = events(probabilities.missed, _after_gap(graph, targets), graph.frame, judged)
+    return found

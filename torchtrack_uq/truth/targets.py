@@ -18,8 +18,8 @@ class LinkTargets(TensorFields):
     """True mothers of a movie's N cells, as far as they are known.
 
     Attributes:
-        mother: (N,) int64, index of each cell's true mother, a cell of the frame before; -1 for none (null). Means
-            nothing where `known` is False.
+        mother: (N,) int64, index of each cell's true mother, a cell of an earlier frame (the one before, unless links
+            may skip frames); -1 for none (null). Means nothing where `known` is False.
         known: (N,) bool, the daughters that can be judged: annotated, and not in the first frame.
         mother_known: (N,) bool, the mothers whose daughters are all annotated, so that it is known whether they
             divided or disappeared.
@@ -50,20 +50,31 @@ class LinkTargets(TensorFields):
             )
 
     @classmethod
-    def from_mothers(cls, mother: Tensor, frame: Tensor, known: Tensor | None = None) -> "LinkTargets":
+    def from_mothers(
+        cls, mother: Tensor, frame: Tensor, known: Tensor | None = None, *, max_gap: int = 1
+    ) -> "LinkTargets":
         """Targets from the true mother of each cell.
 
         Args:
             mother: (N,) int64, -1 for none.
             frame: (N,) int64, frame of each cell.
             known: (N,) bool, which cells are annotated; all by default.
+            max_gap: How many frames later a daughter may be.
+
+        Raises:
+            InputError: As `LinkTargets`, or a `max_gap` below 1.
         """
+        if max_gap < 1:
+            raise InputError(f"max_gap is {max_gap}; expected at least 1 frame")
         known = torch.ones_like(frame, dtype=torch.bool) if known is None else known.to(frame.device)
         after = frame.max() if len(frame) else torch.tensor(0)
-        # A daughter that nobody annotated may be anyone's: her frame's mothers are then known only if annotated.
-        whole = torch.ones(int(after) + 2, dtype=torch.bool, device=frame.device)
+        # A daughter that nobody annotated may be anyone's: which daughters the cells before have is then not known.
+        whole = torch.ones(int(after) + 1 + max_gap, dtype=torch.bool, device=frame.device)
         whole[frame[~known]] = False
-        return cls(mother, known & (frame > 0), known & (frame < after) & whole[frame + 1])
+        fate = known & (frame < after)
+        for gap in range(1, max_gap + 1):
+            fate = fate & whole[frame + gap]
+        return cls(mother, known & (frame > 0), fate)
 
     @property
     def n_daughters(self) -> Tensor:
