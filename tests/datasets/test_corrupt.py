@@ -1,21 +1,27 @@
 """Masks with errors made in them: as many as asked for, the same for the same seed, and all on record."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
+from torchtrack_uq.datasets import AnnotatedMovie, Lineage
 from torchtrack_uq.datasets.corrupt import CorruptedMasks, CorruptionRates, write_corrupted
 from torchtrack_uq.datasets.corrupt_frame import Wanted, corrupt_frame, near_pairs, with_boundary_noise
+from torchtrack_uq.datasets.corrupt_movie import corrupt
 from torchtrack_uq.datasets.corrupt_points import corrupt_points
 from torchtrack_uq.datasets.ctc import CtcSequence
+from torchtrack_uq.datasets.simulator import simulate_movie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import open_frames
+from torchtrack_uq.movies.movie import Movie
 
 MASKS = arrays(
     np.int32, array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=9), elements=st.integers(0, 5)
@@ -275,3 +281,89 @@ def test_real_movies_get_the_errors_that_were_asked_for(name: str, data_folder: 
     table = found.table()
     n_cells = sum(len(labels(mask)) for mask in masks)
     assert abs((table["kind"] == "missed").sum() - 0.05 * n_cells) < 10
+
+
+class TestMovies:
+    """Annotated movies with errors in them: the truth about what is left is that of `AnnotatedMovie`."""
+
+    @staticmethod
+    def movie(stride: int = 1) -> AnnotatedMovie:
+        masks = np.stack([np.roll(grid(5), t, axis=1) for t in range(7)])
+        lineage = Lineage.from_rows([(k, 0, 6, 0) for k in range(1, 26)])
+        source = Movie.open(None, masks, stride)
+        cells = Detections.from_movie(source, progress=False)
+        return AnnotatedMovie("grid", cells, lineage, movie=source)
+
+    def test_without_errors_nothing_changes(self) -> None:
+        movie = self.movie()
+        same = corrupt(movie, CorruptionRates())
+        assert np.array_equal(same.detections.coords, movie.detections.coords)
+        for gap in (1, 3):
+            for name in ("mother", "known", "mother_known"):
+                assert torch.equal(getattr(same.targets(gap), name), getattr(movie.targets(gap), name))
+        truth = same.detection_truth()
+        assert truth is not None
+        assert not (truth.false | truth.merged | truth.split).any()
+
+    @given(seed=st.integers(0, 50))
+    def test_the_truth_says_what_was_done(self, seed: int) -> None:
+        movie = self.movie()
+        rates = CorruptionRates(missed=0.1, split=0.1, false=0.1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # there may be no room for a false one
+            found = corrupt(movie, rates, seed)
+        assert movie.movie is not None
+        table = CorruptedMasks(movie.movie.masks, rates, seed).table()
+        cells, truth = found.detections, found.detection_truth()
+        assert truth is not None
+        key = list(zip(cells.frame.tolist(), cells.label.tolist(), strict=True))
+        made = {(t, int(k)) for t, kind, _, k in table.itertuples(index=False) if kind == "false"}
+        parts = {
+            (t, int(k))
+            for t, kind, _, after in table.itertuples(index=False)
+            if kind == "split"
+            for k in after.split()
+        }
+        assert {key[i] for i in torch.nonzero(truth.split).flatten().tolist()} == parts
+        false = {key[i] for i in torch.nonzero(truth.false).flatten().tolist()}
+        assert made <= false <= made | parts
+        gone = {(t, int(k)) for t, kind, k, _ in table.itertuples(index=False) if kind == "missed"}
+        assert gone.isdisjoint(key)
+        targets = found.targets(max_gap=2)
+        for i, (t, label) in enumerate(key):
+            if t == 0 or label > 25 or (t, label) in parts:
+                continue
+            before = [(s, label) for s in (t - 1, t - 2) if (s, label) in key and (s, label) not in parts]
+            if before and all((s, label) not in parts for s in (t - 1, t - 2)):
+                assert key[int(targets.mother[i])] == before[0]
+
+    def test_strides_and_parts_have_the_errors_of_the_recording(self) -> None:
+        rates = CorruptionRates(missed=0.3)
+        whole = corrupt(self.movie(), rates, seed=2)
+        for part, same in (
+            (corrupt(self.movie(stride=3), rates, seed=2), whole.strided(3)),
+            (corrupt(self.movie().frames(2, 6), rates, seed=2), whole.frames(2, 6)),
+        ):
+            assert part.recording_frame.tolist() == same.recording_frame.tolist()
+            assert part.tracks.tolist() == same.tracks.tolist()
+            assert torch.equal(part.targets(2).mother, same.targets(2).mother)
+
+    @given(missed=st.floats(0, 0.6), false=st.floats(0, 0.2), seed=st.integers(0, 20))
+    def test_points_that_are_left_keep_their_tracks(self, missed: float, false: float, seed: int) -> None:
+        movie = simulate_movie(6, 40, divide=0.1)
+        found = corrupt(movie, CorruptionRates(missed, false=false), seed)
+        places = {
+            (int(t), int(k)): xy.tolist()
+            for t, k, xy in zip(movie.recording_frame, movie.tracks, movie.detections.coords, strict=True)
+        }
+        for t, k, xy in zip(found.recording_frame, found.tracks, found.detections.coords, strict=True):
+            assert k == 0 or places[int(t), int(k)] == xy.tolist()
+        truth = found.detection_truth()
+        assert truth is not None
+        assert truth.false.tolist() == (found.tracks == 0).tolist()
+        assert found.targets(2).known.tolist() == (found.detections.frame > 0).tolist()
+
+    def test_a_segmentation_of_its_own_is_refused(self) -> None:
+        found = corrupt(self.movie(), CorruptionRates(missed=0.1))
+        with pytest.raises(InputError, match="matched to an annotation already"):
+            corrupt(found, CorruptionRates(missed=0.1))

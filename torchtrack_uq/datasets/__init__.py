@@ -1,8 +1,10 @@
 """Annotated movies: readers of every format, and the true mother of every daughter."""
 
 from torchtrack_uq.datasets.corrupt import CorruptedMasks, CorruptionRates, write_corrupted
+from torchtrack_uq.datasets.corrupt_movie import corrupt
 from torchtrack_uq.datasets.corrupt_points import CorruptedPoints, corrupt_points
 from torchtrack_uq.datasets.ctc import CtcSequence, read_ctc_sequence
+from torchtrack_uq.datasets.detection_kinds import DetectionKinds
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
 from torchtrack_uq.datasets.match import match_frame, match_movie
@@ -17,8 +19,10 @@ __all__ = [
     "CorruptedPoints",
     "CorruptionRates",
     "CtcSequence",
+    "DetectionKinds",
     "Lineage",
     "MatchCounts",
+    "corrupt",
     "corrupt_points",
     "match_frame",
     "match_movie",

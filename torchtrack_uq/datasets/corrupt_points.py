@@ -26,7 +26,9 @@ class CorruptedPoints(NamedTuple):
     source: NDArray[np.int64]
 
 
-def corrupt_points(detections: Detections, rates: CorruptionRates, seed: int = 0) -> CorruptedPoints:
+def corrupt_points(
+    detections: Detections, rates: CorruptionRates, seed: int = 0, *, first_frame: int = 0
+) -> CorruptedPoints:
     """Take points away and make points up, at given rates.
 
     Made-up points lie anywhere in the box that holds the movie's points, but at least half the frame's median
@@ -36,6 +38,7 @@ def corrupt_points(detections: Detections, rates: CorruptionRates, seed: int = 0
         detections: Points without features: where there are masks, they are what to corrupt (`CorruptedMasks`).
         rates: `missed` and `false`; there is nothing to merge or split in a point.
         seed: The same seed makes the same errors in the same frame of the recording, at every stride.
+        first_frame: Frame of the recording that the detections begin with.
 
     Raises:
         InputError: Rates of other errors, detections with features, or a negative seed.
@@ -61,7 +64,7 @@ def corrupt_points(detections: Detections, rates: CorruptionRates, seed: int = 0
     high = detections.coords.max(axis=0) if len(detections) else np.zeros(detections.ndim)
     above = int(detections.label.max(initial=0)) + 1
     for t in range(detections.n_frames):
-        rng = np.random.default_rng([seed, t * detections.stride])
+        rng = np.random.default_rng([seed, first_frame + t * detections.stride])
         cells = np.arange(len(detections))[detections.in_frame(t)]
         wanted = rates.draw(len(cells), rng)
         kept = np.sort(rng.permutation(cells)[wanted.missed :])
