@@ -17,12 +17,12 @@ def test_keys():
     movie = ragged_movie(0)
     found = summarise(movie.judged, judge_events(movie.probabilities, movie.targets))
     assert set(found) == {
-        *("n_daughters", "n_unreachable", "accuracy", "ece", "ece_with_mother", "ece_adaptive"),
+        *("n_daughters", "n_unreachable", "n_after_gap", "accuracy", "ece", "ece_with_mother", "ece_adaptive"),
         *("nll", "nll_reachable", "brier", "aurc", "ause", "aurc_entropy", "ause_entropy"),
         *("ece_link", "ece_null", "ece_division", "ece_disappearance"),
     }
     assert found["n_daughters"] == len(movie.judged)
-    assert all(isinstance(found[name], int) for name in ("n_daughters", "n_unreachable"))
+    assert all(isinstance(found[name], int) for name in ("n_daughters", "n_unreachable", "n_after_gap"))
     assert not any(name.startswith("ece_link") for name in summarise(movie.judged))
 
 
@@ -90,7 +90,7 @@ class TestIntervals:
         events = [judge_events(movie.probabilities, movie.targets) for movie in movies]
         found = summarise_with_intervals(judged, events, n_resamples=200, seed=1)
         plain = summarise(judged, events)
-        assert set(found) == set(plain) - {"n_daughters", "n_unreachable"}
+        assert set(found) == set(plain) - {"n_daughters", "n_unreachable", "n_after_gap"}
         for name, (value, lower, upper) in found.items():
             assert value == pytest.approx(plain[name])
             assert 0 <= lower <= value <= upper, name

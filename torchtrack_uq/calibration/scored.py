@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +15,9 @@ from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.layers.method import Scores, graph_of
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
+from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.trackers import Tracker
+from torchtrack_uq.truth.detections import DetectionTruth
 from torchtrack_uq.truth.judged import JudgedDaughters, judge
 from torchtrack_uq.truth.targets import LinkTargets
 
@@ -29,6 +31,7 @@ class ScoredMovie(TensorFields):
         scores: A tracker's candidate links, under noise for FP and FP+A (`UncertaintyLayer.scores`).
         targets: The true mothers.
         solved: What `UncertaintyLayer.solve` found, or None.
+        detection_truth: Which detections are false, merged or split; None where that is not known.
 
     Raises:
         InputError: Scores and targets belong to different numbers of cells.
@@ -40,6 +43,7 @@ class ScoredMovie(TensorFields):
     scores: Scores
     targets: LinkTargets
     solved: Any | None = None
+    detection_truth: DetectionTruth | None = None
 
     def __post_init__(self) -> None:
         if self.graph.n_cells != len(self.targets.mother):
@@ -54,7 +58,7 @@ class ScoredMovie(TensorFields):
 
     def solve(self, layer: UncertaintyLayer) -> "ScoredMovie":
         """The same movie with what the layer's method can find once for all temperatures."""
-        return ScoredMovie(self.name, self.scores, self.targets, layer.solve(self.scores))
+        return replace(self, solved=layer.solve(self.scores))
 
     @classmethod
     def batch(cls, movies: "Sequence[ScoredMovie]") -> "ScoredMovie":
@@ -74,11 +78,12 @@ class ScoredMovie(TensorFields):
             ", ".join(movie.name for movie in movies),
             scores,
             LinkTargets.batch([movie.targets for movie in movies]),
+            detection_truth=DetectionTruth.batch([movie.detection_truth for movie in movies]),
         )
 
     def only(self, cells: torch.Tensor) -> "ScoredMovie":
         """The same movie with fewer daughters to judge, by a (N,) mask."""
-        return ScoredMovie(self.name, self.scores, self.targets.only(cells), self.solved)
+        return replace(self, targets=self.targets.only(cells))
 
     def judge(self, layer: UncertaintyLayer) -> JudgedDaughters:
         """The layer's probabilities held against the truth; differentiable."""
@@ -98,8 +103,15 @@ def score_movie(
         scores = layer.scores(tracker, annotated.detections, annotated.movie, progress=progress)
     except InputError as error:
         raise InputError(f"{annotated.name}: {error}") from error
-    targets = annotated.targets().to(graph_of(scores).device)
-    return ScoredMovie(annotated.name, scores, targets).solve(layer)
+    graph = graph_of(scores)
+    targets, truth = annotated.targets(graph.max_gap).to(graph.device), annotated.detection_truth()
+    return ScoredMovie(
+        annotated.name,
+        scores,
+        targets,
+        layer.solve(scores),
+        None if truth is None else truth.to(graph.device),
+    )
 
 
 def score_folders(
@@ -108,12 +120,23 @@ def score_folders(
     layer: UncertaintyLayer,
     stride: int = 1,
     *,
+    segmentation: Sequence[FramesLike] | None = None,
     progress: bool = True,
 ) -> Iterator[ScoredMovie]:
     """`read_movies` and `score_movie` for each folder, one after the other.
 
+    A movie's truth reaches as many frames back as the tracker's links do (`CandidateGraph.max_gap`).
+
+    Args:
+        folders: As for `read_movies`.
+        tracker: What scores the links.
+        layer: Whose method says what can be solved once for all temperatures.
+        stride: Take every `stride`-th frame.
+        segmentation: Masks to track instead of the annotated ones, one for each folder.
+        progress: Show progress bars.
+
     Raises:
         InputError: As `read_movies` and `score_movie`.
     """
-    movies = read_movies(folders, stride, progress=progress)
+    movies = read_movies(folders, stride, segmentation=segmentation, progress=progress)
     return (score_movie(movie, tracker, layer, progress=progress) for movie in movies)

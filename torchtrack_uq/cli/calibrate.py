@@ -5,9 +5,10 @@ import io
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.shared import (
+    add_segmentation_argument,
     add_temperature_argument,
     add_tracker_arguments,
     nothing_written_on_error,
@@ -18,7 +19,16 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.optional import import_optional
 from torchtrack_uq.utils.registry import with_options
 
-_COUNTS = ("n_daughters", "n_unreachable")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from torchtrack_uq.calibration import ScoredMovie
+    from torchtrack_uq.links.probabilities import LinkProbabilities
+    from torchtrack_uq.truth import JudgedEvents
+
+_COUNTS = ("n_daughters", "n_unreachable", "n_after_gap")
+_NOTHING_SAID = dict.fromkeys(("accuracy_after_gap", "ece_missed", "ece_false"))
+"""What the report has in any case: null where no link skips a frame, or nothing is known of the detections."""
 
 
 def add_commands(commands: Any) -> None:
@@ -70,6 +80,7 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="annotated sequence, such as data/NAME/01"
     )
+    add_segmentation_argument(parser)
 
 
 def _add_rest(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +111,16 @@ def _fit(options: argparse.Namespace) -> None:
     tracker = tracker_of(options)
     progress = not options.quiet
     with nothing_written_on_error():
-        movies = list(score_folders(options.folders, tracker, layer, options.stride, progress=progress))
+        movies = list(
+            score_folders(
+                options.folders,
+                tracker,
+                layer,
+                options.stride,
+                segmentation=options.segmentation,
+                progress=progress,
+            )
+        )
         before = summarise([movie.judge(layer) for movie in movies])
         fit: TemperatureFit | EventFit = fit_temperature(
             layer, movies, prior_width=width, cautious=options.cautious and not options.events
@@ -139,7 +159,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.layers.paper import paper_options
     from torchtrack_uq.metrics import summarise, summarise_with_intervals
     from torchtrack_uq.trackers.identity import tracker_identity
-    from torchtrack_uq.truth import FeasibleTruth, judge, judge_events
+    from torchtrack_uq.truth import FeasibleTruth, judge
     from torchtrack_uq.utils.device import choose_device
     from torchtrack_uq.utils.files import write_atomically
 
@@ -157,20 +177,28 @@ def _evaluate(options: argparse.Namespace) -> None:
             layer = UncertaintyLayer(options.method, temperature, paper=options.paper)
         names, judged, events, crowded = [], [], [], []
         progress = not options.quiet
-        for movie in score_folders(options.folders, tracker, layer, options.stride, progress=progress):
+        for movie in score_folders(
+            options.folders,
+            tracker,
+            layer,
+            options.stride,
+            segmentation=options.segmentation,
+            progress=progress,
+        ):
             probabilities = layer(movie.scores, movie.solved)
             names.append(movie.name)
             crowded.append(FeasibleTruth.of(movie.graph, movie.targets).n_crowded)
             judged.append(judge(probabilities, movie.targets).detach())
-            events.append(judge_events(probabilities, movie.targets))
+            events.append(_events(movie, probabilities))
         total = summarise(judged, events, n_bins=options.bins)
         intervals = summarise_with_intervals(judged, events, n_bins=options.bins)
         each = {
-            name: {"n_crowded": n, **summarise(one, event, n_bins=options.bins)}
+            name: {"n_crowded": n, **_NOTHING_SAID, **summarise(one, event, n_bins=options.bins)}
             for name, one, event, n in zip(names, judged, events, crowded, strict=True)
         }
     report = {
         "n_crowded": sum(crowded),
+        **_NOTHING_SAID,
         **total,
         "n_bins": options.bins,
         "temperature": float(layer.temperature.detach()),
@@ -178,6 +206,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         "method": options.method,
         "method_options": layer.options,
         "stride": options.stride,
+        "segmentation": None
+        if options.segmentation is None
+        else [str(path) for path in options.segmentation],
         "intervals": {name: [value.lower, value.upper] for name, value in intervals.items()},
         "sequences": each,
     }
@@ -191,6 +222,23 @@ def _evaluate(options: argparse.Namespace) -> None:
             f"{sum(crowded)} daughters are their mother's third or later one (frames were skipped): no feasible "
             "assignment holds them all"
         )
+
+
+def _events(movie: "ScoredMovie", probabilities: "LinkProbabilities") -> dict[str, "JudgedEvents"]:
+    """What happened to links, cells and detections of a movie, as far as anything can be said about it."""
+    from torchtrack_uq.truth import judge_detections, judge_events
+
+    events = judge_events(probabilities, movie.targets)
+    if movie.detection_truth is not None:
+        doubts = _detection_probabilities(probabilities)
+        found = judge_detections(doubts, movie.detection_truth, movie.graph.frame)
+        events |= {kind: judged for kind, judged in found.items() if len(judged.frame)}
+    return events
+
+
+def _detection_probabilities(probabilities: "LinkProbabilities") -> dict[str, "Tensor"]:
+    """Probabilities that detections are no cells, by kind: those that the links' probabilities tell."""
+    return {}
 
 
 def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
@@ -207,6 +255,8 @@ def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
 
 def _table(total: dict[str, Any], intervals: dict[str, Any]) -> str:
     lines = [f"{total['n_daughters']} daughters ({total['n_unreachable']} whose true mother is no candidate)"]
+    if total["n_after_gap"]:
+        lines.append(f"{total['n_after_gap']} of them were missed in the frame before")
     for name, value in total.items():
         if name not in _COUNTS:
             low, high = intervals[name].lower, intervals[name].upper

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from torchtrack_uq.errors import InputError
@@ -42,6 +43,18 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)"
+    )
+
+
+def add_segmentation_argument(parser: argparse.ArgumentParser) -> None:
+    """`--segmentation FOLDER`."""
+    parser.add_argument(
+        "--segmentation",
+        action="append",
+        type=Path,
+        metavar="FOLDER",
+        help="masks to track instead of the annotated ones, all frames of the sequence; each cell gets the truth of "
+        "the annotated cell that it covers. Once for each CTC_FOLDER, in their order",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from torchtrack_uq.cli.shared import add_segmentation_argument
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.settings import FineTuningSettings, TrainingSettings
 
@@ -48,6 +49,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="sequence, such as data/NAME/01"
     )
+    add_segmentation_argument(parser)
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FOLDER", help="gets the model")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     scratch, tuning = TrainingSettings(), FineTuningSettings()
@@ -76,7 +78,11 @@ def _train(args: argparse.Namespace) -> None:
     from torchtrack_uq.training.fine_tuning import fine_tune
     from torchtrack_uq.training.from_scratch import train
 
-    options: dict[str, Any] = {"device": args.device, "progress": sys.stderr.isatty()}
+    options: dict[str, Any] = {
+        "device": args.device,
+        "progress": sys.stderr.isatty(),
+        "segmentation": args.segmentation,
+    }
     if args.start_from is None:
         _refuse(args, [*_FINE_TUNING, "through_layer"], "fine-tuning: give --start-from MODEL as well")
         folder = train(

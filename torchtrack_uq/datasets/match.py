@@ -124,6 +124,23 @@ def match_frame(segmentation: NDArray[np.generic], annotation: NDArray[np.generi
     )
 
 
+def check_same_frames(segmentation: FrameSource, annotation: FrameSource) -> None:
+    """Refuse a segmentation that cannot be of the frames that are annotated.
+
+    Raises:
+        InputError: It has another number of frames, or frames of another shape.
+    """
+    for what, ours, theirs in (
+        ("frames", segmentation.n_frames, annotation.n_frames),
+        ("frames of shape", segmentation.frame_shape, annotation.frame_shape),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"the segmentation {segmentation.name} has {what} {ours} but the annotation {annotation.name} "
+                f"{theirs}; expected the same frames of the same recording"
+            )
+
+
 def match_movie(
     name: str,
     movie: Movie,
@@ -158,15 +175,7 @@ def match_movie(
     """
     if annotation.n_frames != movie.n_frames:
         annotation = annotation.strided(movie.stride)
-    for what, ours, theirs in (
-        ("frames", movie.n_frames, annotation.n_frames),
-        ("frames of shape", movie.frame_shape, annotation.frame_shape),
-    ):
-        if ours != theirs:
-            raise InputError(
-                f"the segmentation {movie.masks.name} has {what} {ours} but the annotation {annotation.name} "
-                f"{theirs}; expected the same frames of the same recording"
-            )
+    check_same_frames(movie.masks, annotation)
     cells = Detections.from_movie(movie, progress=progress) if detections is None else detections
     tracks, kinds, rows = [], [], []
     for t in with_progress(range(movie.n_frames), "Matching cells", show=progress):

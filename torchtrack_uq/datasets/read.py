@@ -7,10 +7,11 @@ from pathlib import Path
 
 from torchtrack_uq.datasets.ctc import CtcSequence, read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.datasets.match import check_same_frames
 from torchtrack_uq.datasets.one_in_a_million import is_one_in_a_million, read_one_in_a_million
 from torchtrack_uq.datasets.points import is_points_folder, read_points_movie
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movies.frames import FramesLike
+from torchtrack_uq.movies.frames import FramesLike, open_frames
 
 PathLike = str | os.PathLike[str]
 
@@ -86,7 +87,12 @@ def read_annotated(
 
 
 def read_movies(
-    folders: Iterable[PathLike], stride: int = 1, *, use_images: bool = True, progress: bool = True
+    folders: Iterable[PathLike],
+    stride: int = 1,
+    *,
+    use_images: bool = True,
+    segmentation: Sequence[FramesLike] | None = None,
+    progress: bool = True,
 ) -> Iterator[AnnotatedMovie]:
     """Read annotated movies one after the other.
 
@@ -94,10 +100,12 @@ def read_movies(
         folders: As for `read_annotated`.
         stride: Take every `stride`-th frame.
         use_images: False ignores the images.
+        segmentation: Masks to track instead of the annotated ones, one for each folder, in their order.
         progress: Show progress bars.
 
     Raises:
-        InputError: No folder at all, or the same sequence twice, before any is read; or as `read_annotated`.
+        InputError: No folder at all, the same sequence twice, or a segmentation that does not fit, before any is read;
+            or as `read_annotated`.
     """
     paths = list(folders)
     if not paths:
@@ -105,7 +113,29 @@ def read_movies(
             "no movie was given; expected at least one sequence folder such as data/Fluo-N2DL-HeLa/01"
         )
     refuse_repeated({"": paths})
-    return (read_annotated(path, stride, use_images=use_images, progress=progress) for path in paths)
+    masks: Sequence[FramesLike] = [None] * len(paths) if segmentation is None else list(segmentation)
+    if len(masks) != len(paths):
+        raise InputError(
+            f"{len(masks)} segmentation(s) were given for {len(paths)} movie(s); expected one for each, in their order"
+        )
+    for path, own in zip(paths, masks, strict=True):
+        if own is not None:
+            _check_segmentation(path, own)
+    return (
+        read_annotated(path, stride, use_images=use_images, segmentation=own, progress=progress)
+        for path, own in zip(paths, masks, strict=True)
+    )
+
+
+def _check_segmentation(folder: PathLike, segmentation: FramesLike) -> None:
+    """Refuse a segmentation that is not of the frames that a folder annotates, without reading pixels."""
+    path = _named(folder)
+    if (one := _format_of(path)) is not None:
+        raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
+    _refuse_dataset(path)
+    check_same_frames(
+        open_frames(segmentation, "the segmentation"), open_frames(CtcSequence.find(path).masks)
+    )
 
 
 def refuse_repeated(groups: Mapping[str, Sequence[PathLike]]) -> None:

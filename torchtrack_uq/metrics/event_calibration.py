@@ -1,4 +1,4 @@
-"""Calibration of yes/no events: links, nulls, divisions and disappearances."""
+"""Calibration of yes/no events: links, nulls, divisions and disappearances, and errors of a segmentation."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,10 +12,14 @@ from torchmetrics.utilities.data import dim_zero_cat
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.calibration_error import calibration_error, check_bins, check_norm
 from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.truth.detections import DETECTION_EVENTS
 from torchtrack_uq.truth.judged import JudgedEvents, judge_events
 from torchtrack_uq.truth.targets import LinkTargets
 
 EVENTS = ("link", "null", "division", "disappearance")
+"""Those that every movie has."""
+OF_ERRORS = ("missed", *DETECTION_EVENTS)
+"""Those of an imperfect segmentation: a cell missed before, and detections that are false, merged or split."""
 
 
 class EventCalibrationError(Metric):  # type: ignore[misc, unused-ignore]
@@ -23,7 +27,8 @@ class EventCalibrationError(Metric):  # type: ignore[misc, unused-ignore]
 
     Args:
         event: "link" (every candidate link of the known daughters), "null" (every known daughter), "division" or
-            "disappearance" (every mother whose daughters are all annotated).
+            "disappearance" (every mother whose daughters are all annotated); "missed" (every known daughter, where
+            links may skip frames); "false", "merged" or "split" (detections, by `judge_detections` only).
         n_bins: Number of bins.
         norm: "l1" (ECE), "l2" or "max", as in torchmetrics.
         **kwargs: As every torchmetrics Metric.
@@ -45,8 +50,8 @@ class EventCalibrationError(Metric):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, event: str, n_bins: int = 15, norm: str = "l1", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if event not in EVENTS:
-            raise InputError(f"event {event!r} is unknown; expected one of {', '.join(EVENTS)}")
+        if event not in EVENTS + OF_ERRORS:
+            raise InputError(f"event {event!r} is unknown; expected one of {', '.join(EVENTS + OF_ERRORS)}")
         check_bins(n_bins)
         check_norm(norm)
         self.event, self.n_bins, self.norm = event, n_bins, norm
@@ -67,10 +72,18 @@ class EventCalibrationError(Metric):  # type: ignore[misc, unused-ignore]
             targets: The movie's true mothers.
 
         Raises:
-            InputError: Probabilities without targets, judged events with them or without this kind of event.
+            InputError: Probabilities without targets, judged events with them or without this kind of event; or
+                probabilities of links where errors of detections are to be judged.
         """
         if isinstance(probabilities, LinkProbabilities) and targets is not None:
-            events = judge_events(probabilities, targets)[self.event]
+            if self.event in DETECTION_EVENTS:
+                raise InputError(
+                    f"links do not say whether a detection is {self.event}; give update() what judge_detections says"
+                )
+            judged = judge_events(probabilities, targets)
+            if self.event not in judged:  # no link skips a frame
+                return
+            events = judged[self.event]
         elif isinstance(probabilities, Mapping) and targets is None and self.event in probabilities:
             events = probabilities[self.event]
         else:

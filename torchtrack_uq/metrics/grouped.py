@@ -23,6 +23,7 @@ from torchtrack_uq.metrics.registry import BUILT_IN, METRICS, make_metric
 from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents
 
 _OF_MOTHERS = ("division", "disappearance")
+_AFTER_GAP = "accuracy_after_gap"
 
 Events = Mapping[str, JudgedEvents]
 
@@ -80,9 +81,10 @@ class GroupedDaughters:
         if events is not None and len(events) != len(movies):
             raise InputError(f"there are {len(movies)} movies with daughters, but {len(events)} with events")
         daughter_keys = _pair_keys([part.frame for part in movies], by_frame)
+        of_kind = _by_kind(events or (), judged)
         event_keys = {
-            kind: _pair_keys([movie[kind].frame + (kind in _OF_MOTHERS) for movie in events or ()], by_frame)
-            for kind in (events[0] if events else ())
+            kind: _pair_keys([one.frame + (kind in _OF_MOTHERS) for one in movies_events], by_frame)
+            for kind, movies_events in of_kind.items()
         }
         keys = torch.unique(torch.cat([daughter_keys, *event_keys.values()]))
         group, n_groups = torch.searchsorted(keys, daughter_keys), len(keys)
@@ -101,15 +103,16 @@ class GroupedDaughters:
             "nll_reachable": mean(nll, judged.reachable),
             "brier": mean(judged.brier.detach(), everyone),
         }
+        if judged.after_gap.any():
+            means[_AFTER_GAP] = mean(judged.correct, judged.after_gap)
         p, correct, has = judged.confidence, judged.correct, judged.has_mother
         bins = {
             "ece": calibration_bins_of_groups(p, correct, group, n_groups, n_bins),
             "ece_with_mother": calibration_bins_of_groups(p[has], correct[has], group[has], n_groups, n_bins),
         }
         for kind, key in event_keys.items():
-            of_kind = [movie[kind] for movie in events or ()]
-            probability = torch.cat([item.probability for item in of_kind])
-            happened = torch.cat([item.happened for item in of_kind])
+            probability = torch.cat([item.probability for item in of_kind[kind]])
+            happened = torch.cat([item.happened for item in of_kind[kind]])
             at = torch.searchsorted(keys, key)
             bins[f"ece_{kind}"] = calibration_bins_of_groups(probability, happened, at, n_groups, n_bins)
         return cls(judged, group, n_groups, means, bins, n_bins, norm)
@@ -139,7 +142,9 @@ class GroupedDaughters:
             name: value for name, value in found.items() if METRICS.get(name) is BUILT_IN.get(name)
         }
         of_daughters = {
-            name: value for name, value in of_daughters.items() if name in METRICS or name in self.bins
+            name: value
+            for name, value in of_daughters.items()
+            if name in METRICS or name in self.bins or name == _AFTER_GAP
         }
         for name in METRICS:
             if name not in of_daughters and name != "n_unreachable":
@@ -160,6 +165,13 @@ class GroupedDaughters:
                 )
             rows.append(value.double().reshape(()).to(each.device))
         return torch.stack(rows).reshape(count.shape[:-1])
+
+
+def _by_kind(events: Sequence[Events], judged: JudgedDaughters) -> dict[str, list[JudgedEvents]]:
+    """The events of every movie by kind; none of a kind that a movie has nothing to say about."""
+    none = JudgedEvents(judged.confidence[:0], judged.correct[:0], judged.frame[:0])
+    kinds = dict.fromkeys(kind for movie in events for kind in movie)
+    return {kind: [movie.get(kind, none) for movie in events] for kind in kinds}
 
 
 def _pair_keys(frames: Sequence[Tensor], by_frame: bool) -> Tensor:

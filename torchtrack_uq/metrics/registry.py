@@ -43,7 +43,10 @@ METRICS = Registry(
         "aurc_entropy": Entry("AURC by entropy", f"{_ROOM}:AURC", {"by": "entropy"}),
         "ause_entropy": Entry("AUSE by entropy", f"{_ROOM}:AUSE", {"by": "entropy"}),
     },
-    reserved=("n_daughters", "ece_link", "ece_null", "ece_division", "ece_disappearance"),
+    reserved=(
+        *("n_daughters", "n_after_gap", "accuracy_after_gap", "ece_link", "ece_null", "ece_division"),
+        *("ece_disappearance", "ece_missed", "ece_false", "ece_merged", "ece_split"),
+    ),
 )
 BUILT_IN = dict(METRICS)
 """Those with a shortcut over many resamples, as long as nobody has put another in their place."""

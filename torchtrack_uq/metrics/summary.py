@@ -50,6 +50,10 @@ def summarise(
         are given ece_link, ece_null, ece_division, ece_disappearance. NaN, with a warning, where there is nothing
         to judge.
 
+        n_after_gap counts daughters whose true mother stands more than one frame before, and accuracy_after_gap is
+        among these, if there are any. Events of links that skip frames give ece_missed, those of detections
+        ece_false, ece_merged and ece_split.
+
     Raises:
         InputError: No daughters, events of another number of movies, n_bins below 1, or an unknown norm.
 
@@ -65,6 +69,7 @@ def summarise(
     counts: dict[str, float | int] = {
         "n_daughters": len(grouped.judged),
         "n_unreachable": int((~grouped.judged.reachable).sum()),
+        "n_after_gap": int(grouped.judged.after_gap.sum()),
     }
     return counts | found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.trackers.trackastra.folder import weights_digest
 from torchtrack_uq.trackers.trackastra.models import bundled_models, load_model
 from torchtrack_uq.training.callbacks import HeldOutValidation
@@ -97,17 +98,18 @@ def fine_tune(
     output: str | os.PathLike[str],
     settings: FineTuningSettings | None = None,
     *,
+    segmentation: Sequence[FramesLike] | None = None,
     device: str = "auto",
     report: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Path:
-    """Fine-tune on annotated sequences, as `read_annotated` reads them; see `fine_tune_on_movies`.
+    """Fine-tune on annotated sequences, as `read_movies` reads them; see `fine_tune_on_movies`.
 
     Raises:
         InputError: As `read_movies` and `fine_tune_on_movies`.
     """
     choose_device(device)
-    movies = read_and_report(folders, report, progress=progress)
+    movies = read_and_report(folders, report, segmentation=segmentation, progress=progress)
     return fine_tune_on_movies(
         movies, start_from, output, settings, device=device, report=report, progress=progress
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.read import read_movies
+from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import LinkScorer, build_model
 from torchtrack_uq.training.run import (
@@ -70,29 +71,34 @@ def train(
     output: str | os.PathLike[str],
     settings: TrainingSettings | None = None,
     *,
+    segmentation: Sequence[FramesLike] | None = None,
     device: str = "auto",
     report: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Path:
-    """Train on annotated sequences, as `read_annotated` reads them; see `train_on_movies`.
+    """Train on annotated sequences, as `read_movies` reads them; see `train_on_movies`.
 
     Raises:
         InputError: As `read_movies` and `train_on_movies`.
     """
     choose_device(device)
-    movies = read_and_report(folders, report, progress=progress)
+    movies = read_and_report(folders, report, segmentation=segmentation, progress=progress)
     return train_on_movies(movies, output, settings, device=device, report=report, progress=progress)
 
 
 def read_and_report(
-    folders: Sequence[str | os.PathLike[str]], report: Callable[[str], None], *, progress: bool
+    folders: Sequence[str | os.PathLike[str]],
+    report: Callable[[str], None],
+    *,
+    segmentation: Sequence[FramesLike] | None = None,
+    progress: bool,
 ) -> list[AnnotatedMovie]:
-    """Read sequences, `NAME/01` each, and say what is in them.
+    """Read sequences, `NAME/01` each, perhaps with masks of their own, and say what is in them.
 
     Raises:
         InputError: As `read_movies`.
     """
-    movies = list(read_movies(folders, progress=progress))
+    movies = list(read_movies(folders, segmentation=segmentation, progress=progress))
     for movie in movies:
         counts = movie.summary()
         report(

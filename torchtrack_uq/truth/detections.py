@@ -1,7 +1,7 @@
 """The truth about detections: which are made up, several cells in one, or one of the parts of a cell."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ class DetectionTruth(TensorFields):
                 raise InputError(
                     f"{name} is {tuple(tensor.shape)} of {tensor.dtype}; expected ({len(self.false)},) of torch.bool"
                 )
+
+    @classmethod
+    def batch(cls, movies: "Sequence[DetectionTruth | None]") -> "DetectionTruth | None":
+        """Those of several movies behind each other; None where nothing is known of one of them."""
+        known = [movie for movie in movies if movie is not None]
+        if not known or len(known) < len(movies):
+            return None
+        return cls(*(torch.cat([getattr(movie, item.name) for movie in known]) for item in fields(cls)))
 
 
 def judge_detections(
