@@ -1,5 +1,7 @@
 """Annotated movies: readers of every format, and the true mother of every daughter."""
 
+from torchtrack_uq.datasets.corrupt import CorruptedMasks, CorruptionRates, write_corrupted
+from torchtrack_uq.datasets.corrupt_points import CorruptedPoints, corrupt_points
 from torchtrack_uq.datasets.ctc import CtcSequence, read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.lineage import Lineage
@@ -11,9 +13,13 @@ from torchtrack_uq.datasets.read import read_annotated, read_movies
 
 __all__ = [
     "AnnotatedMovie",
+    "CorruptedMasks",
+    "CorruptedPoints",
+    "CorruptionRates",
     "CtcSequence",
     "Lineage",
     "MatchCounts",
+    "corrupt_points",
     "match_frame",
     "match_movie",
     "read_annotated",
@@ -21,4 +27,5 @@ __all__ = [
     "read_movies",
     "read_one_in_a_million",
     "read_points_movie",
+    "write_corrupted",
 ]
