@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 
+from tests.support.gap_tracker import GapTracker
 from torchtrack_uq import DistanceTracker, InputError, UncertainTracker
 from torchtrack_uq.calibration import (
     Calibration,
@@ -16,6 +17,9 @@ from torchtrack_uq.calibration import (
 )
 from torchtrack_uq.calibration.objective import TemperatureObjective
 from torchtrack_uq.cli import main
+from torchtrack_uq.datasets import CorruptionRates, read_annotated, write_corrupted
+from torchtrack_uq.trackers.registry import TRACKERS
+from torchtrack_uq.utils.registry import Entry
 
 
 class TestCommands:
@@ -201,3 +205,116 @@ class TestThePaper:
             main([command, str(walks), *output, "--tracker", "distance", "--method", "auto", "--paper"]) == 2
         )
         assert "method auto has no paper version" in capsys.readouterr().err
+
+
+class TestSegmentation:
+    """Masks of one's own beside an annotated sequence."""
+
+    @pytest.fixture
+    def corrupted(self, walks: Path, tmp_path: Path) -> Path:
+        rates = CorruptionRates(missed=0.08, false=0.05)
+        write_corrupted(walks.with_name("01_GT") / "TRA", tmp_path / "masks", rates, progress=False)
+        return tmp_path / "masks"
+
+    def test_fit_and_evaluate_judge_every_detection(
+        self, walks: Path, corrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shared = ["--tracker", "distance", "--quiet", "--segmentation", str(corrupted)]
+        file, report = tmp_path / "c.json", tmp_path / "report.json"
+        assert main(["fit", str(walks), "-o", str(file), *shared]) == 0
+        assert main(["evaluate", str(walks), "--temperature", str(file), "--json", str(report), *shared]) == 0
+        found = json.loads(report.read_text())
+        cells = read_annotated(walks, segmentation=corrupted, progress=False)
+        assert (
+            Calibration.load(file).n_daughters == found["n_daughters"] == (cells.detections.frame > 0).sum()
+        )
+        assert found["segmentation"] == [str(corrupted)]
+        assert cells.kinds is not None
+        assert cells.kinds.false.any()
+        assert 0 < found["ece_false"] < 1
+        # links span one frame, so nothing can be said of cells that were missed
+        assert found["n_after_gap"] == 0
+        for name in ("accuracy_after_gap", "ece_missed"):
+            assert found[name] is found["sequences"]["Walks/01"][name] is None
+        assert found["sequences"]["Walks/01"]["ece_false"] == found["ece_false"]
+
+    def test_perfect_masks_are_judged_as_those_annotated(self, walks: Path, tmp_path: Path) -> None:
+        masks = tmp_path / "masks"
+        write_corrupted(walks.with_name("01_GT") / "TRA", masks, CorruptionRates(), progress=False)
+        reports = []
+        for extra in ([], ["--segmentation", str(masks)]):
+            file = tmp_path / "report.json"
+            command = ["evaluate", str(walks), "--tracker", "overlap", "--quiet", "--json", str(file), *extra]
+            assert main(command) == 0
+            reports.append({**json.loads(file.read_text()), "segmentation": None})
+        assert reports[0] == reports[1]
+
+    def test_a_segmentation_that_does_not_fit_is_one_sentence(
+        self, walks: Path, corrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refused(*segmentation: Path, folder: Path = walks) -> str:
+            options = [word for path in segmentation for word in ("--segmentation", str(path))]
+            for command in (
+                ["evaluate", str(folder), "--tracker", "distance", "--quiet"],
+                ["fit", str(folder), "-o", str(tmp_path / "c.json"), "--tracker", "distance", "--quiet"],
+                ["train", str(folder), "-o", str(tmp_path / "model")],
+            ):
+                assert main([*command, *options]) == 2
+            found = capsys.readouterr().err.strip().splitlines()
+            assert len(found) == 3
+            assert len(set(found)) == 1
+            return found[0]
+
+        assert "2 segmentation(s) were given for 1 movie(s)" in refused(corrupted, corrupted)
+        assert "does not exist" in refused(tmp_path / "nowhere")
+        extra = corrupted / "mask0099.tif"
+        shutil.copy(corrupted / "mask0000.tif", extra)
+        assert "has frames 9 but the annotation" in refused(corrupted)
+        extra.unlink()
+        small = tmp_path / "small"
+        small.mkdir()
+        for t in range(8):
+            tifffile.imwrite(small / f"{t}.tif", np.zeros((9, 9), np.uint16))
+        assert "frames of shape (9, 9)" in refused(small)
+        points = tmp_path / "points"
+        points.mkdir()
+        (points / "man_track.txt").write_text("1 0 1 0\n")
+        (points / "points.csv").write_text("frame,x,y,track\n0,1,1,1\n1,2,1,1\n")
+        assert "takes no other segmentation" in refused(corrupted, folder=points)
+        assert not (tmp_path / "c.json").exists()
+        assert not (tmp_path / "model").exists()
+
+    def test_a_real_movie_with_errors(self, data_folder: Path, tmp_path: Path) -> None:
+        folder = data_folder / "Fluo-N2DH-SIM+" / "01"
+        rates = CorruptionRates(0.05, 0.01, 0.01, 0.01)
+        write_corrupted(folder.with_name("01_GT"), tmp_path / "masks", rates, seed=1, progress=False)
+        perfect, corrupted = tmp_path / "perfect.json", tmp_path / "corrupted.json"
+        shared = ["evaluate", str(folder), "--tracker", "distance", "--quiet", "--json"]
+        assert main([*shared, str(perfect)]) == 0
+        assert main([*shared, str(corrupted), "--segmentation", str(tmp_path / "masks")]) == 0
+        before, after = json.loads(perfect.read_text()), json.loads(corrupted.read_text())
+        assert after["accuracy"] < before["accuracy"] - 0.01
+        assert after["nll"] > 1.5 * before["nll"]
+        assert after["ece_false"] > 10 * before["ece_false"]
+        assert 0.92 * before["n_daughters"] < after["n_daughters"] < 0.99 * before["n_daughters"]
+
+    def test_links_over_gaps_are_judged_by_the_nearest_detected_ancestor(
+        self, data_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = data_folder / "Fluo-N2DH-SIM+" / "01"
+        rates = CorruptionRates(0.05, 0.01, 0.01, 0.01)
+        write_corrupted(folder.with_name("01_GT"), tmp_path / "masks", rates, seed=1, progress=False)
+        TRACKERS.add("gaps", Entry("cells near each other, over gaps", GapTracker))
+        try:
+            report = tmp_path / "report.json"
+            command = ["evaluate", str(folder), "--tracker", "gaps", "--quiet", "--json", str(report)]
+            assert main([*command, "--segmentation", str(tmp_path / "masks")]) == 0
+        finally:
+            TRACKERS.remove("gaps")
+        found = json.loads(report.read_text())
+        assert found["n_after_gap"] > 80
+        assert found["accuracy_after_gap"] > 0.9
+        assert found["accuracy"] > 0.93
+        assert 0 < found["ece_missed"] < 0.03
+        assert found["ece_false"] is not None
+        assert set(found["intervals"]) >= {"accuracy_after_gap", "ece_missed", "ece_false"}

@@ -17,7 +17,15 @@ def test_keys():
     movie = ragged_movie(0)
     found = summarise(movie.judged, judge_events(movie.probabilities, movie.targets))
     assert set(found) == {
-        *("n_daughters", "n_unreachable", "n_after_gap", "accuracy", "ece", "ece_with_mother", "ece_adaptive"),
+        *(
+            "n_daughters",
+            "n_unreachable",
+            "n_after_gap",
+            "accuracy",
+            "ece",
+            "ece_with_mother",
+            "ece_adaptive",
+        ),
         *("nll", "nll_reachable", "brier", "aurc", "ause", "aurc_entropy", "ause_entropy"),
         *("ece_link", "ece_null", "ece_division", "ece_disappearance"),
     }

@@ -24,7 +24,9 @@ FEWEST_DAUGHTERS = 4
 """Neighbourhoods that are too ambiguous shrink by halves, and below this the two events count as independent."""
 AT_ONCE = 20_000  # daughters of the copies that are summed in one call
 WEAK = 1e-2  # links below this share of the tolerance do not join cells
-FORBIDDEN = -1e4  # stands for -inf at the rim of a neighbourhood, where what it forbids may be all that is left
+FORBIDDEN = (
+    -1e4
+)  # stands for -inf at the rim of a neighbourhood, where what it forbids may be all that is left
 FAINT = 1e-6  # probability of having no mother below which it is no measure for other choices
 
 
@@ -170,6 +172,4 @@ def _problem_of(problem: AssignmentProblem, found: Marginals, copies: Copies) ->
         appear[at_rim] = (measure + np.log(outside) - np.log(np.maximum(size, FAINT)))[at_rim]
         appear = np.maximum(appear, FORBIDDEN)
         disappear = np.maximum(disappear, FORBIDDEN)
-    return AssignmentProblem(
-        copies.link_mother, copies.link_daughter, score, appear, disappear, divide
-    )
+    return AssignmentProblem(copies.link_mother, copies.link_daughter, score, appear, disappear, divide)

@@ -20,9 +20,8 @@ from torchtrack_uq.utils.optional import import_optional
 from torchtrack_uq.utils.registry import with_options
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from torchtrack_uq.calibration import ScoredMovie
+    from torchtrack_uq.layers import UncertaintyLayer
     from torchtrack_uq.links.probabilities import LinkProbabilities
     from torchtrack_uq.truth import JudgedEvents
 
@@ -189,7 +188,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             names.append(movie.name)
             crowded.append(FeasibleTruth.of(movie.graph, movie.targets).n_crowded)
             judged.append(judge(probabilities, movie.targets).detach())
-            events.append(_events(movie, probabilities))
+            events.append(_events(movie, layer, probabilities))
         total = summarise(judged, events, n_bins=options.bins)
         intervals = summarise_with_intervals(judged, events, n_bins=options.bins)
         each = {
@@ -224,21 +223,19 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
 
 
-def _events(movie: "ScoredMovie", probabilities: "LinkProbabilities") -> dict[str, "JudgedEvents"]:
+def _events(
+    movie: "ScoredMovie", layer: "UncertaintyLayer", probabilities: "LinkProbabilities"
+) -> dict[str, "JudgedEvents"]:
     """What happened to links, cells and detections of a movie, as far as anything can be said about it."""
+    from torchtrack_uq.posterior.false_cells import false_cells
     from torchtrack_uq.truth import judge_detections, judge_events
 
     events = judge_events(probabilities, movie.targets)
     if movie.detection_truth is not None:
-        doubts = _detection_probabilities(probabilities)
-        found = judge_detections(doubts, movie.detection_truth, movie.graph.frame)
+        p_false, _ = false_cells(probabilities, layer.tempered(movie.graph))
+        found = judge_detections({"false": p_false}, movie.detection_truth, movie.graph.frame)
         events |= {kind: judged for kind, judged in found.items() if len(judged.frame)}
     return events
-
-
-def _detection_probabilities(probabilities: "LinkProbabilities") -> dict[str, "Tensor"]:
-    """Probabilities that detections are no cells, by kind: those that the links' probabilities tell."""
-    return {}
 
 
 def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
