@@ -146,7 +146,7 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
 
     >>> cells = Detections.from_points(np.arange(3), np.array([[0.0, 0], [3, 4], [6, 8]]))
     >>> typical_displacements(cells, 2)
-    array([2.32..., 4.66...])
+    array([2.32..., 4.65...])
     """
     check_max_gap(max_gap)
     measured = {
