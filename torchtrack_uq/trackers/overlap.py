@@ -91,9 +91,7 @@ class _Mask(NamedTuple):
     first: int
 
 
-def overlaps_of_copies(
-    copies: PerturbedCopies, *, max_gap: int = 1, progress: bool = True
-) -> list[Overlaps]:
+def overlaps_of_copies(copies: PerturbedCopies, *, max_gap: int = 1, progress: bool = True) -> list[Overlaps]:
     """What `measure_overlaps` finds in each of R copies of a movie, from one pass over its frames.
 
     Holds `max_gap` frames and one more and, of all copies, the pixels near boundaries in them.
@@ -151,10 +149,15 @@ class OverlapTracker:
         disappear: Score of a cell without daughter.
         divide: Score of a cell with two daughters; -inf forbids divisions.
         n_apart: How many of the nearest mothers of a daughter are candidates even if they do not overlap it, as
-            long as `offset` exceeds `cutoff`; 0 for none, as in LapTrack.
+            long as `offset` exceeds `cutoff`; 0 for none, as in LapTrack. So many in each of the frames before.
+        max_gap: How many frames a link may span; 1 for consecutive frames only.
+        miss: Score of a cell being missed in a frame. The default was best on average over masks as annotated and
+            masks with 5 % of the cells deleted, of -1, -2, ... -6 and -8 (mean NLL of `auto` at T = 1 over seven movies
+            at every and every fourth frame: .263; without links over gaps .464).
 
     Raises:
-        InputError: A scale that is not positive, not five coefficients, or a negative n_apart.
+        InputError: A scale that is not positive, not five coefficients, a negative n_apart, or a max_gap or miss that
+            cannot be.
     """
 
     name = "overlap"
