@@ -9,11 +9,11 @@ from typing import Any
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
-from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
+from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP, TRACKERS, make_tracker
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--tracker`, `--model`, `--search-range`, `--method`, `--paper` and `--stride`."""
+    """`--tracker`, `--model`, `--search-range`, `--max-gap`, `--method`, `--paper` and `--stride`."""
     parser.add_argument(
         "--tracker",
         default="trackastra",
@@ -28,6 +28,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
     )
+    add_max_gap_argument(parser)
     parser.add_argument(
         "--method",
         default="auto",
@@ -42,6 +43,17 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)"
+    )
+
+
+def add_max_gap_argument(parser: argparse.ArgumentParser) -> None:
+    """`--max-gap N`."""
+    parser.add_argument(
+        "--max-gap",
+        type=int,
+        metavar="N",
+        help="how many frames a link may span: with 2, a cell that was missed in one frame is linked over it; 1 is the "
+        f"paper (default: {DEFAULT_MAX_GAP})",
     )
 
 
@@ -87,7 +99,11 @@ def tracker_of(options: argparse.Namespace) -> Any:
             owners = ", ".join(name for name, entry in TRACKERS.items() if option in entry.options)
             raise InputError(f"--{option.replace('_', '-')} is for --tracker {owners}, not {options.tracker}")
     return make_tracker(
-        options.tracker, options.device, model=options.model, search_range=options.search_range
+        options.tracker,
+        options.device,
+        model=options.model,
+        search_range=options.search_range,
+        max_gap=options.max_gap,
     )
 
 
