@@ -70,8 +70,8 @@ class UncertainTracker:
             )
         if max_gap is not None and not isinstance(tracker, str):
             raise InputError(
-                f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames its "
-                "links span; give max_gap to that tracker, if it takes one"
+                f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames "
+                "its links span; give max_gap to that tracker, if it takes one"
             )
         self.calibration: Calibration | None = None
         if isinstance(temperature, str | os.PathLike):
