@@ -55,7 +55,7 @@ def one_case(folder: Path, tracker_name: str, stride: int, method: str) -> list[
     """Rows of one movie, tracker, stride and method: no annotation, few of them in every draw, and all."""
     annotated = read_annotated(folder, stride, progress=False)
     layer = UncertaintyLayer(method)
-    scored = score_movie(annotated, make_tracker(tracker_name), layer, progress=False)
+    scored = score_movie(annotated, make_tracker(tracker_name, max_gap=1), layer, progress=False)
     TemperatureObjective(layer, [scored])  # refuses what cannot be fitted
     log_p, judged, frame = tabulate(layer, scored)
     half = (frame.min() + frame.max() + 1) / 2

@@ -137,7 +137,7 @@ def read_unit(unit: Unit) -> AnnotatedMovie:
 
 def make_unit_tracker(name: str) -> Tracker:
     """The tracker on the CPU."""
-    return make_tracker(TRACKERS[name], "cpu", model=MODEL if name == "Transformer" else None)
+    return make_tracker(TRACKERS[name], "cpu", model=MODEL if name == "Transformer" else None, max_gap=1)
 
 
 def trained_on(movie: str, tracker: str) -> bool:

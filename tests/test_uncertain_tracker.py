@@ -100,3 +100,12 @@ def test_the_command_line_takes_every_method(
     assert f"({tracker}, {method}, T = 2)" in capsys.readouterr().out
     links = pd.read_csv(tmp_path / "out" / "links.csv")
     np.testing.assert_allclose(links.groupby(["frame", "daughter"])["probability"].sum(), 1.0, atol=1e-5)
+
+
+def test_a_gap_is_passed_on_to_a_tracker_given_by_name_only() -> None:
+    assert UncertainTracker("distance", max_gap=3).tracker.max_gap == 3
+    assert UncertainTracker(DistanceTracker(max_gap=2)).tracker.max_gap == 2
+    with pytest.raises(InputError, match="max_gap=2 is given beside a DistanceTracker"):
+        UncertainTracker(DistanceTracker(), max_gap=2)
+    with pytest.raises(InputError, match="max_gap is 0"):
+        UncertainTracker("distance", max_gap=0)

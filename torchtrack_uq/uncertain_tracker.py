@@ -32,10 +32,14 @@ class UncertainTracker:
             of the layer.
         device: Where a tracker given by name computes: "auto", "cpu", "cuda".
         paper: Whether the method is the paper's to the letter, for "SM", "FP", "FP+A", "AS" (see `UncertaintyLayer`).
+        max_gap: How many frames the links of a tracker given by name may span: above 1, a cell that was missed in the
+            frames between does not cut a track. By default `DEFAULT_MAX_GAP` of `torchtrack_uq.trackers.registry`; a
+            tracker that is an object has its own.
 
     Raises:
         InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, a
-            calibration of another method, other options or another tracker, or `paper` with a method that is not in it.
+            calibration of another method, other options or another tracker, `paper` with a method that is not in it, or
+            `max_gap` beside a tracker that is an object.
 
     >>> import numpy as np
     >>> from torchtrack_uq.trackers import DistanceTracker
@@ -56,12 +60,18 @@ class UncertainTracker:
         temperature: float | TemperatureScaler | Calibration | str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
         paper: bool = False,
+        max_gap: int | None = None,
     ) -> None:
-        self.tracker = make_tracker(tracker, device) if isinstance(tracker, str) else tracker
+        self.tracker = make_tracker(tracker, device, max_gap=max_gap) if isinstance(tracker, str) else tracker
         if not isinstance(self.tracker, Tracker):
             raise InputError(
                 f"tracker is a {type(tracker).__name__}; expected a name ({', '.join(TRACKERS)}) or an object with "
                 "`name` and `candidates(detections, movie)`"
+            )
+        if max_gap is not None and not isinstance(tracker, str):
+            raise InputError(
+                f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames "
+                "its links span; give max_gap to that tracker, if it takes one"
             )
         self.calibration: Calibration | None = None
         if isinstance(temperature, str | os.PathLike):

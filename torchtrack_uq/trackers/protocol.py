@@ -12,7 +12,7 @@ from torchtrack_uq.perturb import PerturbedCopies
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Anything that names candidate links between consecutive frames and scores them.
+    """Anything that names candidate links and scores them.
 
     A score is a log-weight, higher is likelier; the tracker also says what it costs a cell to appear,
     disappear and divide. That is all there is to plugging in another tracker:
@@ -29,6 +29,33 @@ class Tracker(Protocol):
     ...         return CandidateGraph.from_links(detections, mother, daughter, score, appear=-9.0)
     >>> isinstance(BrightnessTracker(), Tracker)
     True
+
+    Links lead to the next frame, unless the tracker says that they may skip frames in which a cell was missed: with
+    `CandidateGraph.from_links(..., max_gap=2)`, among links that span 1 or 2 frames. The graph alone decides; nothing
+    else has to be told. Three things make such links fair:
+
+    - A link over g frames scores what the tracker says of that displacement over g frames, and (g - 1) times the score
+      of a cell being missed, a negative number of nats: an event like the others, which can be fitted with them.
+    - A distribution that is wider over g frames is lower, too: with spread s_g in D dimensions, add -D log(s_g / s_1)
+      (`torchtrack_uq.trackers.gaps.widening`).
+    - Links between consecutive frames score the same whatever `max_gap` is, so that a temperature fitted without gaps
+      still means something.
+
+    >>> class PatientTracker:
+    ...     name = "patient"
+    ...     miss = -5.0
+    ...
+    ...     def candidates(self, detections, movie=None, *, progress=True):
+    ...         radius, spread = [30, 40], np.array([10.0, 14.0])
+    ...         mother, daughter, distance = neighbour_links(detections, radius, max_gap=2)
+    ...         gap = detections.frame[daughter] - detections.frame[mother]
+    ...         its = spread[gap - 1]
+    ...         score = -((distance / its) ** 2) / 2 + (gap - 1) * self.miss
+    ...         score -= detections.ndim * np.log(its / spread[0])
+    ...         return CandidateGraph.from_links(detections, mother, daughter, score, appear=-9.0, max_gap=2)
+    >>> cells = Detections.from_points(np.array([0, 2]), np.array([[0.0, 0], [14, 0]]))
+    >>> PatientTracker().candidates(cells).score
+    tensor([-6.1729], dtype=torch.float64)
     """
 
     name: str
@@ -50,7 +77,8 @@ class Tracker(Protocol):
 class StreamingTracker(Tracker, Protocol):
     """A tracker that hands out the first frame pairs while it still scores the last ones.
 
-    Methods that solve frame pairs on the CPU do so meanwhile.
+    Methods that solve frame pairs on the CPU do so meanwhile. A tracker whose links may span several frames has an
+    attribute `max_gap` that says how many: above 1 a movie is one problem, and `candidates` is called instead.
     """
 
     def stream(

@@ -15,20 +15,29 @@ TRACKERS = Registry(
         "trackastra": Entry(
             "a transformer's scores (Gallusser and Weigert 2024)",
             "torchtrack_uq.trackers.trackastra.models:load_model",
-            options=("model", "device"),
+            options=("model", "device", "max_gap"),
         ),
         "distance": Entry(
             "squared distance, as trackpy",
             "torchtrack_uq.trackers.distance:DistanceTracker",
-            options=("search_range",),
+            options=("search_range", "max_gap"),
         ),
-        "overlap": Entry("overlap of masks, as LapTrack", "torchtrack_uq.trackers.overlap:OverlapTracker"),
+        "overlap": Entry(
+            "overlap of masks, as LapTrack",
+            "torchtrack_uq.trackers.overlap:OverlapTracker",
+            options=("max_gap",),
+        ),
         "activity": Entry(
-            "change between images (Ruzaeva et al. 2022)", "torchtrack_uq.trackers.activity:ActivityTracker"
+            "change between images (Ruzaeva et al. 2022)",
+            "torchtrack_uq.trackers.activity:ActivityTracker",
+            options=("max_gap",),
         ),
     },
 )
 """What `--tracker` and `UncertainTracker` know by name."""
+
+DEFAULT_MAX_GAP = 1
+"""How many frames the links of a tracker that is known by name may span, where nobody says."""
 
 
 def make_tracker(
@@ -37,6 +46,7 @@ def make_tracker(
     *,
     model: str | None = None,
     search_range: float | None = None,
+    max_gap: int | None = None,
 ) -> "Tracker":
     """Make one of the trackers that are known by name.
 
@@ -45,15 +55,25 @@ def make_tracker(
         device: Where it computes, if it uses one: "auto", "cpu", "cuda".
         model: For "trackastra": a model folder, "small_2d" (the default), or the name of a published model.
         search_range: For "distance": largest displacement in pixels.
+        max_gap: How many frames a link may span: above 1, a cell that was missed in the frames between does not cut a
+            track. By default `DEFAULT_MAX_GAP`, or 1 for trackers that know nothing of gaps.
 
     Raises:
         InputError: An unknown name, an option of another tracker, or a model that cannot be loaded.
 
-    >>> make_tracker("distance", search_range=20.0).name
-    'distance'
+    >>> make_tracker("distance", search_range=20.0, max_gap=3).max_gap
+    3
     """
-    takes_device = "device" in TRACKERS[name].options
+    takes = TRACKERS[name].options
+    if max_gap is None and "max_gap" in takes:
+        max_gap = DEFAULT_MAX_GAP
+    if max_gap == 1 and "max_gap" not in takes:  # what every tracker does
+        max_gap = None
     tracker: Tracker = TRACKERS.make(
-        name, device=device if takes_device else None, model=model, search_range=search_range
+        name,
+        device=device if "device" in takes else None,
+        model=model,
+        search_range=search_range,
+        max_gap=max_gap,
     )
     return tracker

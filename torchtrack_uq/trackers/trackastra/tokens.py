@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import FEATURES, Detections
@@ -42,6 +43,30 @@ def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> D
                 "expected a model trained with features 'wrfeat'"
             )
     return detections
+
+
+def every_frame(detections: Detections, step: int, first: int) -> tuple[NDArray[np.int64], Detections]:
+    """Every `step`-th frame from frame `first` on, as a movie of its own.
+
+    Returns:
+        (n,) int64, which cells stand in these frames; and the detections of these frames.
+
+    >>> cells = Detections.from_points(np.arange(4), np.zeros((4, 2)))
+    >>> index, part = every_frame(cells, 2, 1)
+    >>> index, part.frame, part.n_frames
+    (array([1, 3]), array([0, 1]), 2)
+    """
+    index = np.flatnonzero((detections.frame >= first) & ((detections.frame - first) % step == 0))
+    part = Detections(
+        frame=(detections.frame[index] - first) // step,
+        label=detections.label[index],
+        coords=detections.coords[index],
+        n_frames=len(range(first, detections.n_frames, step)),
+        features={name: column[index] for name, column in detections.features.items()},
+        has_images=detections.has_images,
+        stride=detections.stride * step,
+    )
+    return index.astype(np.int64), part
 
 
 def _as_one_plane(detections: Detections) -> Detections:

@@ -68,22 +68,31 @@ class TokenTensors:
 
 
 Blocks = list[Tensor]
-"""Logits of one frame pair, (n_mothers, n_daughters) from every window that holds both frames."""
+"""Logits of one pair of frames, (n_mothers, n_daughters) from every window that holds both."""
+
+FramePair = tuple[int, int]
+"""Frame t of the daughters, and how many frames before the mothers stand."""
 
 
 def pair_logits(
-    transformer: Callable[..., Tensor], tokens: TokenTensors, window: int, batch_size: int, *, progress: bool
-) -> Iterator[tuple[int, list[tuple[int, Blocks]]]]:
-    """Logits between consecutive frames from every window that holds both.
+    transformer: Callable[..., Tensor],
+    tokens: TokenTensors,
+    window: int,
+    batch_size: int,
+    *,
+    max_gap: int = 1,
+    progress: bool,
+) -> Iterator[tuple[int, list[tuple[FramePair, Blocks]]]]:
+    """Logits between frames up to `max_gap` apart from every window that holds both.
 
     Yields:
         After each batch of windows the frame up to which all is known now, since no later window holds it and
-        the frame before; and, for each frame t for which that is new, in order, t and the logits of the pair
-        (t - 1, t). Frame pairs of which one side is empty are left out.
+        the frame before; and, for each frame t for which that is new, in order, the logits of the pairs
+        (t - 1, t), (t - 2, t), .... Pairs of which one side is empty are left out.
     """
     n_frames = len(tokens.offsets) - 1
     window = min(window, n_frames)
-    waiting: dict[int, Blocks] = {t: [] for t in range(1, n_frames)}
+    waiting = _frame_pairs(n_frames, max_gap)
     counts = np.diff(tokens.offsets)
     starts = range(n_frames - window + 1)
     batches = [list(starts[k : k + batch_size]) for k in range(0, len(starts), batch_size)]
@@ -96,15 +105,14 @@ def pair_logits(
             mask = padding if len(occupied) > 1 else None
             logits = transformer(points, features=features, padding_mask=mask)
             for b, start in enumerate(occupied):
-                base = int(tokens.offsets[start])
-                for t in range(start + 1, start + window):
-                    if counts[t - 1] and counts[t]:
-                        a0, a1, b1 = (int(tokens.offsets[k]) - base for k in (t - 1, t, t + 1))
-                        waiting[t].append(logits[b, a0:a1, a1:b1])
+                for t, gap in _pairs_within(start, window, max_gap):
+                    if counts[t - gap] and counts[t]:
+                        mothers, daughters = _places(tokens.offsets, start, t, gap)
+                        waiting[t, gap].append(logits[b, mothers, daughters])
         last = n_frames - 1 if batch[-1] == starts[-1] else batch[-1] + 1
-        blocks = [(t, waiting.pop(t)) for t in range(known + 1, last + 1)]
+        blocks = _taken(waiting, range(known + 1, last + 1), max_gap)
         known = last
-        yield last, [(t, found) for t, found in blocks if found]
+        yield last, blocks
 
 
 def copies_logits(
@@ -113,24 +121,24 @@ def copies_logits(
     window: int,
     batch_size: int,
     *,
+    max_gap: int = 1,
     progress: bool,
-) -> Iterator[tuple[int, Tensor]]:
+) -> Iterator[tuple[FramePair, Tensor]]:
     """`pair_logits` of R copies of a movie that differ in coordinates and features only.
 
     The copies of a window have the same cells, so they form a batch without padding.
 
     Yields:
-        Frame t of the daughters and (n_windows, R, n_mothers, n_daughters) logits.
+        A pair of frames and its (n_windows, R, n_mothers, n_daughters) logits.
     """
     offsets = copies[0].offsets
     n_frames = len(offsets) - 1
     window = min(window, n_frames)
     counts = np.diff(offsets)
-    waiting: dict[int, list[Tensor]] = {t: [] for t in range(1, n_frames)}
+    waiting = _frame_pairs(n_frames, max_gap)
     starts = list(range(n_frames - window + 1))
     for start in with_progress(starts, "Scoring perturbed copies", show=progress):
-        base = int(offsets[start])
-        if offsets[start + window] > base:
+        if offsets[start + window] > offsets[start]:
             pieces = []
             for first in range(0, len(copies), batch_size):
                 batch = [copy.batch([start], window) for copy in copies[first : first + batch_size]]
@@ -139,12 +147,39 @@ def copies_logits(
                 stacked = torch.cat(features) if features else None
                 pieces.append(transformer(points, features=stacked, padding_mask=None))
             logits = torch.cat(pieces)
-            for t in range(start + 1, start + window):
-                if counts[t - 1] and counts[t]:
-                    a0, a1, b1 = (int(offsets[k]) - base for k in (t - 1, t, t + 1))
-                    waiting[t].append(logits[:, a0:a1, a1:b1])
-        last = start == starts[-1]
-        for t in range(1, n_frames) if last else range(1, start + 2):
-            blocks = waiting.pop(t, [])
-            if blocks:
-                yield t, torch.stack(blocks)
+            for t, gap in _pairs_within(start, window, max_gap):
+                if counts[t - gap] and counts[t]:
+                    mothers, daughters = _places(offsets, start, t, gap)
+                    waiting[t, gap].append(logits[:, mothers, daughters])
+        done = range(1, n_frames if start == starts[-1] else start + 2)
+        for pair, blocks in _taken(waiting, done, max_gap):
+            yield pair, torch.stack(blocks)
+
+
+def _frame_pairs(n_frames: int, max_gap: int) -> dict[FramePair, Blocks]:
+    """No logits yet of any pair of frames up to `max_gap` apart."""
+    return {(t, gap): [] for t in range(1, n_frames) for gap in range(1, min(max_gap, t) + 1)}
+
+
+def _pairs_within(start: int, window: int, max_gap: int) -> Iterator[FramePair]:
+    """The pairs of frames in a window."""
+    for t in range(start + 1, start + window):
+        for gap in range(1, min(max_gap, t - start) + 1):
+            yield t, gap
+
+
+def _places(
+    offsets: np.ndarray[tuple[int], np.dtype[np.int64]], start: int, t: int, gap: int
+) -> tuple[slice, slice]:
+    """Where mothers and daughters of a pair stand among the tokens of the window that begins with frame `start`."""
+    first, end, first_daughter, end_daughter = (
+        int(offsets[k] - offsets[start]) for k in (t - gap, t - gap + 1, t, t + 1)
+    )
+    return slice(first, end), slice(first_daughter, end_daughter)
+
+
+def _taken(waiting: dict[FramePair, Blocks], frames: range, max_gap: int) -> list[tuple[FramePair, Blocks]]:
+    """Take out what is known of the daughters in these frames; pairs without logits are left out."""
+    pairs = [(t, gap) for t in frames for gap in range(1, max_gap + 1)]
+    found = [(pair, waiting.pop(pair, [])) for pair in pairs]
+    return [(pair, blocks) for pair, blocks in found if blocks]

@@ -1,0 +1,43 @@
+"""What it costs a link to span several frames."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchtrack_uq.errors import InputError
+
+
+def check_miss(miss: float) -> None:
+    """A score of the event that a cell was missed in a frame.
+
+    Raises:
+        InputError: It is not a finite number.
+    """
+    if not math.isfinite(miss):
+        raise InputError(
+            f"miss is {miss}; expected a finite number of nats, such as -5.0 (max_gap=1 rules links over gaps out)"
+        )
+
+
+def widening(
+    spread: NDArray[np.float64], narrowest: NDArray[np.float64] | float, ndim: int
+) -> NDArray[np.float64]:
+    """What a score -z² / 2 loses when z counts in a wider spread: how far the logarithm of the Gaussian's peak falls.
+
+    After g frames a cell may be anywhere within a wider spread, each place less likely. Without this term a link over a
+    gap would beat one between consecutive frames of the same length, merely since a wider spread forgives more.
+
+    Args:
+        spread: Standard deviation per axis, any shape.
+        narrowest: That over one frame.
+        ndim: Number of dimensions D.
+
+    Returns:
+        -D log(spread / narrowest).
+
+    >>> widening(np.array([1.0, 2.0]), 1.0, 2)
+    array([-0.        , -1.38629436])
+    """
+    cost: NDArray[np.float64] = -ndim * np.log(spread / narrowest)
+    return cost
