@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import tifffile
 
-from tests.support.gap_tracker import GapTracker
 from torchtrack_uq import DistanceTracker, InputError, UncertainTracker
 from torchtrack_uq.calibration import (
     Calibration,
@@ -18,8 +17,6 @@ from torchtrack_uq.calibration import (
 from torchtrack_uq.calibration.objective import TemperatureObjective
 from torchtrack_uq.cli import main
 from torchtrack_uq.datasets import CorruptionRates, read_annotated, write_corrupted
-from torchtrack_uq.trackers.registry import TRACKERS
-from torchtrack_uq.utils.registry import Entry
 
 
 class TestCommands:
@@ -219,7 +216,7 @@ class TestSegmentation:
     def test_fit_and_evaluate_judge_every_detection(
         self, walks: Path, corrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        shared = ["--tracker", "distance", "--quiet", "--segmentation", str(corrupted)]
+        shared = ["--tracker", "distance", "--quiet", "--max-gap", "1", "--segmentation", str(corrupted)]
         file, report = tmp_path / "c.json", tmp_path / "report.json"
         assert main(["fit", str(walks), "-o", str(file), *shared]) == 0
         assert main(["evaluate", str(walks), "--temperature", str(file), "--json", str(report), *shared]) == 0
@@ -289,7 +286,7 @@ class TestSegmentation:
         rates = CorruptionRates(0.05, 0.01, 0.01, 0.01)
         write_corrupted(folder.with_name("01_GT"), tmp_path / "masks", rates, seed=1, progress=False)
         perfect, corrupted = tmp_path / "perfect.json", tmp_path / "corrupted.json"
-        shared = ["evaluate", str(folder), "--tracker", "distance", "--quiet", "--json"]
+        shared = ["evaluate", str(folder), "--tracker", "distance", "--max-gap", "1", "--quiet", "--json"]
         assert main([*shared, str(perfect)]) == 0
         assert main([*shared, str(corrupted), "--segmentation", str(tmp_path / "masks")]) == 0
         before, after = json.loads(perfect.read_text()), json.loads(corrupted.read_text())
@@ -304,13 +301,9 @@ class TestSegmentation:
         folder = data_folder / "Fluo-N2DH-SIM+" / "01"
         rates = CorruptionRates(0.05, 0.01, 0.01, 0.01)
         write_corrupted(folder.with_name("01_GT"), tmp_path / "masks", rates, seed=1, progress=False)
-        TRACKERS.add("gaps", Entry("cells near each other, over gaps", GapTracker))
-        try:
-            report = tmp_path / "report.json"
-            command = ["evaluate", str(folder), "--tracker", "gaps", "--quiet", "--json", str(report)]
-            assert main([*command, "--segmentation", str(tmp_path / "masks")]) == 0
-        finally:
-            TRACKERS.remove("gaps")
+        report = tmp_path / "report.json"
+        command = ["evaluate", str(folder), "--tracker", "distance", "--quiet", "--json", str(report)]
+        assert main([*command, "--max-gap", "2", "--segmentation", str(tmp_path / "masks")]) == 0
         found = json.loads(report.read_text())
         assert found["n_after_gap"] > 80
         assert found["accuracy_after_gap"] > 0.9
