@@ -16,11 +16,11 @@ from torchtrack_uq.assignment.dropping import (
     put_back,
     take_back,
 )
-from torchtrack_uq.assignment.elimination import NOT_CONVEX, exact_marginals, finish, too_large_error
+from torchtrack_uq.assignment.elimination import FEW, NOT_CONVEX, exact_marginals, finish, too_large_error
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import gauge_of
+from torchtrack_uq.assignment.pruned import Share, gauge_of
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
@@ -29,18 +29,30 @@ EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
 EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
+MOVIE_SHARE = Share(20_000, 100)
+"""Arcs of a component of a problem of many frames."""
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
 
 
 def auto_marginals(
-    problem: AssignmentProblem, temperature: float, tolerance: float, memory_limit: int | None = None
+    problem: AssignmentProblem,
+    temperature: float,
+    tolerance: float,
+    memory_limit: int | None = None,
+    *,
+    many_frames: bool = False,
 ) -> Marginals:
     """Exact marginals where they fit; components that do not fit lose links until their clusters do.
 
-    Without a `memory_limit` (bytes) exact sums take tens of milliseconds at most, clusters a few.
+    Without a `memory_limit` (bytes) exact sums of a frame pair take tens of milliseconds at most, clusters a few. In a
+    problem of `many_frames` every component has its own share of the work, so that one that is too ambiguous does not
+    take it from thousands of others.
     """
     n = problem.n_daughters
+    if many_frames and problem.is_convex and problem.links.mother.size > FEW:
+        limit = memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
+        return _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARE)
     clusters = memory_limit
     if memory_limit is None:
         memory_limit = BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
@@ -52,6 +64,17 @@ def auto_marginals(
             raise EliminationTooLargeError(error.what, NOT_CONVEX, "method auto") from error
     assert clusters is not None
     limit = min(clusters, BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * n))
+    return _by_clusters(problem, temperature, tolerance, limit)
+
+
+def _by_clusters(
+    problem: AssignmentProblem,
+    temperature: float,
+    tolerance: float,
+    limit: int,
+    share: Share | None = None,
+) -> Marginals:
+    """Drop links until all components fit into `limit` bytes, each into its share; messages where that is no proof."""
     links = problem.links
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)
@@ -62,7 +85,7 @@ def auto_marginals(
     apart = np.ones(wanted.size, dtype=bool)  # links with no end in a component that did not fit
     most = limit / BYTES_PER_ARC / 4
     while True:
-        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance, limit, level)
+        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance, limit, level, share)
         if isinstance(result, Elimination):
             break
         plan, graph = result.plan, result.graph
@@ -82,9 +105,7 @@ def auto_marginals(
                 break
             if most < 1.0:
                 why = "even its likeliest links alone do not fit"
-                raise too_large_error(
-                    result, memory_limit, why, "raise the limit, or use method bp", "method auto"
-                )
+                raise too_large_error(result, limit, why, "raise the limit, or use method bp", "method auto")
             most *= LESS
         most *= LESS
         apart &= ~touched
@@ -96,7 +117,7 @@ def auto_marginals(
         least[np.isinf(least)] = 0.0
         level[touched] = np.maximum(level[touched], least[plan.daughter_component[links.daughter[touched]]])
     estimate, log_z, settled = estimate_by_clusters(problem, *result)
-    refined = take_back(problem, result, tolerance, limit, may_return=apart)
+    refined = take_back(problem, result, tolerance, limit, may_return=apart, share=share)
     if not isinstance(refined, Elimination):
         refined = result
     clustered = ~(refined.certificate.component_error <= tolerance)

@@ -16,10 +16,12 @@ from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     Gauge,
     KeptGraph,
+    Share,
     Sums,
     all_components,
     build_kept_graph,
     components_of,
+    plan_if_narrow,
     room_if_empty,
     sum_kept,
 )
@@ -36,6 +38,9 @@ AIM = (
 TAKE = 0.95  # share of that which stays dropped at a component that gets links back
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
+HOPELESS = (
+    1e4  # how many times more arcs than fit may be expected where states that do not matter are left out
+)
 PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links are likelier than not
 FLOOR = 1e-12  # least share of what it deserves that a dropped link gets, so that no candidate is impossible
 ROUNDING = 1e-9  # share of the tolerance left free, since sums that reach it are rounded
@@ -89,15 +94,18 @@ def drop_and_sum(
     tolerance: float,
     memory_limit: int,
     level: FloatArray | None = None,
+    share: Share | None = None,
 ) -> Elimination | KeptGraph:
     """Drop what is wanted least, sum the rest, and bound what that changed; only the graph if that does not fit.
 
     `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
-    above `tolerance`, bounds are made with less effort.
+    above `tolerance`, bounds are made with less effort. No component may take more than a `share` of the graphs.
     """
     level = np.full(wanted.size, tolerance) if level is None else level
     keep = _choose_kept(problem, chosen, wanted, level)
-    kept = build_kept_graph(problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
+    kept = build_kept_graph(
+        problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
+    )
     if not kept.graph.complete.all():
         return kept
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
@@ -137,10 +145,11 @@ def take_back(
     tolerance: float,
     memory_limit: int,
     may_return: BoolArray | None = None,
+    share: Share | None = None,
 ) -> Elimination | KeptGraph | None:
     """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
 
-    Only the graph of what changes if that does not fit.
+    Only a graph if what changes does not fit.
 
     Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change
     are summed again, and their new bound is the sum over the links that still touch them. With `may_return`
@@ -189,7 +198,11 @@ def take_back(
     added = np.flatnonzero(keep & ~kept.keep)
     changed[mother_component[links.mother[added]]] = True
     part = keep & changed[mother_component[links.mother]]
-    again = build_kept_graph(problem, part, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance)
+    most = memory_limit // BYTES_PER_ARC
+    plan = None if share is None else plan_if_narrow(problem, part, HOPELESS * most)
+    if share is not None and plan is None:
+        return kept
+    again = build_kept_graph(problem, part, gauge, most, NEGLIGIBLE * tolerance, plan, share)
     if not again.graph.complete.all():
         return again
     new = sum_kept(problem, again, gauge.link, gauge.null, gauge.load)

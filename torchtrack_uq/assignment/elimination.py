@@ -181,8 +181,10 @@ def finish(
     put_largest_shift(error, of_mother, estimate.divide, alone.divide)
     error += certificate.component_error
     dropped_error = np.maximum(estimate.link[certificate.dropped], certificate.dropped_high)
-    if not np.isfinite(certificate.component_error).all():
-        dropped_error = np.full(dropped_error.size, np.inf)
+    unproved = ~np.isfinite(certificate.component_error)
+    if unproved.any():
+        of = links.daughter[certificate.dropped], links.mother[certificate.dropped]
+        dropped_error[unproved[of_daughter[of[0]]] | unproved[of_mother[of[1]]]] = np.inf
     at_daughter = error[of_daughter]
     at_daughter[np.isnan(at_daughter)] = np.inf
     np.maximum.at(at_daughter, links.daughter[certificate.dropped], np.nan_to_num(dropped_error, nan=np.inf))

@@ -120,7 +120,7 @@ def _none_given_null(
     tolerance: float,
     most: int,
 ) -> tuple[FloatArray, BoolArray]:
-    """P(none_i given null_j) of each pair, NaN where nothing can be said; and whether all of its component was summed."""
+    """P(none_i given null_j) of each pair, NaN where nothing can be said; whether all of its component was summed."""
     given, complete = np.full(daughter.size, np.nan), np.zeros(daughter.size, dtype=bool)
     links = problem.links
     waiting = [(start, min(start + max(AT_ONCE // most, 1), daughter.size), most)

@@ -28,6 +28,8 @@ def marginals(
     k: int | None = None,
     tolerance: float = 1e-3,
     memory_limit: int | None = None,
+    *,
+    many_frames: bool = False,
 ) -> Marginals:
     r"""Posterior probabilities of all links, appearances, disappearances and divisions.
 
@@ -47,6 +49,8 @@ def marginals(
         tolerance: largest error that counts as exact, and that dropping links may cause.
         memory_limit: bytes that frontier graphs may take; by default 512 MiB, and for "auto" what takes milliseconds: a
             few thousand arcs, and some for each daughter.
+        many_frames: whether the problem is a movie, whose components run along time: "auto" then gives each its own
+            share of the work.
 
     Returns:
         Marginals: `.link` (E,), `.null` (N,), `.disappear` (M,), `.divide` (M,) probabilities, `.log_z`,
@@ -74,7 +78,7 @@ def marginals(
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}.")
     if method == "auto":
-        return auto_marginals(problem, temperature, tolerance, memory_limit)
+        return auto_marginals(problem, temperature, tolerance, memory_limit, many_frames=many_frames)
     memory_limit = memory_limit or MEMORY_LIMIT
     if method == "exact":
         return exact_marginals(problem, temperature, tolerance, memory_limit)

@@ -59,6 +59,21 @@ class Sums(NamedTuple):
     component_log_z: FloatArray
 
 
+class Share(NamedTuple):
+    """Arcs that one component may take.
+
+    Attributes:
+        of_component: However small it is.
+        per_step: More for each of its steps.
+    """
+
+    of_component: float
+    per_step: float
+
+
+ALL = Share(np.inf, 0.0)
+
+
 class KeptGraph(NamedTuple):
     """The frontier graphs of the kept links, ready to be summed with any weights."""
 
@@ -174,12 +189,13 @@ def build_kept_graph(
     max_arcs: int,
     negligible: float = 0.0,
     plan: EliminationPlan | None = None,
+    share: Share | None = None,
 ) -> KeptGraph:
     """Frontier graphs of the kept links (F,) bool; components beyond `max_arcs` arcs are left incomplete.
 
     States with paths of total weight at most `negligible` are left out; `graph.lost` bounds what that
     loses, also when every dropped link is moved into the null weight of its daughter (see `certificate`). A `plan` of
-    the kept links may be given.
+    the kept links may be given, and a `share` of the arcs that no component may exceed.
     """
     links = problem.links
     plan = plan_of(problem, keep) if plan is None else plan
@@ -197,6 +213,7 @@ def build_kept_graph(
         *build_frontier_graph(
             links.start, links.mother, keep, keep_null, base_load, plan.step, plan.step_start, plan.position,
             plan.width, factor_cost, np.inf, max_arcs, weight, negligible,
+            *(ALL if share is None else share),
         )
     )  # fmt: skip
     return KeptGraph(keep, plan, graph)

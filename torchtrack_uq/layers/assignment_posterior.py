@@ -199,7 +199,7 @@ class AssignmentPosterior(JointLikelihood):
             graph = candidates_from_chunks(detections, kept)
             p = self(tempered(graph), _support_of(MovieProblems.of(graph), listed))
         else:
-            found = solve_stream(self._sum_options.solve, arriving(), detections.offsets)
+            found = solve_stream(self._sum_options(1).solve, arriving(), detections.offsets)
             graph = candidates_from_chunks(detections, kept)
             choices = Choices.of(tempered(graph))
             p = self._sum_all(graph, choices, found).probabilities(graph, choices, self.method, self.options)
@@ -227,16 +227,16 @@ class AssignmentPosterior(JointLikelihood):
         """Whether it lists the K best of frame pairs, over which autograd runs; components are listed by the engine."""
         return self.method == "AS" and graph.max_gap == 1
 
-    @property
-    def _sum_options(self) -> SumOptions:
+    def _sum_options(self, max_gap: int) -> SumOptions:
         if self.method == "AS":
             return SumOptions("component_k_best", self.tolerance, self.memory_limit, self.k)
-        return SumOptions(self.method, self.tolerance, self.memory_limit)
+        return SumOptions(self.method, self.tolerance, self.memory_limit, many_frames=max_gap > 1)
 
     def _sum_all(
         self, graph: CandidateGraph, choices: Choices, solved: Sequence[Marginals] | None = None
     ) -> Summed:
-        arguments = choices.score, MovieProblems.of(graph), self._sum_options, solved
+        options = self._sum_options(graph.max_gap)
+        arguments = choices.score, MovieProblems.of(graph), options, solved
         found = MarginalsFunction.apply(*arguments)  # type: ignore[no-untyped-call]
         choice, log_z, certificate, cell_error = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
         covered, error, exact, log_z_error = certificate

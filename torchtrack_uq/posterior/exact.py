@@ -34,12 +34,14 @@ class SumOptions(NamedTuple):
     tolerance: float
     memory_limit: int | None
     k: int | None = None
+    many_frames: bool = False
 
     def solve(self, problem: AssignmentProblem) -> Marginals:
         """Marginals of one problem."""
         return marginals(
-            problem, method=self.method, k=self.k, tolerance=self.tolerance, memory_limit=self.memory_limit
-        )
+            problem, method=self.method, k=self.k, tolerance=self.tolerance, memory_limit=self.memory_limit,
+            many_frames=self.many_frames,
+        )  # fmt: skip
 
 
 class MarginalsFunction(torch.autograd.Function):

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchtrack_uq.assignment import AssignmentProblem, Marginals
-from torchtrack_uq.assignment.joint_none import JointNone, joint_none
+from torchtrack_uq.assignment import Marginals
+from torchtrack_uq.assignment.joint_none import joint_none
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -27,8 +27,8 @@ def false_cells(
 
     Args:
         probabilities: Of a movie, or of a batch of movies, by any method.
-        scaled: The candidate links with the scores that the probabilities are of: at the temperature, and with corrected
-            event scores (`UncertaintyLayer.tempered`). None: the product, whatever the method.
+        scaled: The candidate links with the scores that the probabilities are of: at the temperature, and with
+            corrected event scores (`UncertaintyLayer.tempered`). None: the product, whatever the method.
         tolerance: Largest error that does not matter, at least 0; cells of which one event is less probable count as
             independent. At 0 all that is summed is exact.
 
@@ -73,17 +73,8 @@ def false_cells(
         marginals = Marginals(
             link[at.links], null[at.daughters], disappear[at.mothers], np.zeros(0), 0.0, 0.0, 0.0, False, ""
         )
-        found = _both(problems.build(pair, score), marginals, cells, at.daughters.start, at.mothers.start, tolerance)  # fmt: skip
+        found = joint_none(
+            problems.build(pair, score), marginals, cells - at.daughters.start, cells - at.mothers.start, tolerance
+        )
         false[cells], exact[cells] = found.probability, found.whole
     return torch.from_numpy(false), torch.from_numpy(exact)
-
-
-def _both(
-    problem: AssignmentProblem,
-    found: Marginals,
-    cells: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-    first_daughter: int,
-    first_mother: int,
-    tolerance: float,
-) -> JointNone:
-    return joint_none(problem, found, cells - first_daughter, cells - first_mother, tolerance)

@@ -2,21 +2,16 @@
 
 A *step* treats one daughter (all its options) or retires one mother (pays f of its number of daughters). A
 mother is *in the frontier* from the first of its daughters that is treated until it retires; the frontier's
-loads are all that the remaining steps need to know. The order is greedy: next comes the daughter after
-which the fewest states are possible. Several first daughters are tried, the more the longer the elimination
-takes.
+loads are all that the remaining steps need to know.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from torchtrack_uq.assignment.kernels.orders import order_component
 from torchtrack_uq.assignment.types import BoolArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
-
-TRIAL_COST = 25.0  # time to order a daughter, in arcs of the elimination
-MOST_TRIALS = 24
-MOST_MEMBERS = 200  # daughters up to which several orders are tried; larger components take too long anyway
 
 
 class EliminationPlan(NamedTuple):
@@ -87,84 +82,6 @@ def label_components(
                 a = root[a]
             mother_component[i] = daughter_component[a]
     return daughter_component, mother_component, n_components
-
-
-@kernel
-def order_greedily(
-    seed: int,
-    daughter_start: IntArray,
-    mother_of: IntArray,
-    mother_start: IntArray,
-    daughter_of: IntArray,
-    treated: IntArray,
-    state: IntArray,
-    near: IntArray,
-    steps: IntArray,
-    most: float,
-) -> float:
-    """Order one component, beginning with daughter `seed`, into `steps`; returns the arcs expected at most.
-
-    Gives up, and leaves everything as it is then, once these are more than `most`. Otherwise
-    `treated` (per mother) and `state` (per daughter: 0 far, 1 near the frontier, 2 treated) are all 0
-    before and after.
-    """
-    n_steps = 0
-    n_near = 1
-    near[0] = seed
-    state[seed] = 1
-    states = 1.0
-    arcs = 0.0
-    while n_near > 0:
-        best = 0
-        best_growth = np.inf
-        for s in range(n_near):
-            j = near[s]
-            growth = 1.0
-            for q in range(daughter_start[j], daughter_start[j + 1]):
-                i = mother_of[q]
-                t = treated[i]
-                if t + 1 == mother_start[i + 1] - mother_start[i]:  # its last: the mother can retire
-                    growth /= min(t, 2) + 1.0
-                elif t < 2:
-                    growth *= (t + 2.0) / (t + 1.0)
-            if growth < best_growth or (growth == best_growth and j < near[best]):
-                best = s
-                best_growth = growth
-        j = near[best]
-        n_near -= 1
-        near[best] = near[n_near]
-        state[j] = 2
-        steps[n_steps] = j
-        n_steps += 1
-        arcs += states * (1.0 + daughter_start[j + 1] - daughter_start[j])
-        if arcs > most:
-            return float(arcs)
-        for q in range(daughter_start[j], daughter_start[j + 1]):
-            i = mother_of[q]
-            treated[i] += 1
-            if treated[i] < 3:
-                states *= (treated[i] + 1.0) / treated[i]
-            if treated[i] > 1:
-                continue
-            for p in range(mother_start[i], mother_start[i + 1]):
-                other = daughter_of[p]
-                if state[other] == 0:
-                    state[other] = 1
-                    near[n_near] = other
-                    n_near += 1
-        for q in range(daughter_start[j], daughter_start[j + 1]):
-            i = mother_of[q]
-            if treated[i] == mother_start[i + 1] - mother_start[i]:
-                steps[n_steps] = -1 - i
-                n_steps += 1
-                arcs += states
-                states /= min(treated[i], 2) + 1.0
-    for s in range(n_steps):
-        if steps[s] >= 0:
-            state[steps[s]] = 0
-        else:
-            treated[-1 - steps[s]] = 0
-    return arcs
 
 
 @kernel
@@ -243,6 +160,9 @@ def plan_elimination(
             member[place[c]] = j
             place[c] += 1
 
+    rank = np.zeros(n_daughters, np.int64)
+    for k in range(member.size):
+        rank[member[k]] = k
     step = np.empty(step_start[n_components], np.int64)
     trial = np.empty(n_daughters + n_mothers, np.int64)
     near = np.empty(n_daughters, np.int64)
@@ -253,33 +173,12 @@ def plan_elimination(
     expected = 0.0
     for c in range(n_components):
         steps = step[step_start[c] : step_start[c + 1]]
-        first, n_members = member_start[c], member_start[c + 1] - member_start[c]
-        fewest = order_greedily(
-            member[first], daughter_start, mother_of, mother_start, daughter_of, treated, state, near, steps,
-            most_arcs - expected,
+        fewest = order_component(
+            member[member_start[c] : member_start[c + 1]], daughter_start, mother_of, mother_start, daughter_of,
+            treated, state, near, steps, trial, rank, most_arcs - expected,
         )  # fmt: skip
         expected += fewest
         if expected > most_arcs:
             return step[:0], step_start, position, width, daughter_component, mother_component
-        trials = 1
-        if n_members <= MOST_MEMBERS:
-            trials = int(min(float(n_members), MOST_TRIALS, fewest / (TRIAL_COST * n_members)))
-        for r in range(1, trials):
-            seed = member[first + r * n_members // trials]
-            arcs = order_greedily(
-                seed,
-                daughter_start,
-                mother_of,
-                mother_start,
-                daughter_of,
-                treated,
-                state,
-                near,
-                trial,
-                np.inf,
-            )
-            if arcs < fewest:
-                fewest = arcs
-                steps[:] = trial[: steps.size]
         width[c] = place_in_frontier(steps, daughter_start, mother_of, position, trial)
     return step, step_start, position, width, daughter_component, mother_component

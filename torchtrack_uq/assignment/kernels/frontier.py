@@ -89,12 +89,15 @@ def build_frontier_graph(
     max_arcs: int,
     weight: FloatArray,
     negligible: float,
+    arcs_of_component: float = np.inf,
+    arcs_per_step: float = 0.0,
 ) -> tuple[SmallIntArray, SmallIntArray, SmallIntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
     States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite cost
     (costs are at least 0), and states through which paths of total `weight` at most `negligible` lead (0:
-    none). Components that would bring all graphs together beyond `max_arcs` arcs are given up.
+    none). Components that would bring all graphs together beyond `max_arcs` arcs are given up, and
+    so is one that takes more than `arcs_of_component` and `arcs_per_step` for each of its steps.
     """
     n_components = width.size
     n_links = mother.size
@@ -158,6 +161,8 @@ def build_frontier_graph(
                         largest = max(largest, weight[n_links + n_daughters + 3 * (-1 - j) + n])
                 ahead[s] = ahead[s + 1] * largest
         nodes_before, arcs_before, layers_before = n_nodes, n_arcs, n_layers
+        own = arcs_of_component + arcs_per_step * (step_start[c + 1] - step_start[c])
+        most_arcs = max_arcs if own > max_arcs - n_arcs else n_arcs + np.int64(own)
         layer_start[n_layers] = n_nodes
         n_layers += 1
         n_here = 1
@@ -201,7 +206,7 @@ def build_frontier_graph(
                     choice_number[n, COST] = factor_cost[e]
                     choice_number[n, WEIGHT] = weight[e]
                 most = n_here
-            if n_arcs + most > max_arcs:
+            if n_arcs + most > most_arcs:
                 complete[c] = False
                 break
             if n_nodes + n_here + 1 > arc_start.size:
