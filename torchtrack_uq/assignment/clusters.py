@@ -38,7 +38,8 @@ def estimate_by_clusters(
     still = (odds <= least) & (through * sums.null[daughter] <= least)
     rest = dropped[still], daughter[still], through[still]
     null_with_rest = gauge.null + np.bincount(rest[1], rest[2], minlength=problem.n_daughters)
-    odds_of_rest: FloatArray = np.bincount(mother[still], odds[still], minlength=problem.n_mothers)
+    odds_of_rest = np.zeros(problem.n_mothers)
+    odds_of_rest += np.bincount(mother[still], odds[still], minlength=problem.n_mothers)
     dropped, mother, daughter = dropped[~still], mother[~still], daughter[~still]
     weight, odds, through = weight[~still], odds[~still], through[~still]
     before = np.full(problem.n_daughters, np.inf)
