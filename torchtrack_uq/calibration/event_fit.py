@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torchtrack_uq.calibration.event_objective import EventObjective, KnownTruth
 from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers import AssignmentPosterior, UncertaintyLayer
-from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS
-from torchtrack_uq.truth.feasible import FeasibleTruth
+from torchtrack_uq.layers import UncertaintyLayer
 
 LARGEST_OFFSET = 20.0  # nats; beyond it an event is impossible or certain
 
@@ -24,10 +23,10 @@ class EventFit:
 
     Attributes:
         temperature: T.
-        offsets: Fitted offsets of appear, disappear and divide (nats, at temperature 1).
+        offsets: Fitted offsets of appear, disappear, divide and, with gaps, miss (nats, at temperature 1).
         log_likelihood_before: Joint log-likelihood per daughter at T = 1 without offsets.
         log_likelihood_after: The same with them.
-        n_daughters: Daughters in the frame pairs that were used.
+        n_daughters: Daughters in the frame pairs, or movies, that were used.
         n_unreachable: See `FeasibleTruth`.
         n_crowded: See `FeasibleTruth`.
         prior_width: Width of the prior on log T, or None.
@@ -51,16 +50,17 @@ def fit_events(
     offset_width: float | None = 10.0,
     max_steps: int = 60,
 ) -> EventFit:
-    """Fit T and the offsets of appear, disappear and divide by L(A_true)/T - log Z.
+    """Fit T and the offsets of appear, disappear, divide and (where links skip frames) miss by L(A_true)/T - log Z.
 
-    LBFGS on four numbers; the gradient is the annotated assignment's counts minus the expected ones. Assignments
-    tell only two of the three offsets apart: every link less is one more cell without mother and one daughter less
+    LBFGS on four or five numbers; the gradient is the annotated assignment's counts minus the expected ones.
+    Assignments tell only two of the three offsets apart: every link less is one more cell without mother and one daughter less
     for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors on the
     offsets pick the smallest three that fit, and keep finite what too few events leave open.
 
     Args:
         layer: With method "AS", "exact", "auto" or "bp" and `events`; log Z is always that of "auto".
-        movies: Annotated movies. Frame pairs with daughters that are not annotated are left out.
+        movies: Annotated movies. Frame pairs with daughters that are not annotated are left out; in movies whose links
+            skip frames such daughters are summed over.
         prior_width: Width of the prior on log T; None for none.
         offset_width: Width in nats of the priors on the offsets; None for none.
         max_steps: Most iterations.
@@ -71,50 +71,21 @@ def fit_events(
     Raises:
         InputError: The layer has no offsets or no joint likelihood, or no frame pair is annotated completely.
     """
-    if layer.events is None or not layer.posterior.sums_assignments:
-        raise InputError(
-            f"fit_events needs UncertaintyLayer(method, events=EventOffsets()) with method one of "
-            f"{', '.join(POSTERIOR_METHODS)}; got method {layer.method} "
-            f"{'without' if layer.events is None else 'with'} events"
-        )
-    truths = [FeasibleTruth.of(movie.graph, movie.targets) for movie in movies]
-    n_daughters = sum(
-        int(truth.complete.to(torch.int64)[movie.graph.problem_of_daughter[movie.graph.is_daughter]].sum())
-        for movie, truth in zip(movies, truths, strict=True)
-    )
-    if n_daughters == 0:
-        raise InputError(
-            "no frame pair is annotated completely: event scores need all daughters of a frame; "
-            "fit the temperature alone"
-        )
-    _warn_of_missing_events(movies, truths)
-    posterior = AssignmentPosterior("auto")
-    parameters = [layer.scaler.raw_temperature, *layer.events.parameters()]
+    names = [] if layer.events is None else [name for name, _ in layer.events.named_parameters()]
+    objective = EventObjective(layer, movies, prior_width, dict.fromkeys(names, offset_width))
+    _warn_of_missing_events(movies, objective.truths)
+    parameters = [objective.log_temperature, *objective.parameters.values()]
     before = [p.detach().clone() for p in parameters]
 
-    def log_likelihood() -> Tensor:
-        total = torch.zeros((), dtype=torch.float64)
-        for movie, truth in zip(movies, truths, strict=True):
-            found = posterior.log_prob(layer.tempered(movie.graph), truth.mother)
-            total = total + found[truth.complete & (found > -torch.inf)].double().sum().cpu()
-        return total / n_daughters
-
-    def loss() -> Tensor:
-        value = -log_likelihood()
-        for width, group in ((prior_width, parameters[:1]), (offset_width, parameters[1:])):
-            if width is not None:
-                value = value + sum((p * 1.0).cpu() ** 2 for p in group) / (2 * width**2 * n_daughters)
-        return value
-
     try:
-        after = _minimise(parameters, loss, max_steps)
+        after = _minimise(parameters, objective.loss, max_steps)
         with torch.no_grad():
-            final = float(log_likelihood())
+            final = float(objective.log_likelihood())
             fitted = [p.clone() for p in parameters]
             layer.scaler.temperature = 1.0
             for p in parameters[1:]:
                 p.zero_()
-            initial = float(log_likelihood())
+            initial = float(objective.log_likelihood())
             for p, value in zip(parameters, fitted, strict=True):
                 p.copy_(value)
     except BaseException:  # an interrupted fit leaves the layer as it was
@@ -124,41 +95,47 @@ def fit_events(
         raise
     layer.scaler.fitted.fill_(True)
     temperature = float(layer.scaler.temperature.detach())
-    largest = max(map(abs, layer.events.values.values()))
+    largest = max(map(abs, objective.events.values.values()))
     if not after or not SMALLEST < temperature < LARGEST or largest > LARGEST_OFFSET:
         warnings.warn(
-            f"fitting event scores ended at T = {temperature:.3g} and offsets {layer.events.values}"
+            f"fitting event scores ended at T = {temperature:.3g} and offsets {objective.events.values}"
             f"{'' if after else ', without converging'}: check them, or fit the temperature alone",
             CalibrationWarning,
             stacklevel=2,
         )
     return EventFit(
         temperature,
-        layer.events.values,
+        objective.events.values,
         initial,
         final,
-        n_daughters,
-        sum(truth.n_unreachable for truth in truths),
-        sum(truth.n_crowded for truth in truths),
+        objective.n_daughters,
+        objective.n_unreachable,
+        objective.n_crowded,
         prior_width,
     )
 
 
-def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[FeasibleTruth]) -> None:
-    seen = torch.zeros(3, dtype=torch.int64)
-    for movie, truth in zip(movies, truths, strict=True):
-        graph = movie.graph
+def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[KnownTruth]) -> None:
+    seen = torch.zeros(4, dtype=torch.int64)
+    for movie, known in zip(movies, truths, strict=True):
+        graph, mother = movie.graph, known.truth.mother
         last = max(graph.n_problems - 1, 0)
-        as_daughter = truth.complete[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter
-        as_mother = truth.complete[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
-        n_daughters = torch.bincount(truth.mother[truth.mother >= 0], minlength=graph.n_cells)
+        used = known.whole | known.partly
+        as_daughter = used[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter & known.known
+        as_mother = used[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
+        n_daughters = torch.bincount(mother[mother >= 0], minlength=graph.n_cells)
+        skipped = graph.frame - graph.frame[mother.clamp(min=0)] > 1
         events = (
-            as_daughter & (truth.mother < 0),
+            as_daughter & (mother < 0),
             as_mother & (n_daughters == 0),
             as_mother & (n_daughters == 2),
+            as_daughter & (mother >= 0) & skipped,
         )
         seen += torch.stack([event.sum() for event in events]).cpu()
-    if missing := [name for name, n in zip(("appears", "disappears", "divides"), seen, strict=True) if not n]:
+    names = ["appears", "disappears", "divides"]
+    if any(movie.graph.max_gap > 1 for movie in movies):
+        names.append("is missed and found again")
+    if missing := [name for name, n in zip(names, seen, strict=False) if not n]:
         warnings.warn(
             f"no annotated cell {', or '.join(missing)}: what that costs is only as low as the prior says; annotate "
             "frames in which it happens, or fit the temperature alone",

@@ -16,8 +16,10 @@ from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees import ReviewStatistic
 from torchtrack_uq.layers import EventOffsets, FeaturePerturbation, TemperatureScaler, UncertaintyLayer
+from torchtrack_uq.layers.event_offsets import OFFSETS
 from torchtrack_uq.layers.make import make_method
 from torchtrack_uq.layers.registry import METHODS
+from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.registry import with_options
 
@@ -34,7 +36,7 @@ class Calibration:
         method: Method that it was fitted for, such as "AS".
         tracker: Name of the tracker, such as "distance" or "trackastra:small_2d".
         stride: Temporal stride of the annotated movies.
-        offsets: Offsets of appear, disappear and divide, or None where only T was fitted.
+        offsets: Offsets of appear, disappear and divide, and of miss if it was fitted; None where only T was fitted.
         n_daughters: Annotated daughters that it was fitted on.
         nll_before: Mean negative log-likelihood of their true mothers at T = 1, nats.
         nll_after: The same as fitted.
@@ -87,11 +89,12 @@ class Calibration:
             raise InputError(f"stride must be a whole number from 1 on, got {self.stride!r}")
         if self.offsets is not None and not (
             isinstance(self.offsets, dict)
-            and set(self.offsets) == {"appear", "disappear", "divide"}
+            and set(EVENT_SCORES) <= set(self.offsets) <= set(OFFSETS)
             and all(_is_number(value) and math.isfinite(value) for value in self.offsets.values())
         ):
             raise InputError(
-                f"offsets must be finite numbers for appear, disappear and divide, got {self.offsets!r}"
+                "offsets must be finite numbers for appear, disappear and divide, and for miss where links skip "
+                f"frames, got {self.offsets!r}"
             )
 
     def save(self, file: str | os.PathLike[str]) -> Path:
