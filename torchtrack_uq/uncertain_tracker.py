@@ -88,7 +88,8 @@ class UncertainTracker:
                 isinstance(method, str) and not paper
             )  # a name alone leaves the options to the calibration
             options = None if plain else asked.options
-            temperature.check(asked.method, tracker_identity(self.tracker), options=options)
+            reach = getattr(self.tracker, "max_gap", 1)
+            temperature.check(asked.method, tracker_identity(self.tracker), options=options, max_gap=reach)
             self.calibration, self.layer = temperature, temperature.layer()
             if not isinstance(method, str):  # the very module, which may be a subclass
                 self.layer.posterior = asked.posterior
