@@ -21,13 +21,16 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
+from torchtrack_uq.results.doubts import CellDoubts
 
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
 _N_CLOSE_UPS = 4
+_LETTERS = {"missed": "G", "false": "F", "merged": "M", "split": "S"}
 _CHOSEN, _OTHER = "#ff8c1a", "#9adcff"
 _MASKS_ONLY = 0.4
 """Grey of cells where there is no image."""
+_LEGEND = "letters: probably wrong detections, G seen again after a gap, F false, M merged, S split"
 _NUMBER_HEIGHT = 26.0
 """Points above its cell that a number takes; nearer to the top edge it goes below, so as not to cover the title."""
 
@@ -42,6 +45,7 @@ class _Tracked:
     detections: Detections
     probabilities: LinkProbabilities
     selected: NDArray[np.bool_]
+    doubts: CellDoubts
 
     @property
     def candidates(self) -> CandidateGraph:
@@ -53,24 +57,33 @@ class _Tracked:
 
 
 def draw_doubts(
-    movie: Movie, detections: Detections, probabilities: LinkProbabilities, selected: NDArray[np.bool_]
+    movie: Movie,
+    detections: Detections,
+    probabilities: LinkProbabilities,
+    selected: NDArray[np.bool_],
+    doubts: CellDoubts | None = None,
 ) -> Figure:
     """Draw the links of a whole movie over one of its images, and close-ups of its most doubtful cells.
 
     Colour is the entropy of each daughter's distribution over mothers: blue for a sure link, red from log 2
-    on, where two answers are equally likely. The close-ups show the candidate mothers (rings) of one daughter
-    (dot) with their probabilities. 3D movies are drawn as maximum projections along z.
+    on, where two answers are equally likely. Links over gaps are dashed; letters say where a detection is probably
+    wrong: seen again after a miss, false, merged, or split. The close-ups are of the cells that `TrackingResult.review`
+    begins with, and say why: they show the candidate mothers (rings) of one daughter (dot) with their probabilities,
+    those from before a gap with their frame. 3D movies are drawn as maximum projections along z.
 
     Args:
         movie: Masks, and images where there are any.
         detections: The movie's N cells.
         probabilities: Of its E candidate links, on the CPU.
         selected: (E,) bool, the links that were chosen.
+        doubts: What may be wrong with the cells; found anew if not given.
 
     Returns:
         A figure; `figure.savefig(file)` writes it.
     """
-    result = _Tracked(movie, detections, probabilities, selected)
+    if doubts is None:
+        doubts = CellDoubts.of(detections, probabilities, selected, movie.frame_shape)
+    result = _Tracked(movie, detections, probabilities, selected, doubts)
     height, width = result.movie.frame_shape[-2:]
     left = float(np.clip(6.4 * width / height, 5.0, 12.0))  # inches; the close-ups take 7.2
     figure = Figure(figsize=(left + 7.2, 7.6), facecolor="white", dpi=110)
@@ -108,10 +121,15 @@ def draw_doubts(
     bar.set_label("entropy of the link in nats: sure (0) to two equally likely answers (0.69)")
     figure.text(
         0.99,
-        0.03,
-        "close-ups: a cell (dot), where its candidate mothers were (rings) and how likely each is; orange: chosen",
+        0.06,
+        "close-ups: a cell (dot), where its candidate mothers were (rings) and how likely each is; orange: chosen; "
+        "dashed: over a gap"
+        + (
+            "\n" + _LEGEND if any((np.nan_to_num(doubts.part[kind]) > 0.5).any() for kind in _LETTERS) else ""
+        ),
         ha="right",
-        fontsize=10,
+        va="top",
+        fontsize=9,
     )
     return figure
 
@@ -119,11 +137,12 @@ def draw_doubts(
 def _spots(result: _Tracked) -> NDArray[np.int64]:
     """Most doubtful cells, no two of them close-ups of the same place and time."""
     frame = result.detections.frame
-    entropy = np.where(frame == 0, -1.0, result.probabilities.entropy.numpy())
+    doubt = np.where(frame == 0, -1.0, result.doubts.doubt)
+    entropy = result.probabilities.entropy.numpy()
     points = result.detections.coords[:, -2:]
     chosen: list[int] = []
-    for cell in np.argsort(-entropy, kind="stable")[: 50 * _N_CLOSE_UPS]:
-        if entropy[cell] <= 0 or len(chosen) == _N_CLOSE_UPS:
+    for cell in np.lexsort((-entropy, -doubt))[: 50 * _N_CLOSE_UPS]:
+        if doubt[cell] <= 0 or len(chosen) == _N_CLOSE_UPS:
             break
         if not any(
             abs(frame[cell] - frame[other]) < 2
@@ -148,7 +167,11 @@ def _draw_overview(axes: Axes, result: _Tracked, frame: int, worst: NDArray[np.i
     order = np.argsort(entropy[daughter])  # the doubtful ones on top
     segments = np.stack([points[graph.mother.numpy()[result.selected]], points[daughter]], axis=1)[order]
     colours = _SURE_TO_DOUBTFUL(_ENTROPY(entropy[daughter][order]))
-    axes.add_collection(LineCollection(list(segments[:, :, ::-1]), colors=colours, linewidths=1.6))
+    over_gap = (graph.gap.numpy()[result.selected] > 1)[order]
+    for those, style in ((~over_gap, "solid"), (over_gap, (0, (2, 1.5)))):
+        lines = list(segments[those][:, :, ::-1])
+        axes.add_collection(LineCollection(lines, colors=colours[those], linewidths=1.6, linestyles=[style]))
+    _write_letters(axes, result, points)
     orphans = np.flatnonzero((result.mother < 0) & (result.detections.frame > 0))
     axes.scatter(
         points[orphans, 1],
@@ -180,6 +203,25 @@ def _draw_overview(axes: Axes, result: _Tracked, frame: int, worst: NDArray[np.i
     )
 
 
+def _write_letters(axes: Axes, result: _Tracked, points: NDArray[np.float32]) -> None:
+    """A letter at every detection that is more likely wrong than not."""
+    for kind, letter in _LETTERS.items():
+        for cell in np.flatnonzero(np.nan_to_num(result.doubts.part[kind]) > 0.5):
+            y, x = points[cell]
+            axes.text(
+                x,
+                y,
+                letter,
+                color="white",
+                fontsize=7,
+                ha="center",
+                va="center",
+                clip_on=True,
+                path_effects=[withStroke(linewidth=1.8, foreground="#7a1fa2")],
+                zorder=4,
+            )
+
+
 def _draw_close_up(axes: Axes, result: _Tracked, cell: int, number: int) -> None:
     detections, graph = result.detections, result.candidates
     t = int(detections.frame[cell])
@@ -206,14 +248,24 @@ def _draw_close_up(axes: Axes, result: _Tracked, cell: int, number: int) -> None
         if p < 0.005 or max(abs(my - y), abs(mx - x)) > 0.9 * reach:
             continue
         colour = _CHOSEN if chosen[k] else _OTHER
-        axes.plot([mx, x], [my, y], color=colour, linewidth=1 + 4 * p, solid_capstyle="round", zorder=3)
+        before_gap = int(graph.gap[link]) > 1
+        axes.plot(
+            [mx, x],
+            [my, y],
+            color=colour,
+            linewidth=1 + 4 * p,
+            linestyle=(0, (2, 1)) if before_gap else "solid",
+            solid_capstyle="round",
+            dash_capstyle="butt",
+            zorder=3,
+        )
         axes.plot(
             mx, my, "o", markersize=9, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=2
         )
         rings.append((mx, my))
         labels.append(
             axes.annotate(
-                f"{p:.0%}",
+                f"{p:.0%} (frame {t - int(graph.gap[link])})" if before_gap else f"{p:.0%}",
                 (mx, my),
                 xytext=(7, 5),
                 textcoords="offset points",
@@ -227,7 +279,9 @@ def _draw_close_up(axes: Axes, result: _Tracked, cell: int, number: int) -> None
     null = f"no mother {float(result.probabilities.null[cell]):.0%}"
     if result.mother[cell] < 0:
         null += " (chosen)"
-    axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{null}", fontsize=10)
+    reason = str(result.doubts.reason[cell])
+    why = f"{reason} {result.doubts.doubt[cell]:.0%}, " if reason else ""
+    axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{why}{null}", fontsize=10)
 
 
 def _move_apart(axes: Axes, labels: list[Annotation], marks: list[tuple[float, float]]) -> None:

@@ -76,7 +76,8 @@ def short_lists(probabilities: LinkProbabilities) -> str | None:
     short = int((covered < COVERED).sum())
     if not short:
         return None
+    where = f"in {short} of {len(covered)} frame pairs " if probabilities.graph.max_gap == 1 else ""
     return (
-        f"in {short} of {len(covered)} frame pairs the assignments that AS lists are not proved to hold half of the "
+        f"{where}the assignments that AS lists are not proved to hold half of the "
         f"probability (the least: {float(covered.min()):.1g}), so it may be far too sure there: use --method auto"
     )

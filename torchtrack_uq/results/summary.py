@@ -1,0 +1,84 @@
+"""A tracked movie in a few lines."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from torchtrack_uq.results.proof import proof_sentence, proved_exact, short_lists
+from torchtrack_uq.utils.registry import with_options
+
+if TYPE_CHECKING:
+    from torchtrack_uq.results.doubts import CellDoubts
+    from torchtrack_uq.results.tracking_result import TrackingResult
+
+DOUBTFUL_BELOW = 0.9
+"""A decision is doubtful if its probability is below this."""
+_SAID = {"missed": "seen again after a miss", "false": "false", "merged": "merged", "split": "split"}
+_WORTH_SAYING = 0.5
+
+
+def summary(result: "TrackingResult") -> str:
+    """See `TrackingResult.summary`."""
+    detections, mother = result.detections, result.mother
+    n_divisions = int((np.bincount(mother[mother >= 0]) == 2).sum()) if (mother >= 0).any() else 0
+    daughters = detections.frame > 0
+    doubtful = daughters & (result.decision_probability < DOUBTFUL_BELOW)
+    n_links, n_decisions = int(result.selected.sum()), int(daughters.sum())
+    share = doubtful.sum() / max(n_decisions, 1)
+    method = with_options(result.probabilities.method, result.probabilities.options)
+    n_gaps = int((result.candidates.gap.numpy()[result.selected] > 1).sum())
+    gaps = f" ({n_gaps} over gaps)" if result.candidates.max_gap > 1 else ""
+    lines = [
+        f"{len(detections)} cells in {detections.n_frames} frames: {n_links} links{gaps}, "
+        f"{n_divisions} divisions, {len(result.tracklets.table)} tracks "
+        f"({result.tracker}, {method}, T = {result.temperature:g})",
+        f"{int(doubtful.sum())} of {n_decisions} decisions are doubtful ({share:.1%} below "
+        f"probability {DOUBTFUL_BELOW:g})",
+    ]
+    exact = proved_exact(result.probabilities)
+    if exact is not None:
+        n_exact = int((exact & daughters).sum())
+        lines.append(proof_sentence(n_exact, n_decisions, result.probabilities.options))
+    if (short := short_lists(result.probabilities)) is not None:
+        lines.append(short)
+    if result.acceptance is not None:
+        n_accepted = int(result.accepted.sum())
+        lines.append(
+            f"{n_accepted} of {n_decisions} decisions are accepted ({result.acceptance.promise}, if this movie is "
+            f"like the annotated ones); {n_decisions - n_accepted} are for review"
+        )
+    if doubtful.any():
+        counts = pd.Series(detections.frame[doubtful]).value_counts()
+        frames = ", ".join(f"{t} ({n})" for t, n in counts.head(5).items())
+        lines.append(f"most of them in frames {frames}")
+    if (sentence := segmentation_sentence(result.doubts, detections.frame)) is not None:
+        lines.append(sentence)
+    worst = result.review(3)
+    worst = worst[worst["doubt"] > 1 - DOUBTFUL_BELOW]
+    spots = "; ".join(
+        f"cell {row['label']} in frame {row['frame']} at "
+        + ", ".join(f"{axis} {row[axis]:.0f}" for axis in "zyx"[-detections.ndim :])
+        + (f" ({row['reason']})" if row["reason"] else "")
+        for row in worst.to_dict("records")
+    )
+    if spots:
+        lines.append(f"look first at {spots}")
+    return "\n".join(lines)
+
+
+def segmentation_sentence(
+    doubts: "CellDoubts", frame: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+) -> str | None:
+    """How many detections are expected to be wrong, of each kind, and in which frames most of them are.
+
+    Expected numbers are sums of probabilities; of kinds that come to less than half a cell nothing is said.
+    """
+    expected = {kind: n for kind, n in doubts.expected().items() if n >= _WORTH_SAYING}
+    if not expected:
+        return None
+    counts = ", ".join(f"{n:.1f} {_SAID[kind]}" for kind, n in expected.items())
+    by_frame = pd.Series(np.nansum([doubts.part[kind] for kind in expected], axis=0)).groupby(frame).sum()
+    largest = by_frame.sort_values(ascending=False, kind="stable").head(5)
+    frames = ", ".join(f"{t} ({n:.1f})" for t, n in largest[largest >= _WORTH_SAYING].items())
+    return f"expected among the detections: {counts}" + (f"; most in frames {frames}" if frames else "")
