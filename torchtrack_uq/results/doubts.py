@@ -56,8 +56,8 @@ class CellDoubts:
     ) -> "CellDoubts":
         """What a posterior says of cells, their detections and the decisions about them.
 
-        `missed` is a link over a gap, unknown in frames 0 and 1 and where links skip no frames. `false` is neither mother
-        nor daughter (`false_cells`). `appeared` and `ended` are cells inside the field that have no mother but a
+        `missed` is a link over a gap, unknown in frames 0 and 1 and where links skip no frames. `false` is neither
+        mother nor daughter (`false_cells`). `appeared` and `ended` are cells inside the field that have no mother but a
         daughter, or no daughter but a mother; inside is farther from every border of the field than half the median
         diameter and three times the movie's typical step (`typical_displacement`), so that nothing was there to come
         from. `alike` is the mass of other mothers than the chosen one, over links that skip no frame unless the chosen

@@ -139,13 +139,14 @@ class TrackingResult:
         """One row per cell.
 
         Columns: `frame`, `label`, `track`, `confidence` (probability of the likeliest mother or of none),
-        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, what the segmentation may have done wrong: `p_missed` (in
-        the frame before: a link over a gap), `p_false` (neither mother nor daughter), `p_merged` (several cells),
-        `p_split` (a part of one), then the centroid (`z`), `y`, `x` in pixels, then what is proved: `exact` (whether the
-        cell's probabilities as a daughter are right to 0.001), `error_bound` (on them) and `covered_mass` (share of the
-        posterior of its frame pair, or of the movie where links skip frames, that was summed).
+        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, what the segmentation may have done wrong: `p_missed`
+        (in the frame before: a link over a gap), `p_false` (neither mother nor daughter), `p_merged` (several cells),
+        `p_split` (a part of one), then the centroid (`z`), `y`, `x` in pixels, then what is proved: `exact` (whether
+        the cell's probabilities as a daughter are right to 0.001), `error_bound` (on them) and `covered_mass` (share of
+        the posterior of its frame pair, or of the movie where links skip frames, that was summed).
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
-        and p_disappear in the last, p_false in both, p_missed in frames 0 and 1 and where links skip no frames. With `acceptance` also `accepted` (nullable boolean, unknown in the first
+        and p_disappear in the last, p_false in both, p_missed in frames 0 and 1 and where links skip no frames.
+        With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.
         """
         frame, p = self.detections.frame, self.probabilities
@@ -228,8 +229,8 @@ class TrackingResult:
         """Cells in the order in which a person should look at them, the most doubtful first.
 
         The doubt of a cell is the probability of the likeliest thing that may be wrong with it: the decision about its
-        mother, a cell that was missed before, a detection that is false, merged or split, an appearance or an end inside
-        the field. So a decision that is sure is high on the list where what it says is unusual. Of equal doubts the
+        mother, a cell that was missed before, a detection that is false, merged or split, an appearance or an end
+        inside the field. So a decision that is sure is high on the list where what it says is unusual. Of equal doubts the
         larger entropy comes first. With `acceptance`, only cells that are not accepted.
 
         Args:

@@ -30,9 +30,9 @@ def tracklets(frame: NDArray[np.int64], mother: NDArray[np.int64]) -> Tracklets:
     """Join cells to tracks; a division ends the mother's track and starts two, a gap ends one and starts its heir.
 
     In files of the Cell Tracking Challenge a track is in the mask of every frame from its begin to its end, and its
-    parent ends before it begins. py-ctcmetrics and traccuracy check both; neither asks that the parent ends in the frame
-    right before, and traccuracy links its last cell with the child's first one, however far apart. So a parent with one
-    child is the same cell after a gap.
+    parent ends before it begins. py-ctcmetrics and traccuracy check both; neither asks that the parent ends in the
+    frame right before, and traccuracy links its last cell with the child's first one, however far apart. So a parent
+    with one child is the same cell after a gap.
 
     Args:
         frame: (N,) frame of each cell, not decreasing.
@@ -66,7 +66,7 @@ def tracklets(frame: NDArray[np.int64], mother: NDArray[np.int64]) -> Tracklets:
     divides = ~linked
     divides[linked] = n_daughters[mother[linked]] == 2
     starts = divides | (gap > 1)
-    numbers = np.cumsum(starts)
+    numbers = np.cumsum(starts, dtype=np.int64)
     track = _continued(numbers, starts, frame, mother)
     first = np.flatnonzero(starts)
     end = np.zeros(len(first) + 1, np.int64)
@@ -82,7 +82,7 @@ def _continued(
     numbers: NDArray[np.int64], starts: NDArray[np.bool_], frame: NDArray[np.int64], mother: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """(N,) int64, the number of the cell that each cell's run began with."""
-    track = numbers.astype(np.int64)
+    track = numbers.copy()
     continues = np.flatnonzero(~starts)
     # A cell that continues a track takes its mother's; frame by frame, so that mothers come first.
     for cells in np.split(continues, np.flatnonzero(np.diff(frame[continues])) + 1):
