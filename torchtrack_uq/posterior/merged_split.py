@@ -10,7 +10,17 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.posterior.size_coefficients import MERGED, SPLIT, Coefficients
-from torchtrack_uq.posterior.size_evidence import NEAREST, PAIR, Bodies, Ends, Floats, Ints, as_part, as_two, nearest_in
+from torchtrack_uq.posterior.size_evidence import (
+    NEAREST,
+    PAIR,
+    Bodies,
+    Ends,
+    Floats,
+    Ints,
+    as_part,
+    as_two,
+    nearest_in,
+)
 
 _APART = 2.0  # mean radii: cells farther apart say no more
 _LOOSE = PAIR.index("loose")
@@ -125,9 +135,7 @@ def _partners(detections: Detections, bodies: Bodies) -> Ints:
     return near[~itself].reshape(len(detections), NEAREST)
 
 
-def _probability(
-    evidence: Evidence, cells: Ints, weights: Coefficients, before: bool, after: bool
-) -> Floats:
+def _probability(evidence: Evidence, cells: Ints, weights: Coefficients, before: bool, after: bool) -> Floats:
     """Logistic of the reading of each cell that speaks most for it."""
     total = np.full((len(cells), evidence.before.shape[1]), weights.intercept)
     if evidence.apart is not None:

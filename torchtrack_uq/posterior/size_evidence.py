@@ -45,7 +45,9 @@ class Bodies:
             trace = np.trace(inertia, axis1=1, axis2=2)[:, None, None] / (d - 1)
             covariance = trace * np.eye(d) - inertia + _PIXEL * np.eye(d)
         return cls(
-            detections.coords.astype(np.float64), np.pi / (2 * d) * np.maximum(diameter, 1e-6) ** d, covariance
+            detections.coords.astype(np.float64),
+            np.pi / (2 * d) * np.maximum(diameter, 1e-6) ** d,
+            covariance,
         )
 
     def __getitem__(self, index: Ints) -> "Bodies":
@@ -154,9 +156,7 @@ def as_two(detections: Detections, bodies: Bodies, posterior: Ends, step: int) -
     return _features(here, both, alone, own, np.maximum(loose[a], loose[b]), (a >= 0) & (b >= 0))
 
 
-def as_part(
-    detections: Detections, bodies: Bodies, posterior: Ends, partner: Ints, step: int
-) -> Floats:
+def as_part(detections: Detections, bodies: Bodies, posterior: Ends, partner: Ints, step: int) -> Floats:
     """(N, K, 2, F) what speaks for each cell and each of K partners being one cell of the frame before, or after.
 
     Args:
@@ -204,7 +204,11 @@ def _features(
     worst = (_LARGEST, 0.0, _FARTHEST, 0.0, 0.0, 0.0)
     shape = np.broadcast_shapes(*(column.shape for column in columns))
     return np.stack(
-        [np.where(there, np.broadcast_to(column, shape), bad) for column, bad in zip(columns, worst, strict=True)], -1
+        [
+            np.where(there, np.broadcast_to(column, shape), bad)
+            for column, bad in zip(columns, worst, strict=True)
+        ],
+        -1,
     )
 
 
