@@ -73,7 +73,7 @@ def merged_and_split(detections: Detections, probabilities: LinkProbabilities) -
     >>> cells = Detections(frame, np.arange(1, 6), np.stack([x, x * 0], 1).astype(np.float32), 3, size)
     >>> graph = DistanceTracker(scale=3.0, disappear=-3.0, divide=-3.0).candidates(cells)
     >>> merged, split = merged_and_split(cells, AssignmentPosterior("exact")(graph))
-    >>> bool(merged[2] > 0.9), bool(split[2] < 0.1)
+    >>> bool(merged[2] > 0.5), bool(split[2] < 0.1)
     (True, True)
     """
     graph = probabilities.graph
