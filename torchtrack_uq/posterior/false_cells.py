@@ -74,7 +74,11 @@ def false_cells(
             link[at.links], null[at.daughters], disappear[at.mothers], np.zeros(0), 0.0, 0.0, 0.0, False, ""
         )
         found = joint_none(
-            problems.build(pair, score), marginals, cells - at.daughters.start, cells - at.mothers.start, tolerance
+            problems.build(pair, score),
+            marginals,
+            cells - at.daughters.start,
+            cells - at.mothers.start,
+            tolerance,
         )
         false[cells], exact[cells] = found.probability, found.whole
     return torch.from_numpy(false), torch.from_numpy(exact)
