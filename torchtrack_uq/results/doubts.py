@@ -13,6 +13,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.posterior.false_cells import false_cells
+from torchtrack_uq.posterior.merged_split import merged_and_split
 from torchtrack_uq.trackers.neighbours import can_be_linked, typical_displacement
 from torchtrack_uq.truth.decisions import class_probabilities, decision_probability
 
@@ -96,7 +97,7 @@ class CellDoubts:
         if graph.max_gap == 1:
             missed = np.full(n, np.nan)
         false = false_cells(probabilities, scaled)[0].numpy()
-        merged, split = _merged_and_split(detections, probabilities)
+        merged, split = (p.numpy() for p in merged_and_split(detections, probabilities))
         inside = far_inside(detections, frame_shape)
         others = mass(~chosen & (~over_gap | decided_over_gap[graph.daughter]))
         no_mother = np.where(first, np.nan, null.numpy())
@@ -149,9 +150,3 @@ def far_inside(detections: Detections, frame_shape: tuple[int, ...]) -> NDArray[
     radius = float(np.median(diameter)) / 2 if diameter is not None and len(diameter) else 0.0
     step = typical_displacement(detections) if can_be_linked(detections, 1) else 0.0
     return np.asarray(edge > radius + _STEPS * step)
-
-
-def _merged_and_split(detections: Detections, probabilities: LinkProbabilities) -> tuple[Floats, Floats]:
-    """(N,) and (N,): not known of any cell."""
-    unknown = np.full(len(detections), np.nan)
-    return unknown, unknown
