@@ -124,8 +124,14 @@ class CellDoubts:
 
     @property
     def reason(self) -> NDArray[np.str_]:
-        """(N,) what is likeliest to be wrong, one of `REASONS`; empty where nothing can be."""
-        parts = np.nan_to_num(np.stack([self.part[kind] for kind in REASONS]))
+        """(N,) what is likeliest to be wrong, one of `REASONS`; empty where nothing can be.
+
+        The model of the movie knows no merged and no split cells: it takes a detection in which two cells ran together
+        for a false one, past which both are linked. So only the share that is neither merged nor split counts as false.
+        """
+        known = {kind: np.nan_to_num(values) for kind, values in self.part.items()}
+        known["false"] = known["false"] * np.clip(1 - known["merged"] - known["split"], 0, 1)
+        parts = np.stack([known[kind] for kind in REASONS])
         names = np.array(list(REASONS.values()))
         return np.where(parts.max(axis=0) > 0, names[parts.argmax(axis=0)], "")
 

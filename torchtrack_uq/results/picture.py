@@ -21,7 +21,7 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
-from torchtrack_uq.results.doubts import CellDoubts
+from torchtrack_uq.results.doubts import REASONS, CellDoubts
 
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
@@ -204,9 +204,11 @@ def _draw_overview(axes: Axes, result: _Tracked, frame: int, worst: NDArray[np.i
 
 
 def _write_letters(axes: Axes, result: _Tracked, points: NDArray[np.float32]) -> None:
-    """A letter at every detection that is more likely wrong than not."""
+    """A letter at every detection that is more likely wrong than not, where that is what is likeliest to be wrong."""
+    reason = result.doubts.reason
     for kind, letter in _LETTERS.items():
-        for cell in np.flatnonzero(np.nan_to_num(result.doubts.part[kind]) > 0.5):
+        probable = np.nan_to_num(result.doubts.part[kind]) > 0.5
+        for cell in np.flatnonzero(probable & (reason == REASONS[kind])):
             y, x = points[cell]
             axes.text(
                 x,
@@ -280,7 +282,7 @@ def _draw_close_up(axes: Axes, result: _Tracked, cell: int, number: int) -> None
     if result.mother[cell] < 0:
         null += " (chosen)"
     reason = str(result.doubts.reason[cell])
-    why = f"{reason} {result.doubts.doubt[cell]:.0%}, " if reason else ""
+    why = f"{reason}? " if reason else ""
     axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{why}{null}", fontsize=10)
 
 
