@@ -122,8 +122,8 @@ def draw_doubts(
     figure.text(
         0.99,
         0.06,
-        "close-ups: a cell (dot), where its candidate mothers were (rings) and how likely each is; orange: chosen; "
-        "dashed: over a gap"
+        "close-ups: a cell (dot), where its candidate mothers were (rings) and how likely each is;\n"
+        "orange: chosen; dashed: over a gap"
         + (
             "\n" + _LEGEND if any((np.nan_to_num(doubts.part[kind]) > 0.5).any() for kind in _LETTERS) else ""
         ),
