@@ -12,7 +12,7 @@ from ctc_metrics.scripts.validate import validate_sequence
 from torchtrack_uq import Detections, Movie, TrackingResult, UncertainTracker
 from torchtrack_uq.datasets.lineage import Lineage
 from torchtrack_uq.results.doubts import far_inside
-from torchtrack_uq.results.summary import segmentation_sentence
+from torchtrack_uq.results.in_words import segmentation_sentence
 
 LOST = 4
 """The frame in which something is wrong."""

@@ -99,9 +99,8 @@ class TestTables:
         )
         assert cells.loc[last, ["p_divide", "p_disappear"]].isna().all(axis=None)
         assert cells.loc[first | last, "p_false"].isna().all()
-        unknown = ["p_missed", "p_merged", "p_split"]  # links skip no frames, nobody looked at sizes
-        assert cells[unknown].isna().all(axis=None)
-        assert cells.drop(columns=unknown)[~first & ~last].notna().all(axis=None)
+        assert cells["p_missed"].isna().all()  # links skip no frames
+        assert cells.drop(columns="p_missed")[~first & ~last].notna().all(axis=None)
 
     def test_the_division_is_found(self, result: TrackingResult) -> None:
         assert result.tracklets.table.to_numpy().tolist() == [

@@ -77,7 +77,7 @@ class CellDoubts:
         >>> from torchtrack_uq import AssignmentPosterior
         >>> doubts = CellDoubts.of(cells, AssignmentPosterior("exact")(graph), np.array([True]), (100, 100))
         >>> doubts.reason.tolist(), doubts.doubt.round(2).tolist()
-        (['', 'missed before'], [0.0, 0.95])
+        (['ended inside', 'missed before'], [0.0, 1.0])
         """
         graph, n = probabilities.graph, len(detections)
         first, last = detections.frame == 0, detections.frame == detections.n_frames - 1

@@ -20,8 +20,8 @@ from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.geff import write_geff
+from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.proof import proof_columns
-from torchtrack_uq.results.summary import summary
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional

@@ -1,16 +1,19 @@
 """A tracked movie in a few lines."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.proof import proof_sentence, proved_exact, short_lists
+from torchtrack_uq.results.tracklets import Tracklets
 from torchtrack_uq.utils.registry import with_options
-
-if TYPE_CHECKING:
-    from torchtrack_uq.results.doubts import CellDoubts
-    from torchtrack_uq.results.tracking_result import TrackingResult
 
 DOUBTFUL_BELOW = 0.9
 """A decision is doubtful if its probability is below this."""
@@ -18,7 +21,37 @@ _SAID = {"missed": "seen again after a miss", "false": "false", "merged": "merge
 _WORTH_SAYING = 0.5
 
 
-def summary(result: "TrackingResult") -> str:
+class Tracked(Protocol):
+    """What a summary is of: a `TrackingResult`."""
+
+    @property
+    def detections(self) -> Detections: ...
+    @property
+    def probabilities(self) -> LinkProbabilities: ...
+    @property
+    def candidates(self) -> CandidateGraph: ...
+    @property
+    def selected(self) -> NDArray[np.bool_]: ...
+    @property
+    def tracker(self) -> str: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def acceptance(self) -> AcceptanceThreshold | None: ...
+    @property
+    def accepted(self) -> NDArray[np.bool_]: ...
+    @property
+    def mother(self) -> NDArray[np.int64]: ...
+    @property
+    def tracklets(self) -> Tracklets: ...
+    @property
+    def decision_probability(self) -> NDArray[np.float64]: ...
+    @property
+    def doubts(self) -> CellDoubts: ...
+    def review(self, n: int | None = None) -> pd.DataFrame: ...
+
+
+def summary(result: Tracked) -> str:
     """See `TrackingResult.summary`."""
     detections, mother = result.detections, result.mother
     n_divisions = int((np.bincount(mother[mother >= 0]) == 2).sum()) if (mother >= 0).any() else 0
@@ -67,9 +100,7 @@ def summary(result: "TrackingResult") -> str:
     return "\n".join(lines)
 
 
-def segmentation_sentence(
-    doubts: "CellDoubts", frame: "np.ndarray[tuple[int], np.dtype[np.int64]]"
-) -> str | None:
+def segmentation_sentence(doubts: CellDoubts, frame: NDArray[np.int64]) -> str | None:
     """How many detections are expected to be wrong, of each kind, and in which frames most of them are.
 
     Expected numbers are sums of probabilities; of kinds that come to less than half a cell nothing is said.
