@@ -34,9 +34,13 @@ ROOMS = (
 LOOSE = {"__init__", "errors", "uncertain_tracker"}
 SAME_NAME_ALLOWED = {"ctc", "download", "registry"}
 """Read and written; done and asked for; one a room by design."""
-OPTIONAL = {"torchtrack_uq.results.picture"}
+OPTIONAL = {"torchtrack_uq.results.picture", "torchtrack_uq.results.close_up"}
 """Modules that import an optional dependency on top, so that who may do without imports them when needed."""
-PICTURES = {"torchtrack_uq.results.picture", "torchtrack_uq.metrics.figures"}
+PICTURES = {
+    "torchtrack_uq.results.picture",
+    "torchtrack_uq.results.close_up",
+    "torchtrack_uq.metrics.figures",
+}
 NO_TORCH = (
     "utils",
     "assignment",

@@ -36,10 +36,12 @@ class Drawn:
 
     @property
     def candidates(self) -> CandidateGraph:
+        """The candidate links."""
         return self.probabilities.graph
 
     @cached_property
     def mother(self) -> NDArray[np.int64]:
+        """(N,) index of the chosen mother, or -1."""
         return mothers_of(self.candidates, self.selected)
 
 
@@ -50,6 +52,7 @@ def reach_of(result: Drawn) -> float:
 
 
 def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
+    """Draw a cell (dot), the candidate mothers within reach (rings) and how likely each is, with the reason for doubt."""
     detections, graph = result.detections, result.candidates
     t = int(detections.frame[cell])
     centre, reach = detections.coords[cell, -2:], reach_of(result)
