@@ -52,7 +52,7 @@ def reach_of(result: Drawn) -> float:
 
 
 def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
-    """Draw a cell (dot), the candidate mothers within reach (rings) and how likely each is, with the reason for doubt."""
+    """Draw a cell (dot), the candidate mothers within reach (rings), how likely each is, and the reason for doubt."""
     detections, graph = result.detections, result.candidates
     t = int(detections.frame[cell])
     centre, reach = detections.coords[cell, -2:], reach_of(result)
