@@ -132,7 +132,8 @@ def _partners(detections: Detections, bodies: Bodies) -> Ints:
     near = nearest_in(detections, bodies.place, detections.frame, NEAREST + 1)
     itself = near == np.arange(len(detections))[:, None]
     itself[:, -1] |= ~itself.any(axis=1)  # of many cells in one place, it may not be among the nearest
-    return near[~itself].reshape(len(detections), NEAREST)
+    others: Ints = near[~itself].reshape(len(detections), NEAREST)
+    return others
 
 
 def _probability(evidence: Evidence, cells: Ints, weights: Coefficients, before: bool, after: bool) -> Floats:
