@@ -88,20 +88,20 @@ def merged_and_split(detections: Detections, probabilities: LinkProbabilities) -
     merged = np.full(len(detections), np.nan)
     split = merged.copy()
     if "equivalent_diameter_area" in detections.features and len(detections):
-        there = _sides(detections, probabilities)
+        there = sides_of(detections, probabilities)
         ends, bodies = Ends.of(probabilities), Bodies.of(detections)
         for found, evidence, coefficients in (
-            (merged, _of_merged(detections, bodies, ends), MERGED),
-            (split, _of_split(detections, bodies, ends), SPLIT),
+            (merged, merged_evidence(detections, bodies, ends), MERGED),
+            (split, split_evidence(detections, bodies, ends), SPLIT),
         ):
             for side, (before, after) in SIDES.items():
                 cells = np.flatnonzero((there[0] == before) & (there[1] == after))
                 if len(cells):
-                    found[cells] = _probability(evidence, cells, coefficients[side], before, after)
+                    found[cells] = probability_of(evidence, cells, coefficients[side], before, after)
     return torch.from_numpy(merged), torch.from_numpy(split)
 
 
-def _sides(
+def sides_of(
     detections: Detections, probabilities: LinkProbabilities
 ) -> tuple["np.ndarray[tuple[int], np.dtype[np.bool_]]", "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
     """Whether there are detections in the frame before each cell's, and in the one after."""
@@ -114,12 +114,14 @@ def _sides(
     )
 
 
-def _of_merged(detections: Detections, bodies: Bodies, ends: Ends) -> Evidence:
+def merged_evidence(detections: Detections, bodies: Bodies, ends: Ends) -> Evidence:
+    """What speaks for each detection being two cells of a frame beside its own."""
     before, after = (as_two(detections, bodies, ends, step)[:, None] for step in (-1, 1))
     return Evidence(None, before, after)
 
 
-def _of_split(detections: Detections, bodies: Bodies, ends: Ends) -> Evidence:
+def split_evidence(detections: Detections, bodies: Bodies, ends: Ends) -> Evidence:
+    """What speaks for each detection and each of its neighbours being parts of one cell of a frame beside theirs."""
     partner = _partners(detections, bodies)
     before, after = (as_part(detections, bodies, ends, partner, step) for step in (-1, 1))
     distance = np.linalg.norm(bodies.place[:, None] - bodies.place[partner], axis=-1)
@@ -132,10 +134,13 @@ def _partners(detections: Detections, bodies: Bodies) -> Ints:
     near = nearest_in(detections, bodies.place, detections.frame, NEAREST + 1)
     itself = near == np.arange(len(detections))[:, None]
     itself[:, -1] |= ~itself.any(axis=1)  # of many cells in one place, it may not be among the nearest
-    return near[~itself].reshape(len(detections), NEAREST)
+    others: Ints = near[~itself].reshape(len(detections), NEAREST)
+    return others
 
 
-def _probability(evidence: Evidence, cells: Ints, weights: Coefficients, before: bool, after: bool) -> Floats:
+def probability_of(
+    evidence: Evidence, cells: Ints, weights: Coefficients, before: bool, after: bool
+) -> Floats:
     """Logistic of the reading of each cell that speaks most for it."""
     total = np.full((len(cells), evidence.before.shape[1]), weights.intercept)
     if evidence.apart is not None:
