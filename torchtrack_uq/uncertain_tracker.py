@@ -9,6 +9,8 @@ from torchtrack_uq.calibration import Calibration
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
@@ -130,4 +132,11 @@ class UncertainTracker:
             selected=map_links(self.layer.corrected(probabilities.graph)),
             tracker=self.tracker.name,
             temperature=float(self.layer.temperature),
+            scaled=self._scaled(probabilities),
         )
+
+    def _scaled(self, probabilities: LinkProbabilities) -> CandidateGraph | None:
+        """The scores that the probabilities are of; None for methods that do not sum over assignments."""
+        if probabilities.covered_mass is None:
+            return None
+        return self.layer.tempered(probabilities.graph)
