@@ -135,7 +135,8 @@ def _none_given_null(
         )  # fmt: skip
         try:
             summed = marginals(
-                _problem_of(problem, found, copies), method="auto" if tolerance > 0 else "exact", tolerance=tolerance
+                _problem_of(problem, found, copies), method="auto" if tolerance > 0 else "exact", tolerance=tolerance,
+                many_frames=True,  # every neighbourhood gets its share: one hard one must not slow all the others
             )  # fmt: skip
         except (EliminationTooLargeError, InfeasibleProblemError, NonConvexDivisionError):
             # one neighbourhood among them cannot be summed: find it, then make it smaller

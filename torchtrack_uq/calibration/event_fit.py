@@ -53,9 +53,11 @@ def fit_events(
     """Fit T and the offsets of appear, disappear, divide and (where links skip frames) miss by L(A_true)/T - log Z.
 
     LBFGS on four or five numbers; the gradient is the annotated assignment's counts minus the expected ones.
-    Assignments tell only two of the three offsets apart: every link less is one more cell without mother and one daughter less
-    for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors on the
-    offsets pick the smallest three that fit, and keep finite what too few events leave open.
+    Assignments tell only two of the first three offsets apart: every link less is one more cell without mother and one
+    daughter less for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors
+    on the offsets pick the smallest that fit, and keep finite what too few events leave open. A movie whose links skip
+    frames is one assignment; where not all of its daughters are annotated, the likelihood is that of those that are,
+    whatever the others do (`log_prob_partial`).
 
     Args:
         layer: With method "AS", "exact", "auto" or "bp" and `events`; log Z is always that of "auto".
@@ -123,6 +125,8 @@ def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[Know
         used = known.whole | known.partly
         as_daughter = used[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter & known.known
         as_mother = used[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
+        if graph.max_gap > 1:
+            as_mother = as_mother & movie.targets.mother_known.to(graph.device)
         n_daughters = torch.bincount(mother[mother >= 0], minlength=graph.n_cells)
         skipped = graph.frame - graph.frame[mother.clamp(min=0)] > 1
         events = (
@@ -134,7 +138,7 @@ def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[Know
         seen += torch.stack([event.sum() for event in events]).cpu()
     names = ["appears", "disappears", "divides"]
     if any(movie.graph.max_gap > 1 for movie in movies):
-        names.append("is missed and found again")
+        names.append("was missed")
     if missing := [name for name, n in zip(names, seen, strict=False) if not n]:
         warnings.warn(
             f"no annotated cell {', or '.join(missing)}: what that costs is only as low as the prior says; annotate "

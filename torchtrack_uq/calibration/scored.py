@@ -15,6 +15,7 @@ from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.layers.method import Scores, graph_of
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
+from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.trackers import Tracker
 from torchtrack_uq.truth.detections import DetectionTruth
@@ -32,6 +33,7 @@ class ScoredMovie(TensorFields):
         targets: The true mothers.
         solved: What `UncertaintyLayer.solve` found, or None.
         detection_truth: Which detections are false, merged or split; None where that is not known.
+        detections: The cells with what was measured of them; None for a batch.
 
     Raises:
         InputError: Scores and targets belong to different numbers of cells.
@@ -44,6 +46,7 @@ class ScoredMovie(TensorFields):
     targets: LinkTargets
     solved: Any | None = None
     detection_truth: DetectionTruth | None = None
+    detections: Detections | None = None
 
     def __post_init__(self) -> None:
         if self.graph.n_cells != len(self.targets.mother):
@@ -111,6 +114,7 @@ def score_movie(
         targets,
         layer.solve(scores),
         None if truth is None else truth.to(graph.device),
+        annotated.detections,
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torchtrack_uq.truth import JudgedEvents
 
 _COUNTS = ("n_daughters", "n_unreachable", "n_after_gap")
-_NOTHING_SAID = dict.fromkeys(("accuracy_after_gap", "ece_missed", "ece_false"))
+_NOTHING_SAID = dict.fromkeys(("accuracy_after_gap", "ece_missed", "ece_false", "ece_merged", "ece_split"))
 """What the report has in any case: null where no link skips a frame, or nothing is known of the detections."""
 
 
@@ -170,7 +170,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     with nothing_written_on_error():
         if isinstance(temperature, Calibration):
             asked = paper_options(options.method) if options.paper else None
-            temperature.check(options.method, tracker_identity(tracker), options.stride, asked)
+            reach = getattr(tracker, "max_gap", 1)
+            temperature.check(options.method, tracker_identity(tracker), options.stride, asked, reach)
             layer = temperature.layer()
         else:
             layer = UncertaintyLayer(options.method, temperature, paper=options.paper)
@@ -228,12 +229,17 @@ def _events(
 ) -> dict[str, "JudgedEvents"]:
     """What happened to links, cells and detections of a movie, as far as anything can be said about it."""
     from torchtrack_uq.posterior.false_cells import false_cells
+    from torchtrack_uq.posterior.merged_split import merged_and_split
     from torchtrack_uq.truth import judge_detections, judge_events
 
     events = judge_events(probabilities, movie.targets)
     if movie.detection_truth is not None:
         p_false, _ = false_cells(probabilities, layer.tempered(movie.graph))
-        found = judge_detections({"false": p_false}, movie.detection_truth, movie.graph.frame)
+        p = {"false": p_false.to(movie.graph.device)}
+        if movie.detections is not None:
+            merged, split = merged_and_split(movie.detections, probabilities)
+            p |= {"merged": merged.to(movie.graph.device), "split": split.to(movie.graph.device)}
+        found = judge_detections(p, movie.detection_truth, movie.graph.frame)
         events |= {kind: judged for kind, judged in found.items() if len(judged.frame)}
     return events
 
