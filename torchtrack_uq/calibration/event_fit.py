@@ -125,13 +125,12 @@ def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[Know
         used = known.whole | known.partly
         as_daughter = used[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter & known.known
         as_mother = used[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
-        if graph.max_gap > 1:
-            as_mother = as_mother & movie.targets.mother_known.to(graph.device)
+        fate_known = movie.targets.mother_known.to(graph.device) if graph.max_gap > 1 else as_mother
         n_daughters = torch.bincount(mother[mother >= 0], minlength=graph.n_cells)
         skipped = graph.frame - graph.frame[mother.clamp(min=0)] > 1
         events = (
             as_daughter & (mother < 0),
-            as_mother & (n_daughters == 0),
+            as_mother & (n_daughters == 0) & fate_known,
             as_mother & (n_daughters == 2),
             as_daughter & (mother >= 0) & skipped,
         )

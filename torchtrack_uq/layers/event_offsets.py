@@ -1,7 +1,7 @@
 """Learnable corrections of a tracker's event scores."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,9 @@ class EventOffsets(nn.Module):
     >>> EventOffsets(divide=-2.0)
     EventOffsets(appear=0, disappear=0, divide=-2)
     """
+
+    needs_covariates: ClassVar[bool] = False
+    """Whether it looks at `CandidateGraph.covariates`."""
 
     def __init__(
         self, appear: float = 0.0, disappear: float = 0.0, divide: float = 0.0, miss: float = 0.0
