@@ -12,9 +12,12 @@ from torchtrack_uq.calibration.event_objective import EventObjective, KnownTruth
 from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.layers import EventModel, UncertaintyLayer
+from torchtrack_uq.layers.event_offsets import OFFSETS
 
 LARGEST_OFFSET = 20.0  # nats; beyond it an event is impossible or certain
+COEFFICIENT_WIDTH = 1.0
+BORDER_WIDTH_WIDTH = 0.5  # of the logarithm of what is 1 reach
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class EventFit:
     Attributes:
         temperature: T.
         offsets: Fitted offsets of appear, disappear, divide and, with gaps, miss (nats, at temperature 1).
+        coefficients: The other parameters of an `EventModel`; None where the layer has constants.
         log_likelihood_before: Joint log-likelihood per daughter at T = 1 without offsets.
         log_likelihood_after: The same with them.
         n_daughters: Daughters in the frame pairs, or movies, that were used.
@@ -34,6 +38,7 @@ class EventFit:
 
     temperature: float
     offsets: dict[str, float]
+    coefficients: dict[str, float] | None
     log_likelihood_before: float
     log_likelihood_after: float
     n_daughters: int
@@ -48,11 +53,12 @@ def fit_events(
     *,
     prior_width: float | None = PRIOR_WIDTH,
     offset_width: float | None = 10.0,
+    coefficient_width: float | None = COEFFICIENT_WIDTH,
     max_steps: int = 60,
 ) -> EventFit:
     """Fit T and the offsets of appear, disappear, divide and (where links skip frames) miss by L(A_true)/T - log Z.
 
-    LBFGS on four or five numbers; the gradient is the annotated assignment's counts minus the expected ones.
+    LBFGS on these numbers; the gradient is the annotated assignment's counts minus the expected ones.
     Assignments tell only two of the first three offsets apart: every link less is one more cell without mother and one
     daughter less for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors
     on the offsets pick the smallest that fit, and keep finite what too few events leave open. A movie whose links skip
@@ -65,6 +71,8 @@ def fit_events(
             skip frames such daughters are summed over.
         prior_width: Width of the prior on log T; None for none.
         offset_width: Width in nats of the priors on the offsets; None for none.
+        coefficient_width: Width of the priors that draw the other parameters of an `EventModel` to 0, where it is a
+            model of constants; None for none.
         max_steps: Most iterations.
 
     Warns:
@@ -73,47 +81,81 @@ def fit_events(
     Raises:
         InputError: The layer has no offsets or no joint likelihood, or no frame pair is annotated completely.
     """
-    names = [] if layer.events is None else [name for name, _ in layer.events.named_parameters()]
-    objective = EventObjective(layer, movies, prior_width, dict.fromkeys(names, offset_width))
-    _warn_of_missing_events(movies, objective.truths)
+    objective = objective_of(layer, movies, prior_width, offset_width, coefficient_width)
     parameters = [objective.log_temperature, *objective.parameters.values()]
     before = [p.detach().clone() for p in parameters]
-
     try:
-        after = _minimise(parameters, objective.loss, max_steps)
-        with torch.no_grad():
-            final = float(objective.log_likelihood())
-            fitted = [p.clone() for p in parameters]
-            layer.scaler.temperature = 1.0
-            for p in parameters[1:]:
-                p.zero_()
-            initial = float(objective.log_likelihood())
-            for p, value in zip(parameters, fitted, strict=True):
-                p.copy_(value)
+        converged = _minimise(parameters, objective.loss, max_steps)
+        return finish_events(objective, converged)
     except BaseException:  # an interrupted fit leaves the layer as it was
         with torch.no_grad():
             for p, value in zip(parameters, before, strict=True):
                 p.copy_(value)
         raise
+
+
+def objective_of(
+    layer: UncertaintyLayer,
+    movies: Sequence[ScoredMovie],
+    prior_width: float | None,
+    offset_width: float | None,
+    coefficient_width: float | None,
+) -> EventObjective:
+    """What `fit_events` makes small, with its priors.
+
+    Warns:
+        CalibrationWarning: An event was never annotated.
+
+    Raises:
+        InputError: As `fit_events`.
+    """
+    names = [] if layer.events is None else [name for name, _ in layer.events.named_parameters()]
+    widths = {name: offset_width if name in OFFSETS else coefficient_width for name in names}
+    if "log_border_width" in widths and coefficient_width is not None:
+        widths["log_border_width"] = BORDER_WIDTH_WIDTH
+    objective = EventObjective(layer, movies, prior_width, widths)
+    _warn_of_missing_events(movies, objective.truths)
+    return objective
+
+
+@torch.no_grad()
+def finish_events(objective: EventObjective, converged: bool) -> EventFit:
+    """Mark the layer as fitted, and report.
+
+    Warns:
+        CalibrationWarning: The fit has not converged, or ran to a bound.
+    """
+    layer, events = objective.layer, objective.events
+    parameters = [objective.log_temperature, *objective.parameters.values()]
+    final = float(objective.log_likelihood())
+    fitted = [p.clone() for p in parameters]
+    try:
+        for p in parameters:  # the temperature's is log T
+            p.zero_()
+        initial = float(objective.log_likelihood())
+    finally:
+        for p, value in zip(parameters, fitted, strict=True):
+            p.copy_(value)
     layer.scaler.fitted.fill_(True)
-    temperature = float(layer.scaler.temperature.detach())
-    largest = max(map(abs, objective.events.values.values()))
-    if not after or not SMALLEST < temperature < LARGEST or largest > LARGEST_OFFSET:
+    temperature = float(layer.scaler.temperature)
+    largest = max(abs(float(p)) for p in objective.parameters.values())
+    if not converged or not SMALLEST < temperature < LARGEST or largest > LARGEST_OFFSET:
         warnings.warn(
-            f"fitting event scores ended at T = {temperature:.3g} and offsets {objective.events.values}"
-            f"{'' if after else ', without converging'}: check them, or fit the temperature alone",
+            f"fitting event scores ended at T = {temperature:.3g} and offsets {events.values}"
+            f"{'' if converged else ', without converging'}: check them, or fit the temperature alone",
             CalibrationWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return EventFit(
         temperature,
-        objective.events.values,
+        events.values,
+        events.coefficients if isinstance(events, EventModel) else None,
         initial,
         final,
         objective.n_daughters,
         objective.n_unreachable,
         objective.n_crowded,
-        prior_width,
+        objective.prior_width,
     )
 
 
@@ -143,7 +185,7 @@ def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[Know
             f"no annotated cell {', or '.join(missing)}: what that costs is only as low as the prior says; annotate "
             "frames in which it happens, or fit the temperature alone",
             CalibrationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -70,8 +70,7 @@ class EventObjective:
         layer: With `events` and a method that sums over assignments; log Z is always that of "auto".
         movies: Annotated movies.
         prior_width: Width of the prior on log T; None for none.
-        widths: Widths of the priors on the parameters of `layer.events` by name; None for none. The priors are around
-            0, or around `layer.events.prior_means`.
+        widths: Widths of the priors around 0 on the parameters of `layer.events` by name; None for none.
 
     Attributes:
         parameters: log T, and by name those of `layer.events` that these movies say something about.
@@ -133,8 +132,7 @@ class EventObjective:
     def loss(self) -> Tensor:
         """Minus the likelihood, plus the priors; with gradient in log T and `parameters`."""
         value = -self.log_likelihood()
-        means: Mapping[str, float] = getattr(self.events, "prior_means", {})
-        away = {name: (p - means.get(name, 0.0)).cpu() for name, p in self.parameters.items()}
+        away = {name: (p * 1.0).cpu() for name, p in self.parameters.items()}
         by_width = groupby(away, key=self._widths.get)
         groups = [(width, [away[name] for name in names]) for width, names in by_width]
         for width, group in [(self.prior_width, [(self.log_temperature * 1.0).cpu()]), *groups]:
