@@ -60,7 +60,8 @@ class EventOffsets(nn.Module):
         score = graph.score
         links = getattr(graph, "graph", graph)  # of draws of the scores, their graph's
         if getattr(links, "max_gap", 1) > 1:  # those of a chunk of a movie span one frame
-            score = score + ((links.gap - 1) * (self.miss * unit).to(score))
+            miss: Tensor = self.get_parameter("miss") * unit
+            score = score + (links.gap - 1) * miss.to(score)
         return graph.with_scores(score, appear, disappear, divide)
 
     @property
@@ -73,7 +74,7 @@ class EventOffsets(nn.Module):
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *others: Any) -> None:
         """States of versions without links over gaps have no offset of a miss: it is 0."""
-        state.setdefault(f"{prefix}miss", torch.zeros_like(self.miss))
+        state.setdefault(f"{prefix}miss", torch.zeros((), dtype=torch.float64))
         super()._load_from_state_dict(state, prefix, *others)
 
     def extra_repr(self) -> str:
