@@ -9,6 +9,8 @@ from torchtrack_uq.calibration import Calibration
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
@@ -88,7 +90,8 @@ class UncertainTracker:
                 isinstance(method, str) and not paper
             )  # a name alone leaves the options to the calibration
             options = None if plain else asked.options
-            temperature.check(asked.method, tracker_identity(self.tracker), options=options)
+            reach = getattr(self.tracker, "max_gap", 1)
+            temperature.check(asked.method, tracker_identity(self.tracker), options=options, max_gap=reach)
             self.calibration, self.layer = temperature, temperature.layer()
             if not isinstance(method, str):  # the very module, which may be a subclass
                 self.layer.posterior = asked.posterior
@@ -129,4 +132,11 @@ class UncertainTracker:
             selected=map_links(self.layer.corrected(probabilities.graph)),
             tracker=self.tracker.name,
             temperature=float(self.layer.temperature),
+            scaled=self._scaled(probabilities),
         )
+
+    def _scaled(self, probabilities: LinkProbabilities) -> CandidateGraph | None:
+        """The scores that the probabilities are of; None for methods that do not sum over assignments."""
+        if probabilities.covered_mass is None:
+            return None
+        return self.layer.tempered(probabilities.graph)

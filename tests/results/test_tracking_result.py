@@ -14,6 +14,7 @@ import tifffile
 from ctc_metrics.scripts.validate import validate_sequence
 
 from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, TrackingResult, UncertainTracker
+from torchtrack_uq.results.doubts import REASONS
 
 OUTPUTS = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png"}
 
@@ -31,7 +32,11 @@ def hela_result(hela: Movie) -> TrackingResult:
 class TestTables:
     def test_links_have_a_row_for_every_mother_and_for_none(self, result: TrackingResult) -> None:
         links = result.links
-        assert list(links.columns) == ["frame", "mother", "daughter", "score", "probability", "selected"]
+        earlier = ["frame", "mother", "daughter", "score", "probability", "selected"]
+        assert list(links.columns) == [*earlier, "mother_frame"]
+        none = links["mother"] == 0
+        assert links.loc[none, "mother_frame"].isna().all()
+        assert (links.loc[~none, "mother_frame"] == links.loc[~none, "frame"] - 1).all()
         rows = links[["frame", "mother", "daughter"]].to_numpy().tolist()
         assert rows == [
             [1, 0, 1],
@@ -75,6 +80,10 @@ class TestTables:
             "p_appear",
             "p_divide",
             "p_disappear",
+            "p_missed",
+            "p_false",
+            "p_merged",
+            "p_split",
             "y",
             "x",
             "exact",
@@ -89,7 +98,9 @@ class TestTables:
             .all(axis=None)
         )
         assert cells.loc[last, ["p_divide", "p_disappear"]].isna().all(axis=None)
-        assert cells.loc[~first & ~last].notna().all(axis=None)
+        assert cells.loc[first | last, "p_false"].isna().all()
+        assert cells["p_missed"].isna().all()  # links skip no frames
+        assert cells.drop(columns="p_missed")[~first & ~last].notna().all(axis=None)
 
     def test_the_division_is_found(self, result: TrackingResult) -> None:
         assert result.tracklets.table.to_numpy().tolist() == [
@@ -110,7 +121,11 @@ class TestTables:
 
     def test_review_begins_with_the_most_uncertain(self, hela_result: TrackingResult) -> None:
         review = hela_result.review()
-        assert (np.diff(review["entropy"]) <= 0).all()
+        assert (np.diff(review["doubt"]) <= 0).all()
+        ties = review["doubt"].diff() == 0
+        assert (review["entropy"].diff()[ties] <= 0).all()
+        assert (review["doubt"] >= 1 - review["probability"]).all()
+        assert set(review["reason"]) <= {"", *REASONS.values()}
         assert len(review) == (hela_result.detections.frame > 0).sum()
         assert len(hela_result.review(5)) == 5
         cell = review["cell"].to_numpy()
@@ -166,9 +181,8 @@ class TestFiles:
 
     def test_tables_are_read_back(self, result: TrackingResult, tmp_path: Path) -> None:
         result.save(tmp_path / "out", progress=False)
-        pd.testing.assert_frame_equal(
-            pd.read_csv(tmp_path / "out" / "links.csv"), result.links, check_dtype=False, rtol=1e-5
-        )
+        links = pd.read_csv(tmp_path / "out" / "links.csv", dtype={"mother_frame": "Int64"})
+        pd.testing.assert_frame_equal(links, result.links, check_dtype=False, rtol=1e-5)
         read = pd.read_csv(tmp_path / "out" / "cells.csv", dtype={"exact": "boolean"})
         pd.testing.assert_frame_equal(read, result.cells, check_dtype=False, rtol=1e-5)
 

@@ -48,7 +48,7 @@ def test_a_movie_without_cells_has_no_tracks() -> None:
 
 @pytest.mark.parametrize(
     ("frame", "mother", "message"),
-    [([0, 1, 1, 1], [-1, 0, 0, 0], "has 3 daughters"), ([0, 2], [-1, 0], "frame before its daughter")],
+    [([0, 1, 1, 1], [-1, 0, 0, 0], "has 3 daughters"), ([0, 0], [-1, 0], "frame before its daughter")],
 )
 def test_impossible_lineages_are_refused(frame: list[int], mother: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,5 +1,6 @@
 """`method="auto"`: exact marginals, and an estimate only for the components where these do not fit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +32,7 @@ EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
 MOVIE_SHARE = Share(20_000, 100)
 """Arcs of a component of a problem of many frames."""
+FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
 
@@ -84,10 +86,16 @@ def _by_clusters(
     chosen[model.solution.chosen[model.solution.chosen >= 0]] = True
     apart = np.ones(wanted.size, dtype=bool)  # links with no end in a component that did not fit
     most = limit / BYTES_PER_ARC / 4
+    among: BoolArray | None = None
     while True:
-        result = drop_and_sum(problem, gauge, model.solution.chosen, wanted, tolerance, limit, level, share)
+        result = drop_and_sum(
+            problem, gauge, model.solution.chosen, wanted, tolerance, limit, level, share, among
+        )
         if isinstance(result, Elimination):
             break
+        if among is not None and result.graph.complete.all():
+            among = None
+            continue
         plan, graph = result.plan, result.graph
         arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
         can_shrink = (
@@ -109,6 +117,7 @@ def _by_clusters(
             most *= LESS
         most *= LESS
         apart &= ~touched
+        among = None if share is None else touched  # the others fit, and only lose links to these
         of = plan.daughter_component[links.daughter[droppable]]
         level[touched] = LOOSER * np.maximum(level[touched], 1e-3)
         # where only links that are wanted much more are left, some of them must go
@@ -116,8 +125,11 @@ def _by_clusters(
         np.minimum.at(least, of, wanted[droppable] / WANTED)
         least[np.isinf(least)] = 0.0
         level[touched] = np.maximum(level[touched], least[plan.daughter_component[links.daughter[touched]]])
-    estimate, log_z, settled = estimate_by_clusters(problem, *result)
-    refined = take_back(problem, result, tolerance, limit, may_return=apart, share=share)
+    faint = 0.0 if share is None else FAINT * tolerance
+    with ThreadPoolExecutor(1) as pool:
+        refining = pool.submit(take_back, problem, result, tolerance, limit, may_return=apart, share=share)
+        estimate, log_z, settled = estimate_by_clusters(problem, *result, faint)
+        refined = refining.result()
     if not isinstance(refined, Elimination):
         refined = result
     clustered = ~(refined.certificate.component_error <= tolerance)

@@ -38,7 +38,7 @@ from torchtrack_uq.utils.kernel import kernel
 
 LOOSEST = 0.9  # eta of a component is guessed at most this large
 ROUNDS = 6  # after which components whose guess is not confirmed are given up, so that the others can be
-MOST_ROUNDS = 30
+MOST_ROUNDS = 1000
 
 
 class Marginal(NamedTuple):

@@ -18,25 +18,42 @@ CONVERGED = 1e-5
 
 
 def estimate_by_clusters(
-    problem: AssignmentProblem, gauge: Gauge, kept: KeptGraph, sums: Sums, certificate: Certificate
+    problem: AssignmentProblem,
+    gauge: Gauge,
+    kept: KeptGraph,
+    sums: Sums,
+    certificate: Certificate,
+    least: float = 0.0,
 ) -> tuple[Marginal, float, bool]:
-    """Marginals with messages on the dropped links, an estimate of log Z, and whether these settled."""
+    """Marginals with messages on the dropped links, an estimate of log Z, and whether these settled.
+
+    Messages of links whose odds are at most `least` at both ends stay as they are at first, and the others have settled
+    once they change by a hundred times that or less.
+    """
     dropped = certificate.dropped
     mother, daughter = problem.links.mother[dropped], problem.links.daughter[dropped]
     weight = gauge.link[dropped]
     odds = weight * sums.null[daughter]  # daughter to mother: y = w / D without this link
     through = weight * sums.ratio_mother[mother]  # mother to daughter: w R without this link
+    still = (odds <= least) & (through * sums.null[daughter] <= least)
+    rest = dropped[still], daughter[still], through[still]
+    null_with_rest = gauge.null + np.bincount(rest[1], rest[2], minlength=problem.n_daughters)
+    odds_of_rest = np.zeros(problem.n_mothers)
+    odds_of_rest += np.bincount(mother[still], odds[still], minlength=problem.n_mothers)
+    dropped, mother, daughter = dropped[~still], mother[~still], daughter[~still]
+    weight, odds, through = weight[~still], odds[~still], through[~still]
     before = np.full(problem.n_daughters, np.inf)
     settled = False
     for _ in range(SWEEPS):
-        e1, e2, load = _with_odds(problem, gauge, mother, odds)
-        null = gauge.null + np.bincount(daughter, through, minlength=problem.n_daughters)
+        e1, e2, load = _with_odds(problem, gauge, mother, odds, odds_of_rest)
+        null = null_with_rest + np.bincount(daughter, through, minlength=problem.n_daughters)
         both = sum_kept(problem, kept, gauge.link, null, load)
         own_null = gauge.null * both.null
         link = gauge.link * both.link
         link[dropped] = through * both.null[daughter]
+        link[rest[0]] = rest[2] * both.null[rest[1]]
         now = np.bincount(problem.links.daughter, link * link, minlength=problem.n_daughters) + own_null
-        settled = bool(np.abs(now - before).max(initial=0.0) < CONVERGED)
+        settled = bool(np.abs(now - before).max(initial=0.0) < max(CONVERGED, 100 * least))
         if settled:
             break
         before = now
@@ -60,11 +77,13 @@ def estimate_by_clusters(
 
 
 def _with_odds(
-    problem: AssignmentProblem, gauge: Gauge, mother: IntArray, odds: FloatArray
+    problem: AssignmentProblem, gauge: Gauge, mother: IntArray, odds: FloatArray, more: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Elementary symmetric sums e1, e2 (M,) of the odds at each mother, and g (M, 3) with them summed in."""
-    e1 = np.zeros(problem.n_mothers)
-    e1 += np.bincount(mother, odds, minlength=problem.n_mothers)
+    """Elementary symmetric sums e1, e2 (M,) of the odds at each mother, and g (M, 3) with them summed in.
+
+    `more` (M,) is the sum of other odds there, of which the squares do not matter.
+    """
+    e1 = more + np.bincount(mother, odds, minlength=problem.n_mothers)
     e2 = np.maximum(0.5 * (e1 * e1 - np.bincount(mother, odds * odds, minlength=problem.n_mothers)), 0.0)
     load = gauge.load.copy()
     load[:, 0] += e1 * gauge.load[:, 1] + e2 * gauge.load[:, 2]

@@ -38,6 +38,7 @@ AIM = (
 TAKE = 0.95  # share of that which stays dropped at a component that gets links back
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
+FEW_REFINEMENTS = 3  # where components run along time, what has not settled by then spreads through the movie
 HOPELESS = (
     1e4  # how many times more arcs than fit may be expected where states that do not matter are left out
 )
@@ -95,18 +96,21 @@ def drop_and_sum(
     memory_limit: int,
     level: FloatArray | None = None,
     share: Share | None = None,
+    among: BoolArray | None = None,
 ) -> Elimination | KeptGraph:
     """Drop what is wanted least, sum the rest, and bound what that changed; only the graph if that does not fit.
 
     `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
     above `tolerance`, bounds are made with less effort. No component may take more than a `share` of the graphs.
+    Only the graph of the kept ones `among` (F,) some links is made if these are given.
     """
     level = np.full(wanted.size, tolerance) if level is None else level
     keep = _choose_kept(problem, chosen, wanted, level)
+    part = keep if among is None else keep & among
     kept = build_kept_graph(
-        problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
+        problem, part, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
     )
-    if not kept.graph.complete.all():
+    if among is not None or not kept.graph.complete.all():
         return kept
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
     trivial = np.where(level > tolerance, np.inf, TRIVIAL * tolerance)
@@ -166,7 +170,7 @@ def take_back(
     rest = float(high[~matters].sum())
     keep = kept.keep.copy()
     labels = kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
-    for _ in range(REFINEMENTS):
+    for _ in range(REFINEMENTS if share is None else FEW_REFINEMENTS):
         daughter_component, mother_component, n_components = all_components(*labels)
         dropped = np.flatnonzero(~keep & matters)
         of_mother, of_daughter = (

@@ -97,6 +97,7 @@ def describe_fit(
         fingerprint=fingerprint(movies),
         review=sum(counts[1:], start=counts[0]),
         method_options=layer.options,
+        max_gap=max(movie.graph.max_gap for movie in movies),
     )
 
 

@@ -51,16 +51,19 @@ def fit_events(
     offset_width: float | None = 10.0,
     max_steps: int = 60,
 ) -> EventFit:
-    """Fit T and the offsets of appear, disappear and divide by L(A_true)/T - log Z.
+    """Fit T and the offsets of appear, disappear, divide and, over gaps, miss by L(A_true)/T - log Z.
 
-    LBFGS on four numbers; the gradient is the annotated assignment's counts minus the expected ones. Assignments
+    LBFGS on these numbers; the gradient is the annotated assignment's counts minus the expected ones. Assignments
     tell only two of the three offsets apart: every link less is one more cell without mother and one daughter less
     for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors on the
-    offsets pick the smallest three that fit, and keep finite what too few events leave open.
+    offsets pick the smallest that fit, and keep finite what too few events leave open. A movie whose links skip frames
+    is one assignment; where not all of its daughters are annotated, the likelihood is that of those that are,
+    whatever the others do (`log_prob_partial`).
 
     Args:
         layer: With method "AS", "exact", "auto" or "bp" and `events`; log Z is always that of "auto".
-        movies: Annotated movies. Frame pairs with daughters that are not annotated are left out.
+        movies: Annotated movies. Frame pairs with daughters that are not annotated are left out, but not movies whose
+            links skip frames.
         prior_width: Width of the prior on log T; None for none.
         offset_width: Width in nats of the priors on the offsets; None for none.
         max_steps: Most iterations.
@@ -78,10 +81,7 @@ def fit_events(
             f"{'without' if layer.events is None else 'with'} events"
         )
     truths = [FeasibleTruth.of(movie.graph, movie.targets) for movie in movies]
-    n_daughters = sum(
-        int(truth.complete.to(torch.int64)[movie.graph.problem_of_daughter[movie.graph.is_daughter]].sum())
-        for movie, truth in zip(movies, truths, strict=True)
-    )
+    n_daughters = sum(_n_used(movie, truth) for movie, truth in zip(movies, truths, strict=True))
     if n_daughters == 0:
         raise InputError(
             "no frame pair is annotated completely: event scores need all daughters of a frame; "
@@ -95,8 +95,14 @@ def fit_events(
     def log_likelihood() -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
         for movie, truth in zip(movies, truths, strict=True):
-            found = posterior.log_prob(layer.tempered(movie.graph), truth.mother)
-            total = total + found[truth.complete & (found > -torch.inf)].double().sum().cpu()
+            graph = layer.tempered(movie.graph)
+            if graph.max_gap > 1 and not truth.complete.all():
+                found = posterior.log_prob_partial(graph, truth.mother, movie.targets.known.to(graph.device))
+                used = found > -torch.inf
+            else:
+                found = posterior.log_prob(graph, truth.mother)
+                used = truth.complete & (found > -torch.inf)
+            total = total + found[used].double().sum().cpu()
         return total / n_daughters
 
     def loss() -> Tensor:
@@ -144,21 +150,36 @@ def fit_events(
     )
 
 
+def _n_used(movie: ScoredMovie, truth: FeasibleTruth) -> int:
+    graph = movie.graph
+    if graph.max_gap > 1:
+        return int((movie.targets.known.to(graph.device) & graph.is_daughter).sum())
+    return int(truth.complete.to(torch.int64)[graph.problem_of_daughter[graph.is_daughter]].sum())
+
+
 def _warn_of_missing_events(movies: Sequence[ScoredMovie], truths: Sequence[FeasibleTruth]) -> None:
-    seen = torch.zeros(3, dtype=torch.int64)
+    seen = torch.zeros(4, dtype=torch.int64)
     for movie, truth in zip(movies, truths, strict=True):
         graph = movie.graph
         last = max(graph.n_problems - 1, 0)
-        as_daughter = truth.complete[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter
-        as_mother = truth.complete[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
+        if graph.max_gap == 1:
+            as_daughter = truth.complete[graph.problem_of_daughter.clamp(min=0)] & graph.is_daughter
+            as_mother = truth.complete[graph.problem_of_mother.clamp(max=last)] & graph.is_mother
+        else:
+            as_daughter = movie.targets.known.to(graph.device) & graph.is_daughter
+            as_mother = movie.targets.mother_known.to(graph.device) & graph.is_mother
         n_daughters = torch.bincount(truth.mother[truth.mother >= 0], minlength=graph.n_cells)
+        since = graph.frame - graph.frame[truth.mother.clamp(min=0)]
         events = (
             as_daughter & (truth.mother < 0),
             as_mother & (n_daughters == 0),
             as_mother & (n_daughters == 2),
+            as_daughter & (truth.mother >= 0) & (since > 1),
         )
         seen += torch.stack([event.sum() for event in events]).cpu()
-    if missing := [name for name, n in zip(("appears", "disappears", "divides"), seen, strict=True) if not n]:
+    names = ("appears", "disappears", "divides", "was missed")
+    over_gaps = any(movie.graph.max_gap > 1 for movie in movies)
+    if missing := [name for name, n in zip(names[: 3 + over_gaps], seen.tolist(), strict=False) if not n]:
         warnings.warn(
             f"no annotated cell {', or '.join(missing)}: what that costs is only as low as the prior says; annotate "
             "frames in which it happens, or fit the temperature alone",

@@ -18,6 +18,7 @@ from torchtrack_uq.guarantees import ReviewStatistic
 from torchtrack_uq.layers import EventOffsets, FeaturePerturbation, TemperatureScaler, UncertaintyLayer
 from torchtrack_uq.layers.make import make_method
 from torchtrack_uq.layers.registry import METHODS
+from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.registry import with_options
 
@@ -34,7 +35,8 @@ class Calibration:
         method: Method that it was fitted for, such as "AS".
         tracker: Name of the tracker, such as "distance" or "trackastra:small_2d".
         stride: Temporal stride of the annotated movies.
-        offsets: Offsets of appear, disappear and divide, or None where only T was fitted.
+        offsets: Offsets of appear, disappear and divide, and where links skip frames of miss; None where only T was
+            fitted.
         n_daughters: Annotated daughters that it was fitted on.
         nll_before: Mean negative log-likelihood of their true mothers at T = 1, nats.
         nll_after: The same as fitted.
@@ -46,6 +48,7 @@ class Calibration:
         date: When, ISO 8601 in UTC.
         review: Counts of right and wrong decisions by their probability, for `--accept-error`, or None.
         method_options: Options of the method that are not the default ones, such as {"k": 10}.
+        max_gap: How many frames the links that it was fitted on may span.
 
     Raises:
         InputError: A value that cannot be.
@@ -67,6 +70,7 @@ class Calibration:
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     review: ReviewStatistic | None = None
     method_options: dict[str, Any] = field(default_factory=dict)
+    max_gap: int = 1
 
     def __post_init__(self) -> None:
         if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature > 0):
@@ -83,15 +87,18 @@ class Calibration:
             object.__setattr__(self, "method_options", made)
         if not isinstance(self.tracker, str):
             raise InputError(f"tracker must be a name, got {self.tracker!r}")
-        if not isinstance(self.stride, int) or self.stride < 1:
-            raise InputError(f"stride must be a whole number from 1 on, got {self.stride!r}")
+        for name in ("stride", "max_gap"):
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < 1:
+                raise InputError(f"{name} must be a whole number from 1 on, got {number!r}")
         if self.offsets is not None and not (
             isinstance(self.offsets, dict)
-            and set(self.offsets) == {"appear", "disappear", "divide"}
+            and {*self.offsets} - {"miss"} == {*EVENT_SCORES}
             and all(_is_number(value) and math.isfinite(value) for value in self.offsets.values())
         ):
             raise InputError(
-                f"offsets must be finite numbers for appear, disappear and divide, got {self.offsets!r}"
+                "offsets must be finite numbers for appear, disappear and divide, and for miss where there is one, "
+                f"got {self.offsets!r}"
             )
 
     def save(self, file: str | os.PathLike[str]) -> Path:
@@ -148,20 +155,23 @@ class Calibration:
         tracker: str,
         stride: int | None = None,
         options: Mapping[str, Any] | None = None,
+        max_gap: int | None = None,
     ) -> None:
-        """Refuse another method, other options or another tracker; warn of another stride.
+        """Refuse another method, other options or another tracker; warn of another stride, or of gaps not fitted.
 
         Args:
             method: Name of the method that it is to be used with.
             tracker: Name of the tracker.
             stride: Temporal stride, if it is known.
             options: Options of the method that are not the default ones; None for whatever it was fitted with.
+            max_gap: How many frames links may span, if it is known.
 
         Raises:
             InputError: The temperature was fitted for something else, and means nothing here.
 
         Warns:
-            CalibrationWarning: The movies it was fitted on had another stride.
+            CalibrationWarning: The movies it was fitted on had another stride, or its event scores know nothing of
+                misses.
         """
         for what, fitted, used in (("method", self.method, method), ("tracker", self.tracker, tracker)):
             if fitted != used:
@@ -181,6 +191,13 @@ class Calibration:
             warnings.warn(
                 f"this calibration was fitted at stride {self.stride} and is used at stride {stride}: probabilities "
                 "may be off",
+                CalibrationWarning,
+                stacklevel=2,
+            )
+        if max_gap is not None and max_gap > 1 and self.max_gap == 1 and self.offsets is not None:
+            warnings.warn(
+                f"the event scores of this calibration were fitted without links over gaps, but links span up to "
+                f"{max_gap} frames here: what a miss costs was not fitted; fit them with --max-gap {max_gap}",
                 CalibrationWarning,
                 stacklevel=2,
             )

@@ -170,7 +170,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     with nothing_written_on_error():
         if isinstance(temperature, Calibration):
             asked = paper_options(options.method) if options.paper else None
-            temperature.check(options.method, tracker_identity(tracker), options.stride, asked)
+            reach = getattr(tracker, "max_gap", 1)
+            temperature.check(options.method, tracker_identity(tracker), options.stride, asked, reach)
             layer = temperature.layer()
         else:
             layer = UncertaintyLayer(options.method, temperature, paper=options.paper)

@@ -133,4 +133,7 @@ def _run(
         result = result.with_acceptance(acceptance)
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())
-    print(f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy")
+    print(
+        f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy, p_missed, "
+        "p_false, p_merged or p_split"
+    )

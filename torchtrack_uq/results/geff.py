@@ -10,7 +10,7 @@ import pandas as pd
 
 from torchtrack_uq.utils.optional import import_optional
 
-_WHOLE_NUMBERS = ("t", "label", "track")
+_WHOLE_NUMBERS = ("t", "label", "track", "tracklet")
 
 
 def write_geff(
@@ -24,8 +24,10 @@ def write_geff(
     Args:
         path: Folder of the new zarr store.
         cells: One row a node, as `TrackingResult.cells`: `frame`, `label`, `track`, (`z`,) `y`, `x` in pixels, and any
-            columns of floats (written as float32) or of nullable booleans. `frame` becomes the axis `t`.
-        links: One row an edge: `mother` and `daughter`, positions of rows of `cells`, and any columns of floats.
+            columns of floats (written as float32) or of nullable booleans. `frame` becomes the axis `t`. With links
+            over gaps also `tracklet`, tracks that gaps do not end: geff's tracklets go on as long as edges do.
+        links: One row an edge: `mother` and `daughter`, positions of rows of `cells`, and any columns of floats. An
+            edge may span several frames.
         n_frames: Number of frames, for the axis; by default that of the last cell.
 
     Raises:
@@ -53,7 +55,7 @@ def write_geff(
             axes=axes,
             node_props_metadata={},
             edge_props_metadata={},
-            track_node_props={"tracklet": "track"},
+            track_node_props={"tracklet": "tracklet" if "tracklet" in cells else "track"},
         )
         core.write_arrays(
             Path(path),

@@ -76,6 +76,11 @@ def short_lists(probabilities: LinkProbabilities) -> str | None:
     short = int((covered < COVERED).sum())
     if not short:
         return None
+    if probabilities.graph.max_gap > 1:
+        return (
+            f"the assignments that AS lists are not proved to hold half of the movie's probability "
+            f"({float(covered.min()):.1g}), so it may be far too sure: use --method auto"
+        )
     return (
         f"in {short} of {len(covered)} frame pairs the assignments that AS lists are not proved to hold half of the "
         f"probability (the least: {float(covered.min()):.1g}), so it may be far too sure there: use --method auto"

@@ -18,21 +18,19 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.ctc import write_ctc
+from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.geff import write_geff
-from torchtrack_uq.results.proof import proof_columns, proof_sentence, proved_exact, short_lists
+from torchtrack_uq.results.in_words import summary
+from torchtrack_uq.results.proof import proof_columns
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
-from torchtrack_uq.truth.decisions import decision_probability
 from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional
-from torchtrack_uq.utils.registry import with_options
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
 _FILES = re.compile(
     r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html"
 )
 _FLOAT_FORMAT = "%.6g"
-DOUBTFUL_BELOW = 0.9
-"""A decision is doubtful if its probability is below this."""
 
 
 def check_can_save() -> None:
@@ -57,6 +55,8 @@ class TrackingResult:
         tracker: Name of the tracker that scored the links.
         temperature: Temperature of the probabilities.
         acceptance: Which decisions to accept without review; None makes no such promise.
+        scaled: The candidate links with the scores that the probabilities are of (`UncertaintyLayer.tempered`), from
+            which `p_false` is summed; without them it is a product of marginals, see `false_cells`.
     """
 
     movie: Movie
@@ -66,6 +66,7 @@ class TrackingResult:
     tracker: str
     temperature: float = 1.0
     acceptance: AcceptanceThreshold | None = None
+    scaled: CandidateGraph | None = None
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -87,15 +88,23 @@ class TrackingResult:
 
     @cached_property
     def tracklets(self) -> Tracklets:
-        """Tracks and divisions of the chosen links."""
+        """Tracks, gaps and divisions of the chosen links."""
         return tracklets(self.detections.frame, self.mother)
+
+    @cached_property
+    def doubts(self) -> CellDoubts:
+        """What may be wrong with each cell, and how likely it is."""
+        return CellDoubts.of(
+            self.detections, self.probabilities, self.selected, self.movie.frame_shape, self.scaled
+        )
 
     @cached_property
     def links(self) -> pd.DataFrame:
         """One row per daughter and candidate mother, and one per daughter for "no mother" (`mother` 0).
 
         Columns: `frame` (of the daughter), `mother` and `daughter` (labels in their masks), `score`,
-        `probability`, `selected`. The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
+        `probability`, `selected`, and last, so that the others stay where they were, `mother_frame` (nullable integer,
+        empty for "no mother": 0 is a frame). The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
         nobody's daughters and have no row. With `acceptance` also `accepted`: the selected rows that need no review.
         """
         graph, label = self.candidates, self.detections.label
@@ -116,18 +125,28 @@ class TrackingResult:
         )
         if self.acceptance is not None:
             table["accepted"] = table["selected"] & self.accepted[cell]
-        return table.sort_values(["frame", "daughter", "mother"], ignore_index=True)
+        frames = np.concatenate([self.detections.frame[mother], np.zeros(len(orphan), np.int64)])
+        none = np.arange(len(cell)) >= len(daughter)
+        table["mother_frame"] = pd.Series(frames, dtype="Int64").mask(none)
+        # no mother first, then as labels and frames go
+        order = table.assign(at=np.where(none, -1, frames)).sort_values(
+            ["frame", "daughter", "mother", "at"], kind="stable"
+        )
+        return table.loc[order.index].reset_index(drop=True)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
         """One row per cell.
 
         Columns: `frame`, `label`, `track`, `confidence` (probability of the likeliest mother or of none),
-        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, then the centroid (`z`), `y`, `x` in pixels, then what
-        is proved: `exact` (whether the cell's probabilities as a daughter are right to 0.001), `error_bound` (on them)
-        and `covered_mass` (share of its frame pair's posterior that was summed).
+        `entropy` (nats), `p_appear`, `p_divide`, `p_disappear`, what the segmentation may have done wrong: `p_missed`
+        (in the frame before: a link over a gap), `p_false` (neither mother nor daughter), `p_merged` (several cells),
+        `p_split` (a part of one), then the centroid (`z`), `y`, `x` in pixels, then what is proved: `exact` (whether
+        the cell's probabilities as a daughter are right to 0.001), `error_bound` (on them) and `covered_mass` (share of
+        the posterior of its frame pair, or of the movie where links skip frames, that was summed).
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
-        and p_disappear in the last. With `acceptance` also `accepted` (nullable boolean, unknown in the first
+        and p_disappear in the last, p_false in both, p_missed in frames 0 and 1 and where links skip no frames.
+        With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.
         """
         frame, p = self.detections.frame, self.probabilities
@@ -146,6 +165,7 @@ class TrackingResult:
                 "p_appear": known(p.null.numpy(), first),
                 "p_divide": known(p.divide.numpy(), last),
                 "p_disappear": known(p.disappear.numpy(), last),
+                **self.doubts.columns(),
             }
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
@@ -161,8 +181,7 @@ class TrackingResult:
 
         Resolved down to 1e-15 below 1, where the float32 probabilities of `links` are all 1.
         """
-        probability = decision_probability(self.probabilities, self.selected).numpy()
-        return np.where(self.detections.frame == 0, np.nan, probability)
+        return self.doubts.decision
 
     @cached_property
     def accepted(self) -> NDArray[np.bool_]:
@@ -173,7 +192,7 @@ class TrackingResult:
 
     @cached_property
     def graph(self) -> "nx.DiGraph[int]":
-        """The tracks as a directed graph, mother to daughter.
+        """The tracks as a directed graph, mother to daughter, over gaps too.
 
         Nodes are cell indices with the columns of `cells` (what is unknown is NaN, or None for `accepted`);
         edges have `score`, `probability` and `entropy` (of the daughter's distribution over mothers).
@@ -207,25 +226,37 @@ class TrackingResult:
         )
 
     def review(self, n: int | None = None) -> pd.DataFrame:
-        """Cells in the order in which a person should look at them, the most uncertain first.
+        """Cells in the order in which a person should look at them, the most doubtful first.
 
-        With `acceptance`, only those that are not accepted.
+        The doubt of a cell is the probability of the likeliest thing that may be wrong with it: the decision about its
+        mother, a cell that was missed before, a detection that is false, merged or split, an appearance or an end
+        inside the field. So a decision that is sure is high on the list where what it says is unusual. Of equal doubts
+        the larger entropy comes first. With `acceptance`, only cells that are not accepted.
 
         Args:
             n: At most how many rows; all by default. Cells of the first frame are never listed.
 
         Returns:
             Columns `cell` (index among the detections, as `confirm` takes it), `frame`, `label`, `track`, `entropy`,
-            `mother` (label that was chosen, or 0), `probability` (of that choice), then the centroid.
+            `mother` (label that was chosen, or 0), `probability` (of that choice), the centroid, then `mother_frame`
+            (empty for none), `doubt` and `reason` (what is likeliest to be wrong, see `CellDoubts` and `REASONS`).
         """
-        chosen = np.where(self.mother >= 0, self.detections.label[self.mother], 0)
+        linked = self.mother >= 0
+        mother = np.where(linked, self.detections.label[self.mother], 0)
+        mother_frame = pd.Series(self.detections.frame[self.mother], dtype="Int64").mask(~linked)
         table = self.cells.assign(
-            cell=np.arange(len(self.detections)), mother=chosen, probability=self.decision_probability
+            cell=np.arange(len(self.detections)),
+            mother=mother,
+            mother_frame=mother_frame,
+            probability=self.decision_probability,
+            doubt=self.doubts.doubt,
+            reason=self.doubts.reason,
         )
         axes = list("zyx"[-self.detections.ndim :])
-        table = table[["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]]
+        names = ["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]
+        table = table[[*names, "mother_frame", "doubt", "reason"]]
         ranked = table[(table["frame"] > 0) & ~self.accepted].sort_values(
-            ["entropy", "probability"], ascending=[False, True], kind="stable"
+            ["doubt", "entropy"], ascending=False, kind="stable"
         )
         return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)
 
@@ -253,50 +284,14 @@ class TrackingResult:
             self.links.to_csv(staging / "links.csv", index=False, float_format=_FLOAT_FORMAT)
             self.cells.to_csv(staging / "cells.csv", index=False, float_format=_FLOAT_FORMAT)
             write_ctc(staging, self.movie, self.detections, self.tracklets, progress=progress)
-            write_geff(staging / "tracks.geff", self.cells, self._edges, self.detections.n_frames)
-            figure = draw_doubts(self.movie, self.detections, self.probabilities, self.selected)
+            cells = self.cells
+            if self.candidates.max_gap > 1:
+                cells = cells.assign(tracklet=self.tracklets.path)
+            write_geff(staging / "tracks.geff", cells, self._edges, self.detections.n_frames)
+            figure = draw_doubts(self.movie, self.detections, self.probabilities, self.selected, self.doubts)
             figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
         return Path(folder)
 
     def summary(self) -> str:
-        """A few lines: how much was tracked, how many decisions are doubtful, and where."""
-        n_divisions = (
-            int((np.bincount(self.mother[self.mother >= 0]) == 2).sum()) if (self.mother >= 0).any() else 0
-        )
-        daughters = self.detections.frame > 0
-        doubtful = daughters & (self.decision_probability < DOUBTFUL_BELOW)
-        n_links, n_decisions = int(self.selected.sum()), int(daughters.sum())
-        share = doubtful.sum() / max(n_decisions, 1)
-        method = with_options(self.probabilities.method, self.probabilities.options)
-        lines = [
-            f"{len(self.detections)} cells in {self.detections.n_frames} frames: {n_links} links, "
-            f"{n_divisions} divisions, {len(self.tracklets.table)} tracks "
-            f"({self.tracker}, {method}, T = {self.temperature:g})",
-            f"{int(doubtful.sum())} of {n_decisions} decisions are doubtful ({share:.1%} below "
-            f"probability {DOUBTFUL_BELOW:g})",
-        ]
-        exact = proved_exact(self.probabilities)
-        if exact is not None:
-            n_exact = int((exact & daughters).sum())
-            lines.append(proof_sentence(n_exact, n_decisions, self.probabilities.options))
-        if (short := short_lists(self.probabilities)) is not None:
-            lines.append(short)
-        if self.acceptance is not None:
-            n_accepted = int(self.accepted.sum())
-            lines.append(
-                f"{n_accepted} of {n_decisions} decisions are accepted ({self.acceptance.promise}, if this movie is "
-                f"like the annotated ones); {n_decisions - n_accepted} are for review"
-            )
-        if doubtful.any():
-            counts = pd.Series(self.detections.frame[doubtful]).value_counts()
-            frames = ", ".join(f"{t} ({n})" for t, n in counts.head(5).items())
-            lines.append(f"most of them in frames {frames}")
-            worst = self.review(3)
-            spots = "; ".join(
-                f"cell {row['label']} in frame {row['frame']} at "
-                + ", ".join(f"{axis} {row[axis]:.0f}" for axis in "zyx"[-self.detections.ndim :])
-                for row in worst.to_dict("records")
-            )
-            if spots:
-                lines.append(f"look first at {spots}")
-        return "\n".join(lines)
+        """A few lines: how much was tracked, how many decisions and detections are doubtful, and where."""
+        return summary(self)
