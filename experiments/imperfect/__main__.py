@@ -7,6 +7,7 @@ What was scored and judged is kept in the cache: a run that was stopped goes on 
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,8 +23,9 @@ from study.units import TRACKERS
 from torchtrack_uq.utils.files import write_atomically
 
 RESULTS = Path(__file__).parents[1] / "results"
-LARGEST_TO_FIT = 6_000
-"""Cells of the movies that event scores are fitted on; larger ones would only make it slower."""
+LARGEST_TO_FIT = 800
+"""Cells of each movie that event scores are fitted on."""
+FOLDS = 3
 
 
 def main() -> None:
@@ -65,20 +67,26 @@ def _kept(file: Path, make: "object") -> list[dict[str, object]]:
 
 
 def _groups(cases: list[Case]) -> list[list[Case]]:
-    """Cases that share a fit: those of one recording, stride and tracker."""
+    """Cases that share a fit: those of one fold of the recordings, of one stride and tracker."""
+    fold = _folds(cases)
     found: dict[tuple[object, ...], list[Case]] = {}
     for case in cases:
-        found.setdefault((case.unit.recording, case.unit.stride, case.unit.tracker), []).append(case)
+        found.setdefault((fold[case.unit.recording], case.unit.stride, case.unit.tracker), []).append(case)
     return list(found.values())
 
 
+def _folds(cases: list[Case]) -> dict[str, int]:
+    return {name: k % FOLDS for k, name in enumerate(sorted({case.unit.recording for case in cases}))}
+
+
 def _others(case: Case, cases: list[Case]) -> list[Case]:
-    """Cases of other recordings at the same stride under the same tracker, with a few cells missing."""
+    """The beginnings of recordings of other folds at the same stride under the same tracker, with few cells missing."""
+    fold = _folds(cases)
     return [
-        other
+        replace(other, largest=LARGEST_TO_FIT)
         for other in cases
         if other.errors == FITTED_AT
-        and other.unit.recording != case.unit.recording
+        and fold[other.unit.recording] != fold[case.unit.recording]
         and (other.unit.stride, other.unit.tracker) == (case.unit.stride, case.unit.tracker)
     ]
 

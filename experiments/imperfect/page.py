@@ -50,5 +50,5 @@ def _movies(table: pd.DataFrame) -> list[str]:
         values=["accuracy", "nll", "ece"],
         sort=False,
     )
-    wide.columns = [f"{number}: {how}" for number, how in wide.columns]
+    wide.columns = [f"{column[0]}: {column[1]}" for column in wide.columns]
     return [wide.reset_index().to_markdown(index=False, floatfmt=".3f"), ""]
