@@ -8,6 +8,7 @@ from .errors import InputError as InputError
 from .guarantees import AcceptanceThreshold as AcceptanceThreshold
 from .guarantees import ConformalSets as ConformalSets
 from .layers import AssignmentPosterior as AssignmentPosterior
+from .layers import EventModel as EventModel
 from .layers import EventOffsets as EventOffsets
 from .layers import FeaturePerturbation as FeaturePerturbation
 from .layers import FrequencyPosterior as FrequencyPosterior

@@ -1,12 +1,14 @@
 """Event scores fitted together with the temperature."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from tests.support.simulated import EVENTS, simulated_movie
+from tests.support.simulated_gaps import GAP_EVENTS, MISS, movie_with_gaps
 from torchtrack_uq import CandidateGraph, Detections, EventOffsets, InputError, UncertaintyLayer
 from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie, fit_events
 from torchtrack_uq.truth.targets import LinkTargets
@@ -70,3 +72,43 @@ def test_events_that_never_happen_say_so() -> None:
     movie = ScoredMovie("no event", graph, LinkTargets.from_mothers(mother, graph.frame))
     with pytest.warns(CalibrationWarning, match="fit the temperature alone"):
         fit_events(layer_with_offsets(), [movie], prior_width=None, offset_width=None, max_steps=100)
+
+
+def test_what_a_miss_costs_is_found_again() -> None:
+    changed = {"appear": -1.5, "disappear": -2.5, "divide": -2.0}
+    movie = movie_with_gaps(1500, 3, miss=-2.5, events=changed)
+    found = fit_events(layer_with_offsets(), [movie], offset_width=None)
+    assert found.offsets["miss"] == pytest.approx(-2.5 - MISS, abs=0.3)
+    for one, other in (("appear", "disappear"), ("disappear", "divide")):
+        wanted = changed[one] + changed[other] - GAP_EVENTS[one] - GAP_EVENTS[other]
+        assert found.offsets[one] + found.offsets[other] == pytest.approx(wanted, abs=0.3)
+
+
+def test_unknown_daughters_of_a_movie_with_gaps_are_summed_over_not_lost() -> None:
+    movie = movie_with_gaps(300, 4, miss=-2.5)
+    keep = torch.rand(movie.graph.n_cells, generator=torch.Generator().manual_seed(0)) < 0.7
+    partly = movie.only(keep)
+    with pytest.warns(CalibrationWarning, match="no annotated cell disappears:"):
+        found = fit_events(layer_with_offsets(), [partly], offset_width=None)
+    assert found.n_daughters == int(partly.targets.known.sum()) > 0
+    assert found.offsets["miss"] == pytest.approx(-2.5 - MISS, abs=0.8)
+    whole = fit_events(layer_with_offsets(), [movie], offset_width=None)
+    assert found.offsets != whole.offsets
+
+
+def test_a_forbidden_event_of_one_cell_does_not_cost_the_whole_movie() -> None:
+    movie = movie_with_gaps(50, 5)
+    graph = movie.graph
+    without = int(((movie.targets.mother < 0) & movie.targets.known).nonzero()[0])
+    appear = graph.appear.clone()
+    appear[without] = -torch.inf
+    forbidden = replace(movie, scores=replace(graph, appear=appear))
+    found = fit_events(layer_with_offsets(), [forbidden])
+    assert found.n_daughters == movie.targets.n_judged - 1
+    assert found.log_likelihood_after > found.log_likelihood_before
+
+
+def test_without_gaps_a_miss_is_neither_fitted_nor_named() -> None:
+    layer = layer_with_offsets()
+    assert set(fit_events(layer, [simulated_movie(20, 6)]).offsets) == {"appear", "disappear", "divide"}
+    assert float(layer.events.miss.detach()) == 0

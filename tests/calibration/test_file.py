@@ -29,6 +29,11 @@ class TestFile:
         assert layer.events.values == one.offsets
         assert layer.scaler.fitted
 
+    def test_what_a_miss_costs_is_kept_where_it_was_fitted(self, tmp_path: Path) -> None:
+        offsets = {"appear": 1.0, "disappear": 0.5, "divide": -2.0, "miss": -3.0}
+        read = Calibration.load(Calibration(1.5, "AS", "distance", offsets=offsets).save(tmp_path / "c.json"))
+        assert read.offsets == read.layer().events.values == offsets
+
     def test_other_methods_and_trackers_are_refused_other_strides_warned_of(self) -> None:
         one = Calibration(1.5, "AS", "distance", stride=2)
         one.check("AS", "distance", 2)

@@ -1,9 +1,11 @@
 """Corrections of the event scores."""
 
+import numpy as np
+import pytest
 import torch
 
 from tests.support.simulated import simulated_movie
-from torchtrack_uq import EventOffsets, UncertaintyLayer
+from torchtrack_uq import CandidateGraph, Detections, EventOffsets, UncertaintyLayer
 
 
 def test_only_two_of_the_three_offsets_change_the_posterior() -> None:
@@ -35,3 +37,30 @@ def test_offsets_move_the_map_and_the_posterior_alike() -> None:
     by_hand = graph.with_scores(graph.score, graph.appear + 2.0, graph.disappear, graph.divide - 6.0)
     torch.testing.assert_close(layer.corrected(graph).divide, by_hand.divide)
     torch.testing.assert_close(layer(graph).link, UncertaintyLayer("exact", 2.0)(by_hand).link)
+
+
+def test_a_miss_costs_every_link_over_a_gap_once_a_skipped_frame() -> None:
+    cells = Detections.from_points(np.arange(4), np.zeros((4, 2)))
+    graph = CandidateGraph.from_links(
+        cells, [0, 0, 0, 1], [1, 2, 3, 3], [0.0, 1.0, -torch.inf, 0.0], max_gap=3
+    )
+    offsets = EventOffsets(miss=-2.0)
+    changed = offsets(graph, unit=3.0).score
+    assert changed.tolist() == [0.0, 1.0 - 6.0, -torch.inf, -6.0]
+    changed[torch.isfinite(changed)].sum().backward()
+    assert float(offsets.miss.grad) == 6.0
+    plain = CandidateGraph.from_links(cells, [0], [1], [1.5])
+    assert offsets(plain).score.tolist() == [1.5]
+
+
+def test_states_hold_a_miss_only_where_there_is_one_and_those_without_load() -> None:
+    old, new = EventOffsets(1.0, 2.0, -3.0), EventOffsets(1.0, 2.0, -3.0, miss=-4.0)
+    assert list(old.state_dict()) == list(old.values) == ["appear", "disappear", "divide"]
+    assert list(new.state_dict())[-1] == "miss"
+    other = EventOffsets()
+    other.load_state_dict(new.state_dict())
+    assert other.values == new.values
+    other.load_state_dict(old.state_dict())
+    assert other.values == old.values
+    with pytest.raises(RuntimeError, match="divide"):
+        other.load_state_dict({"appear": torch.zeros(()), "disappear": torch.zeros(())})

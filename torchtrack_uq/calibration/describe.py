@@ -11,7 +11,7 @@ from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.calibration.temperature_fit import TemperatureFit
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees.acceptance import ReviewStatistic
-from torchtrack_uq.layers import UncertaintyLayer
+from torchtrack_uq.layers import EventModel, UncertaintyLayer
 from torchtrack_uq.layers.make import check_can_be_made_again
 from torchtrack_uq.metrics import summarise
 from torchtrack_uq.posterior.map_links import map_links
@@ -87,6 +87,7 @@ def describe_fit(
         tracker=tracker_identity(tracker),
         stride=stride,
         offsets=None if layer.events is None else layer.events.values,
+        event_model=layer.events.coefficients if isinstance(layer.events, EventModel) else None,
         n_daughters=fit.n_daughters,
         nll_before=float(before.get("nll_reachable", math.nan)),
         nll_after=float(after["nll_reachable"]),

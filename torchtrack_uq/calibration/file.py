@@ -15,7 +15,14 @@ from torchtrack_uq.calibration.objective import CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees import ReviewStatistic
-from torchtrack_uq.layers import EventOffsets, FeaturePerturbation, TemperatureScaler, UncertaintyLayer
+from torchtrack_uq.layers import (
+    EventModel,
+    EventOffsets,
+    FeaturePerturbation,
+    TemperatureScaler,
+    UncertaintyLayer,
+)
+from torchtrack_uq.layers.event_model import COEFFICIENTS
 from torchtrack_uq.layers.make import make_method
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.links.names import EVENT_SCORES
@@ -23,7 +30,13 @@ from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.registry import with_options
 
 FORMAT = "torchtrack-uq calibration 2"
-_READABLE = ("torchtrack-uq calibration 1", FORMAT)  # the first had no options: they are the default ones
+WITH_MODEL = "torchtrack-uq calibration 3"
+"""Of files with an event model, which older versions would read as one of constants."""
+_READABLE = (
+    "torchtrack-uq calibration 1",
+    FORMAT,
+    WITH_MODEL,
+)  # the first had no options: they are the default ones
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Calibration:
         stride: Temporal stride of the annotated movies.
         offsets: Offsets of appear, disappear and divide, and where links skip frames of miss; None where only T was
             fitted.
+        event_model: Coefficients of an `EventModel` beside the offsets, or None where these are all there is.
         n_daughters: Annotated daughters that it was fitted on.
         nll_before: Mean negative log-likelihood of their true mothers at T = 1, nats.
         nll_after: The same as fitted.
@@ -71,6 +85,7 @@ class Calibration:
     review: ReviewStatistic | None = None
     method_options: dict[str, Any] = field(default_factory=dict)
     max_gap: int = 1
+    event_model: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature > 0):
@@ -101,12 +116,26 @@ class Calibration:
                 f"got {self.offsets!r}"
             )
 
+        if self.event_model is not None and not (
+            isinstance(self.event_model, dict)
+            and {*self.event_model} == {*COEFFICIENTS}
+            and all(_is_number(value) and math.isfinite(value) for value in self.event_model.values())
+            and self.event_model["border_width"] > 0
+            and self.offsets is not None
+        ):
+            raise InputError(
+                f"event_model must be finite numbers for {', '.join(COEFFICIENTS)} beside offsets, got "
+                f"{self.event_model!r}"
+            )
+
     def save(self, file: str | os.PathLike[str]) -> Path:
         """Write it as JSON, all at once or not at all."""
         path = Path(file)
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         review = None if self.review is None else self.review.to_json()
-        content = {"format": FORMAT, **values, "review": review}
+        if self.event_model is None:
+            del values["event_model"]
+        content = {"format": FORMAT if self.event_model is None else WITH_MODEL, **values, "review": review}
         # JSON has no NaN
         plain = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in content.items()}
         write_atomically(path, (json.dumps(plain, indent=2) + "\n").encode())
@@ -210,7 +239,10 @@ class Calibration:
         """
         scaler = TemperatureScaler(self.temperature)
         scaler.fitted.fill_(True)
-        events = None if self.offsets is None else EventOffsets(**self.offsets)
+        events = None
+        if self.offsets is not None:
+            model = self.event_model
+            events = EventOffsets(**self.offsets) if model is None else EventModel(**self.offsets, **model)
         method = make_method(self.method, **self.method_options)
         return UncertaintyLayer(method, scaler, events=events, perturbation=perturbation)
 

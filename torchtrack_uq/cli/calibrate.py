@@ -46,6 +46,11 @@ def add_commands(commands: Any) -> None:
         help="also fit what appearing, disappearing and dividing cost, by the joint likelihood",
     )
     fit.add_argument(
+        "--event-model",
+        action="store_true",
+        help="as --events, and let these costs depend on how far the border is and how large a cell is",
+    )
+    fit.add_argument(
         "--prior-width",
         type=float,
         default=0.5,
@@ -96,7 +101,7 @@ def _fit(options: argparse.Namespace) -> None:
         fit_temperature,
         score_folders,
     )
-    from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
+    from torchtrack_uq.layers import EventModel, EventOffsets, UncertaintyLayer
     from torchtrack_uq.metrics import summarise
     from torchtrack_uq.utils.device import choose_device
 
@@ -104,9 +109,9 @@ def _fit(options: argparse.Namespace) -> None:
     if options.output.is_dir():
         raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
     width = None if math.isinf(options.prior_width) else options.prior_width
-    layer = UncertaintyLayer(
-        options.method, events=EventOffsets() if options.events else None, paper=options.paper
-    )
+    with_events = options.events or options.event_model
+    events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
+    layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
     tracker = tracker_of(options)
     progress = not options.quiet
     with nothing_written_on_error():
@@ -122,9 +127,9 @@ def _fit(options: argparse.Namespace) -> None:
         )
         before = summarise([movie.judge(layer) for movie in movies])
         fit: TemperatureFit | EventFit = fit_temperature(
-            layer, movies, prior_width=width, cautious=options.cautious and not options.events
+            layer, movies, prior_width=width, cautious=options.cautious and not with_events
         )
-        if options.events:
+        if with_events:
             fit = fit_events(layer, movies, prior_width=width)
         fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before)
         fitted.save(options.output)
@@ -136,6 +141,8 @@ def _fit(options: argparse.Namespace) -> None:
     if fitted.offsets is not None:
         offsets = ", ".join(f"{name} {value:+.2f}" for name, value in fitted.offsets.items())
         print(f"event scores changed by {offsets} (nats, after dividing by T)")
+    if fitted.event_model is not None:
+        print("and by " + ", ".join(f"{name} {value:.2f}" for name, value in fitted.event_model.items()))
     if isinstance(fit, EventFit):
         if fit.n_unreachable + fit.n_crowded:
             print(

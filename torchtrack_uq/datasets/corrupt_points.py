@@ -87,6 +87,7 @@ def corrupt_points(
         coords=np.concatenate(coords),
         n_frames=detections.n_frames,
         stride=detections.stride,
+        field_shape=detections.field_shape,
     )
     return CorruptedPoints(found, np.concatenate(source).astype(np.int64))
 

@@ -297,6 +297,7 @@ class AnnotatedMovie:
             has_images=cells.has_images,
             stride=cells.stride * stride,
             row=cells.row[where],
+            field_shape=cells.field_shape,
         )
         return replace(
             self,

@@ -1,4 +1,5 @@
 from .assignment_posterior import AssignmentPosterior as AssignmentPosterior
+from .event_model import EventModel as EventModel
 from .event_offsets import EventOffsets as EventOffsets
 from .feature_perturbation import FeaturePerturbation as FeaturePerturbation
 from .frequency_posterior import FrequencyPosterior as FrequencyPosterior

@@ -15,6 +15,7 @@ from torchtrack_uq.layers.paper import paper_options
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.covariates import with_covariates
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
@@ -37,7 +38,8 @@ class UncertaintyLayer(nn.Module):
         temperature: T, or a (fitted) `TemperatureScaler`; None means 1.
         k: Number of assignments for "AS"; 100 by default.
         perturbation: Noise for "FP" and "FP+A"; the default one if None.
-        events: Corrections of the event scores, for methods that use these scores tempered (not FP+A).
+        events: Corrections of the event scores, constants or an `EventModel`, for methods that use these scores
+            tempered (not FP+A).
         paper: Whether "SM", "FP", "FP+A" and "AS" are the paper's to the letter (see `paper_options`): "no mother" is
             no class, frequencies are taken as they are, and nothing is left for what the list of AS lacks.
 
@@ -96,8 +98,9 @@ class UncertaintyLayer(nn.Module):
         """What `forward` needs: a tracker's scores, under R draws of noise if the method asks for them."""
         if self.perturbation is not None:
             perturbed: PerturbedScores = self.perturbation(tracker, detections, movie, progress=progress)
-            return perturbed
-        return tracker.candidates(detections, movie, progress=progress)
+            return with_covariates(perturbed, detections) if self._needs_covariates else perturbed
+        graph = tracker.candidates(detections, movie, progress=progress)
+        return with_covariates(graph, detections) if self._needs_covariates else graph
 
     def probabilities(
         self, tracker: Tracker, detections: Detections, movie: Movie | None = None, *, progress: bool = True
@@ -106,7 +109,8 @@ class UncertaintyLayer(nn.Module):
 
         Under `torch.no_grad()`, a tracker that streams goes on scoring while the frame pairs that it is through
         with are solved on the CPU ("AS", "exact" and "auto"). The probabilities are the same. Where links may span
-        several frames, a movie is one problem, and nothing is solved before all of it is scored.
+        several frames, a movie is one problem, and nothing is solved before all of it is scored; nor with an
+        `EventModel`, which looks at the whole movie first.
 
         Args:
             tracker: Scores the links.
@@ -114,7 +118,8 @@ class UncertaintyLayer(nn.Module):
             movie: Its images and masks, for trackers that look at pixels.
             progress: Whether to show a progress bar.
         """
-        by_pairs = self.posterior.streams and getattr(tracker, "max_gap", 1) == 1
+        in_parts = getattr(tracker, "max_gap", 1) == 1 and not self._needs_covariates
+        by_pairs = self.posterior.streams and in_parts
         if not (by_pairs and isinstance(tracker, StreamingTracker) and detections.n_frames > 1):
             return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]
         chunks = tracker.stream(detections, movie, progress=progress)
@@ -161,6 +166,10 @@ class UncertaintyLayer(nn.Module):
         """
         found: Tensor = self.joint_posterior.log_prob(self.tempered(graph), mother, support)
         return found
+
+    @property
+    def _needs_covariates(self) -> bool:
+        return self.events is not None and self.events.needs_covariates
 
     @property
     def joint_posterior(self) -> Method:

@@ -181,6 +181,8 @@ class MovieFrames(TensorFields):
             n_cells += len(graph.frame)
             n_frames += graph.n_frames
         together: dict[str, Any] = {name: torch.cat(column) for name, column in columns.items()}
+        covariates = [vars(graph)["covariates"] for graph in graphs]
+        together["covariates"] = None if covariates[0] is None else torch.cat(covariates)
         together |= {"n_frames": n_frames, "starts": tuple(starts), "max_gap": graphs[0].max_gap}
         return cls(**together)
 
@@ -197,6 +199,8 @@ class MovieFrames(TensorFields):
             own: dict[str, Any] = {
                 name: parts[name][k] - shift[name] if name in shift else parts[name][k] for name in parts
             }
+            covariates = vars(self)["covariates"]
+            own["covariates"] = None if covariates is None else self.split_cells(covariates)[k]
             part = self.with_tensors(**own, n_frames=end - first, starts=(0,))
             for name in self.host_caches:
                 vars(part).pop(name, None)
@@ -249,6 +253,10 @@ def _check_alike(graphs: Sequence[MovieFrames]) -> None:
         different = {str(getattr(graph, what)) for graph in graphs}
         if len(different) > 1:
             raise InputError(f"movies are of {what}s {', '.join(sorted(different))}; expected one {what}")
+    if len({vars(graph)["covariates"] is None for graph in graphs}) > 1:
+        raise InputError(
+            "some movies have covariates of their cells and others have none; expected one or the other"
+        )
     dimensions = {int(vars(graph)["coords"].shape[1]) for graph in graphs}
     if len(dimensions) > 1:
         raise InputError(f"movies have {sorted(dimensions)} dimensions; expected one number of dimensions")

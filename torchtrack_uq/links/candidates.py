@@ -15,6 +15,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.batches import MovieFrames, ProblemRanges, check_starts
 from torchtrack_uq.links.checks import (
     as_positions,
+    check_covariates,
     check_links,
     check_max_gap,
     check_scores,
@@ -55,6 +56,7 @@ class CandidateGraph(MovieFrames):
         n_frames: Number of frames, those without cells included.
         starts: First frame of each movie; (0,) for a graph of one movie.
         max_gap: How many frames a link may span, at least 1.
+        covariates: (N, 3) float32 what event scores may depend on, by `COVARIATES`; None where nobody asked for them.
 
     Raises:
         InputError: Shapes, dtypes, devices or orders that do not fit, indices out of range, duplicate links,
@@ -76,6 +78,7 @@ class CandidateGraph(MovieFrames):
     n_frames: int
     starts: tuple[int, ...] = (0,)
     max_gap: int = 1
+    covariates: Tensor | None = None
 
     def __post_init__(self) -> None:
         tensors = {name: getattr(self, name) for name in GRAPH_TENSORS}
@@ -84,6 +87,7 @@ class CandidateGraph(MovieFrames):
         check_links(self.frame, self.mother, self.daughter, self.n_frames, self.max_gap)
         check_starts(self)
         check_scores(tensors)
+        check_covariates(self.covariates, self.score, self.n_cells)
 
     @classmethod
     def from_links(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.links.names import INDICES, SCORES
+from torchtrack_uq.links.names import COVARIATES, INDICES, SCORES
 from torchtrack_uq.utils.device import refuse_without_float64
 
 
@@ -51,6 +51,26 @@ def check_shapes(tensors: Mapping[str, Tensor]) -> None:
         raise InputError(f"coords has shape {tuple(coords.shape)}; expected ({n_cells}, D)")
     if coords.device != score.device:
         raise InputError(f"coords is on {coords.device} but score on {score.device}")
+
+
+def check_covariates(covariates: Tensor | None, score: Tensor, n_cells: int) -> None:
+    """Covariates of all cells on the scores' device, all of them finite.
+
+    Raises:
+        InputError: They are not.
+    """
+    if covariates is None:
+        return
+    shape = (n_cells, len(COVARIATES))
+    if tuple(covariates.shape) != shape or not covariates.is_floating_point():
+        raise InputError(
+            f"covariates are {tuple(covariates.shape)} of {covariates.dtype}; expected {shape} floats, "
+            f"{', '.join(COVARIATES)} of each cell"
+        )
+    if covariates.device != score.device:
+        raise InputError(f"covariates are on {covariates.device} but score on {score.device}")
+    if not bool(torch.isfinite(covariates).all()):
+        raise InputError("covariates hold NaN or infinity; expected finite numbers")
 
 
 def check_max_gap(max_gap: int) -> None:

@@ -10,3 +10,6 @@ SCORES = ("score", *EVENT_SCORES)
 INDICES = ("mother", "daughter", "frame", "label")
 GRAPH_TENSORS = (*SCORES, *INDICES, "coords")
 """Fields of a `CandidateGraph` that are tensors."""
+
+COVARIATES = ("border", "size", "shrinking")
+"""Columns of `CandidateGraph.covariates`, where a graph has them; see `torchtrack_uq.links.covariates`."""

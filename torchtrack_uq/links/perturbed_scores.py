@@ -101,7 +101,7 @@ class PerturbedScores(TensorFields):
         rows = [spread(graph, at) for graph, at in zip((own, *copies), keys, strict=True)]
         union = CandidateGraph(
             mother, daughter, rows[0], own.appear, own.disappear, own.divide, own.frame, own.label,
-            own.coords, own.n_frames, own.starts, own.max_gap,
+            own.coords, own.n_frames, own.starts, own.max_gap, own.covariates,
         )  # fmt: skip
         events = {name: torch.stack([getattr(graph, name) for graph in copies]) for name in EVENT_SCORES}
         return cls(union, torch.stack(rows[1:]), **events)

@@ -31,6 +31,7 @@ class Detections:
         features: Further columns by name, each (N, k) float32.
         has_images: Whether intensities were measured (they are 0 otherwise).
         stride: Frame t here is frame t * stride of the recording.
+        field_shape: Shape of a frame, (Y, X) or (Z, Y, X); None for points, of which nobody knows where the field ends.
         row: (N,) int64, row of the table that each cell came from; 0, 1, 2, ... where that was sorted already.
     """
 
@@ -42,6 +43,7 @@ class Detections:
     has_images: bool = False
     stride: int = 1
     row: NDArray[np.int64] = field(default_factory=lambda: _IN_ORDER)
+    field_shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -57,6 +59,8 @@ class Detections:
         for name, values in self.features.items():
             if values.ndim != 2 or len(values) != n:
                 raise InputError(f"feature {name!r} has shape {values.shape}; expected ({n}, k)")
+        if self.field_shape is not None and len(self.field_shape) != self.ndim:
+            raise InputError(f"field_shape is {self.field_shape} but coordinates have {self.ndim} dimensions")
         if n and self.frame.min() < 0:
             raise InputError(f"frames count from 0, but there are detections in frame {self.frame.min()}")
         if n and self.frame.max() >= self.n_frames:
@@ -184,6 +188,7 @@ class Detections:
             features={name: columns[name].astype(np.float32) for name in FEATURES},
             has_images=has_images,
             stride=movie.stride,
+            field_shape=tuple(movie.frame_shape),
         )
 
     @classmethod

@@ -8,9 +8,8 @@ import torch
 import yaml
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.layers.event_offsets import EventOffsets
+from torchtrack_uq.layers.event_offsets import OFFSETS, EventOffsets
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
-from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.trackers.trackastra.tracker import TrackastraTracker
 
 
@@ -34,5 +33,6 @@ def load_fine_tuned(
         raise InputError(
             f"the model in {folder} was not fine-tuned through the layer; load it with load_model"
         )
-    events = EventOffsets(*(described[name] for name in EVENT_SCORES)) if "appear" in described else None
+    offsets = {name: described[name] for name in OFFSETS if name in described}
+    events = EventOffsets(**offsets) if offsets else None
     return tracker, UncertaintyLayer(described["method"], described["temperature"], events=events)

@@ -1,0 +1,192 @@
+"""Whether event scores that know where a cell is are better than constants, on movies that they were not fitted on.
+
+    python -m experiments.event_model [--trackers Distance Overlap] [--cache FOLDER]
+
+Every movie in turn is left out, the event scores are fitted on all others at the same stride, with errors of the same
+kind and links of the same reach, and the one left out is judged. Every movie counts with its first frames, up to
+`MOST_CELLS`, so that the largest one does not decide alone. Writes `results/event_model.csv` and `.md`.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from common.data import data_folder
+from study.units import MODEL, TRACKERS, find_units, read_unit
+from torchtrack_uq.calibration import CalibrationWarning, ScoredMovie, fit_events
+from torchtrack_uq.calibration.event_fit import EventFit
+from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates, corrupt
+from torchtrack_uq.datasets.points import is_points_folder
+from torchtrack_uq.layers import EventModel, EventOffsets, UncertaintyLayer
+from torchtrack_uq.links.covariates import with_covariates
+from torchtrack_uq.metrics import summarise
+from torchtrack_uq.trackers import make_tracker
+from torchtrack_uq.truth import judge, judge_events
+
+RESULTS = Path(__file__).parent / "results"
+STRIDES = (1, 4)
+GAPS = (1, 2)
+JUDGED_GAP = 2
+"""Frames within which the truth is sought, also for links that span one: what they cannot find counts against them."""
+CLEAN, CORRUPTED = "annotated", "with errors"
+RATES = CorruptionRates(0.05, 0.01, 0.01, 0.01)
+MOST_CELLS = 800
+FEWEST_FRAMES = 4
+WIDTHS = (0.3, 1.0, 3.0)
+"""Widths of the prior on the coefficients of the model."""
+JUDGED = ("n_daughters", "accuracy", "nll", "ece", "n_after_gap", "accuracy_after_gap")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A scored movie and what it is.
+
+    Attributes:
+        recording: What must not be in two sets.
+        movie: The movie, with covariates and with the truth within `JUDGED_GAP` frames.
+    """
+
+    recording: str
+    movie: ScoredMovie
+
+
+def first_frames(movie: AnnotatedMovie) -> AnnotatedMovie:
+    """As many frames as hold `MOST_CELLS`, at least `FEWEST_FRAMES`."""
+    cells = movie.detections
+    n = int(np.searchsorted(cells.offsets[1:], MOST_CELLS)) + 1
+    return movie.frames(0, min(max(n, FEWEST_FRAMES), cells.n_frames))
+
+
+def with_errors(movie: AnnotatedMovie, *, points: bool) -> AnnotatedMovie:
+    """`RATES`; points can neither merge nor split. Small frames hold fewer errors, and are taken as they are."""
+    rates = replace(RATES, merged=0.0, split=0.0) if points else RATES
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return corrupt(movie, rates, seed=1, progress=False)
+
+
+def score(tracker: str, cache: Path) -> dict[tuple[int, str, int], list[Item]]:
+    """All movies by stride, errors and largest gap."""
+    found: dict[tuple[int, str, int], list[Item]] = {}
+    for unit in find_units(data_folder(), None, STRIDES):
+        if unit.tracker != tracker:
+            continue
+        file = cache / f"{unit.key}.pt"
+        if not file.is_file():
+            whole = first_frames(read_unit(unit))
+            parts = {}
+            for errors in (CLEAN, CORRUPTED):
+                movie = whole
+                if errors == CORRUPTED:
+                    movie = with_errors(whole, points=is_points_folder(unit.folder))
+                for gap in GAPS:
+                    model = MODEL if tracker == "Transformer" else None
+                    made = make_tracker(TRACKERS[tracker], "cpu", model=model, max_gap=gap)
+                    with torch.no_grad():
+                        graph = made.candidates(movie.detections, movie.movie, progress=False)
+                    graph = with_covariates(graph, movie.detections)
+                    name = f"{unit.movie} {unit.stride}"
+                    parts[errors, gap] = ScoredMovie(name, graph, movie.targets(JUDGED_GAP))
+            cache.mkdir(parents=True, exist_ok=True)
+            torch.save(parts, file)
+        for (errors, gap), scored in torch.load(file, weights_only=False).items():
+            found.setdefault((unit.stride, errors, gap), []).append(Item(unit.recording, scored))
+    return found
+
+
+def kinds(gap: int) -> Iterator[tuple[str, EventOffsets | None, float | None]]:
+    """What is compared: a name, the event scores, and the width of the prior on what is not constant.
+
+    Several widths only with links over gaps, whose sums take a tenth of the time of those over pairs of frames.
+    """
+    yield "none", None, None
+    yield "constants", EventOffsets(), None
+    for width in WIDTHS if gap > 1 else (1.0,):
+        yield f"model {width:g}", EventModel(), width
+
+
+def fitted(
+    events: EventOffsets | None, width: float | None, movies: Sequence[ScoredMovie]
+) -> UncertaintyLayer:
+    """A layer with temperature and event scores fitted on these movies; at T = 1 without event scores."""
+    layer = UncertaintyLayer("auto", events=events)
+    if events is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CalibrationWarning)
+            found: EventFit = fit_events(layer, movies, coefficient_width=width, max_steps=30)
+        assert np.isfinite(found.log_likelihood_after)
+    return layer
+
+
+def rows(tracker: str, cache: Path, file: Path) -> None:
+    """Judge every movie with what was fitted on the others; a line each, appended as soon as it is known."""
+    done = (
+        pd.read_csv(file)
+        if file.is_file()
+        else pd.DataFrame(columns=["tracker", "stride", "errors", "max_gap", "events"])
+    )
+    cases = sorted(score(tracker, cache).items(), key=lambda case: (-case[0][2], case[0]))
+    for (stride, errors, gap), items in cases:
+        for name, events, width in kinds(gap):
+            same = (done["tracker"] == tracker) & (done["stride"] == stride) & (done["errors"] == errors)
+            if (same & (done["max_gap"] == gap) & (done["events"] == name)).any():
+                continue
+            start, found = time.perf_counter(), []
+            for recording in sorted({item.recording for item in items}):
+                others = [item.movie for item in items if item.recording != recording]
+                fresh = None if events is None else type(events)()
+                layer = fitted(fresh, width, others)
+                for item in items:
+                    if item.recording == recording:
+                        found.append(_judged(item.movie, layer) | {"left_out": recording})
+            settings = {
+                "tracker": tracker,
+                "stride": stride,
+                "errors": errors,
+                "max_gap": gap,
+                "events": name,
+            }
+            table = pd.DataFrame([settings | row for row in found])
+            table = table.reindex(columns=[*settings, "movie", "left_out", *JUDGED, *_PARAMETERS])
+            table.to_csv(file, mode="a", header=not file.is_file(), index=False, float_format="%.5g")
+            print(settings, f"{time.perf_counter() - start:.0f} s", flush=True)
+
+
+_PARAMETERS = ("temperature", "appear", "disappear", "divide", "miss", "appear_at_border", "disappear_at_border",
+               "border_width", "divide_size", "divide_shrinking")  # fmt: skip
+
+
+@torch.no_grad()
+def _judged(movie: ScoredMovie, layer: UncertaintyLayer) -> dict[str, float | str]:
+    probabilities = layer(movie.graph)
+    found = summarise([judge(probabilities, movie.targets)], [judge_events(probabilities, movie.targets)])
+    row: dict[str, float | str] = {"movie": movie.name, "temperature": float(layer.temperature)}
+    row |= {name: found.get(name, float("nan")) for name in JUDGED}
+    if layer.events is not None:
+        row |= layer.events.values
+    if isinstance(layer.events, EventModel):
+        row |= layer.events.coefficients
+    return row
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trackers", nargs="+", default=["Distance", "Overlap"], choices=list(TRACKERS))
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/event_model"))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    file = options.output / "event_model.csv"
+    for tracker in options.trackers:
+        rows(tracker, options.cache, file)
+
+
+if __name__ == "__main__":
+    main()
