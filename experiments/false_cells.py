@@ -2,7 +2,8 @@
 
 Distance tracker, `auto`, T = 1, events as they are by default and as fits find them, links over one and two frames; the
 masks of `experiments.merged_split`. The recalibration is a logistic model of the logit of p_false, the logarithm of the
-cell's size over its movie's median, and closeness to the border, fitted on all other movies, automatic masks included.
+cell's size over its movie's median, and closeness to the border, fitted on all other movies with errors made on
+purpose.
 
     python -m experiments.false_cells [DATA_FOLDER]
 """
@@ -96,8 +97,7 @@ def main() -> None:
         case_of(name, stride, masks, movie, max_gap, events)
         for name in MOVIES
         for stride in STRIDES
-        for masks, movie in annotated(data, name, stride)
-        if masks in JUDGED
+        for masks, movie in annotated(data, name, stride, JUDGED)
         for max_gap, events in SETTINGS
     ]
     same = ("max_gap", "events")
@@ -119,7 +119,8 @@ def main() -> None:
         table.to_markdown(index=False, floatfmt=".3f"),
         "",
         "What a threshold takes for a cell frame after frame (specks and walls of the chamber in Fluo-C2DL-MSC "
-        "and cglutamicum-06min) forms tracks. The posterior knows detections by their tracks, and cannot tell it from cells.",
+        "and cglutamicum-06min) forms tracks. The posterior knows detections by their tracks, and cannot tell "
+        "it from cells.",
         "",
     )
     write_results(RESULTS, "false_cells", lines, {"false_cells": table}, "%.4f")

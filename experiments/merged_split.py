@@ -10,7 +10,7 @@ detections are merged or split; each movie is judged by coefficients fitted on t
 
 import argparse
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,14 +75,17 @@ class Case(NamedTuple):
     truth: dict[str, NDArray[np.bool_]]
 
 
-def annotated(data: Path, name: str, stride: int) -> Iterator[tuple[str, AnnotatedMovie]]:
-    """A movie with each kind of masks."""
+def annotated(
+    data: Path, name: str, stride: int, wanted: Sequence[str] = (*MASKS, "automatic")
+) -> Iterator[tuple[str, AnnotatedMovie]]:
+    """A movie with each kind of masks that is wanted."""
     folder = data / name / "01"
     movie = read_annotated(folder, stride, use_images=False, progress=False)
     for seed, (masks, rates) in enumerate(MASKS.items()):
-        yield masks, corrupt(movie, rates, seed)
+        if masks in wanted:
+            yield masks, corrupt(movie, rates, seed)
     images = CtcSequence.find(folder).images
-    if images is not None and name in WITH_IMAGES:
+    if images is not None and name in WITH_IMAGES and "automatic" in wanted:
         source = SegmentedFrames(open_frames(images), bright=WITH_IMAGES[name])
         yield (
             "automatic",

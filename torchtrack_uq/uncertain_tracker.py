@@ -35,8 +35,8 @@ class UncertainTracker:
         device: Where a tracker given by name computes: "auto", "cpu", "cuda".
         paper: Whether the method is the paper's to the letter, for "SM", "FP", "FP+A", "AS" (see `UncertaintyLayer`).
         max_gap: How many frames the links of a tracker given by name may span: above 1, a cell that was missed in the
-            frames between does not cut a track. By default `DEFAULT_MAX_GAP` of `torchtrack_uq.trackers.registry`; a
-            tracker that is an object has its own.
+            frames between does not cut a track. By default `DEFAULT_MAX_GAP` of `torchtrack_uq.trackers.registry`, that
+            of the fit for a calibration with event scores, and 1 with `paper`; a tracker that is an object has its own.
 
     Raises:
         InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, a
@@ -64,20 +64,26 @@ class UncertainTracker:
         paper: bool = False,
         max_gap: int | None = None,
     ) -> None:
-        self.tracker = make_tracker(tracker, device, max_gap=max_gap) if isinstance(tracker, str) else tracker
+        if isinstance(temperature, str | os.PathLike):
+            temperature = Calibration.load(temperature)
+        if isinstance(tracker, str):
+            if max_gap is None and paper:
+                max_gap = 1
+            elif max_gap is None and isinstance(temperature, Calibration) and temperature.offsets is not None:
+                max_gap = temperature.max_gap
+            tracker, max_gap = make_tracker(tracker, device, max_gap=max_gap), None
+        self.tracker = tracker
         if not isinstance(self.tracker, Tracker):
             raise InputError(
                 f"tracker is a {type(tracker).__name__}; expected a name ({', '.join(TRACKERS)}) or an object with "
                 "`name` and `candidates(detections, movie)`"
             )
-        if max_gap is not None and not isinstance(tracker, str):
+        if max_gap is not None:
             raise InputError(
                 f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames "
                 "its links span; give max_gap to that tracker, if it takes one"
             )
         self.calibration: Calibration | None = None
-        if isinstance(temperature, str | os.PathLike):
-            temperature = Calibration.load(temperature)
         if isinstance(method, UncertaintyLayer):
             if temperature is not None:
                 raise InputError("the layer has a temperature of its own; give the temperature to the layer")

@@ -11,7 +11,7 @@ import torch
 
 from experiments.automatic_masks import MOVIES as WITH_IMAGES
 from experiments.automatic_masks import SegmentedFrames, save
-from study.units import MODEL, TRACKERS, Unit, find_units, read_unit
+from study.units import FEWEST_FRAMES, MODEL, TRACKERS, Unit, find_units, read_unit
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates, CtcSequence, corrupt, read_annotated
 from torchtrack_uq.datasets.points import is_points_folder
@@ -33,15 +33,17 @@ class Case:
     Attributes:
         unit: Movie, stride and tracker.
         errors: A rate of missed cells (a fifth of it each for merged, split and made-up ones), or `AUTOMATIC`.
+        largest: Only as many frames as hold about so many cells; None for all.
     """
 
     unit: Unit
     errors: float | str
+    largest: int | None = None
 
     @property
     def key(self) -> str:
         """A name for files."""
-        return f"{self.unit.key}_{self.errors}"
+        return f"{self.unit.key}_{self.errors}" + ("" if self.largest is None else f"_{self.largest}")
 
 
 def find_cases(data: Path, movies: list[str] | None, trackers: list[str]) -> list[Case]:
@@ -62,6 +64,9 @@ def read_case(case: Case) -> AnnotatedMovie:
     perfect = read_unit(case.unit)
     rate = float(case.errors)
     other = 0.0 if is_points_folder(case.unit.folder) else rate / 5  # points cannot merge or split
+    if case.largest is not None:
+        n_frames = int(np.searchsorted(perfect.detections.offsets, case.largest))
+        perfect = perfect.frames(0, min(max(n_frames, FEWEST_FRAMES), perfect.detections.n_frames))
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"

@@ -35,7 +35,7 @@ def test_track_writes_results_and_says_what_is_doubtful(
     images, masks = files
     assert run("track", "-i", images, "-m", masks, "-o", tmp_path / "out", "--tracker", tracker) == 0
     printed = capsys.readouterr()
-    assert re.search(r"12 cells in 5 frames: \d+ links, 1 divisions", printed.out)
+    assert re.search(r"12 cells in 5 frames: \d+ links \(0 over gaps\), 1 divisions", printed.out)
     assert "decisions are doubtful" in printed.out
     assert "Measuring cells" in printed.err  # the progress bar
     assert len(pd.read_csv(tmp_path / "out" / "cells.csv")) == 12

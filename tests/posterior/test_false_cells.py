@@ -93,21 +93,18 @@ def crowd(n: int, seed: int) -> CandidateGraph:
 
 
 def test_neighbourhoods_are_near_what_the_whole_component_says() -> None:
-    graph = crowd(40, 0)
+    graph = crowd(20, 0)
     [problem] = graph.problems()
     found = marginals(problem, method="exact", tolerance=0.0, memory_limit=1 << 30)
-    cells = np.arange(40, 120)
-    whole = joint_none(problem, found, cells - 40, cells, tolerance=0.0, most_daughters=1000)
+    cells = np.arange(20, 60)
+    whole = joint_none(problem, found, cells - 20, cells, tolerance=0.0, most_daughters=1000)
     assert whole.whole.all()
-    product = found.null[cells - 40] * found.disappear[cells]
-    for most, worst, mean in ((60, 1e-3, 1e-4), (30, 5e-3, 1e-3)):
-        part = joint_none(problem, found, cells - 40, cells, tolerance=0.0, most_daughters=most)
+    product = found.null[cells - 20] * found.disappear[cells]
+    for most, worst in ((30, 1e-6), (20, 1e-4), (10, 1e-3)):
+        part = joint_none(problem, found, cells - 20, cells, tolerance=0.0, most_daughters=most)
         assert not part.whole.all()
-        error = np.abs(part.probability - whole.probability)
-        print(most, error.max(), error.mean(), np.abs(product - whole.probability).max())
-        assert error.max() < worst
-        assert error.mean() < mean
-    assert np.abs(product - whole.probability).max() > 0.05
+        assert np.abs(part.probability - whole.probability).max() < worst
+    assert np.abs(product - whole.probability).max() > 0.01
 
 
 def test_wrong_pairs_and_graphs_are_refused() -> None:

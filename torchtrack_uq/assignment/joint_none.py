@@ -18,7 +18,7 @@ from torchtrack_uq.assignment.types import (
     NonConvexDivisionError,
 )
 
-MOST_DAUGHTERS = 40
+MOST_DAUGHTERS = 20
 """Daughters of a neighbourhood; components up to that size are summed whole."""
 FEWEST_DAUGHTERS = 4
 """Neighbourhoods that are too ambiguous shrink by halves, and below this the two events count as independent."""

@@ -18,7 +18,7 @@ from torchtrack_uq.links.perturbed_scores import PerturbedScores
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.trackers import Tracker
-from torchtrack_uq.truth.detections import DetectionTruth
+from torchtrack_uq.truth.detection_truth import DetectionTruth
 from torchtrack_uq.truth.judged import JudgedDaughters, judge
 from torchtrack_uq.truth.targets import LinkTargets
 

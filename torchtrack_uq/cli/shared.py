@@ -65,8 +65,8 @@ def add_max_gap_argument(parser: argparse.ArgumentParser) -> None:
         "--max-gap",
         type=int,
         metavar="N",
-        help="how many frames a link may span: with 2, a cell that was missed in one frame is linked over it; 1 is the "
-        f"paper (default: {DEFAULT_MAX_GAP})",
+        help="how many frames a link may span: with 2, a cell that was missed in one frame is linked over it (default: "
+        f"{DEFAULT_MAX_GAP}; that of the fit if --temperature names a file with event scores, and 1 with --paper)",
     )
 
 
@@ -116,8 +116,18 @@ def tracker_of(options: argparse.Namespace) -> Any:
         options.device,
         model=options.model,
         search_range=options.search_range,
-        max_gap=options.max_gap,
+        max_gap=_max_gap_of(options),
     )
+
+
+def _max_gap_of(options: argparse.Namespace) -> int | None:
+    """As asked for; else the paper's, or the one that event scores were fitted with."""
+    if options.max_gap is not None:
+        return int(options.max_gap)
+    if getattr(options, "paper", False):
+        return 1
+    given: Any = read_temperature(options) if getattr(options, "temperature", None) is not None else None
+    return None if getattr(given, "offsets", None) is None else int(given.max_gap)
 
 
 @contextmanager

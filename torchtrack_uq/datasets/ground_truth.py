@@ -14,7 +14,7 @@ from torchtrack_uq.datasets.nearest_ancestors import has_missed_daughter, neares
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
-from torchtrack_uq.truth.detections import DetectionTruth
+from torchtrack_uq.truth.detection_truth import DetectionTruth
 from torchtrack_uq.truth.targets import LinkTargets
 
 

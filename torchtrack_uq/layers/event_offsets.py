@@ -65,8 +65,9 @@ class EventOffsets(nn.Module):
         solvable = graph.disappear + graph.divide <= 0
         divide = torch.where(solvable, torch.minimum(divide, -disappear), divide)
         score = graph.score
-        if isinstance(graph, CandidateGraph) and graph.max_gap > 1:
-            score = score + (graph.gap - 1) * (self.get_parameter("miss") * unit).to(score)
+        links = getattr(graph, "graph", graph)  # of draws of the scores, their graph's
+        if isinstance(links, CandidateGraph) and links.max_gap > 1:
+            score = score + (links.gap - 1) * (self.get_parameter("miss") * unit).to(score)
         return graph.with_scores(score, appear, disappear, divide)
 
     def cell_offsets(self, graph: Scored) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.calibration_error import calibration_error, check_bins, check_norm
 from torchtrack_uq.links.probabilities import LinkProbabilities
-from torchtrack_uq.truth.detections import DETECTION_EVENTS
+from torchtrack_uq.truth.detection_truth import DETECTION_EVENTS
 from torchtrack_uq.truth.judged import JudgedEvents, judge_events
 from torchtrack_uq.truth.targets import LinkTargets
 

@@ -47,7 +47,7 @@ def false_cells(
     ...     divide=-torch.inf)
     >>> p = AssignmentPosterior("exact")(graph)
     >>> float(false_cells(p, graph)[0][1]), float(p.null[1] * p.disappear[1])
-    (0.043..., 0.004...)
+    (0.0024..., 2.4...e-05)
     """
     graph = probabilities.graph
     if scaled is not None and (scaled.n_links, scaled.n_cells, scaled.max_gap) != (

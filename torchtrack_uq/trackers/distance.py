@@ -71,7 +71,7 @@ class DistanceTracker:
         max_candidates: int | None = None,
         reach: float = REACH,
         max_gap: int = 1,
-        miss: float = -6.0,
+        miss: float = -7.0,
     ) -> None:
         check_max_gap(max_gap)
         check_miss(miss)

@@ -171,7 +171,7 @@ class OverlapTracker:
         divide: float = 0.0,
         n_apart: int = 3,
         max_gap: int = 1,
-        miss: float = -5.0,
+        miss: float = -6.0,
     ) -> None:
         check_max_gap(max_gap)
         check_miss(miss)

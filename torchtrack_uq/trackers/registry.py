@@ -36,8 +36,11 @@ TRACKERS = Registry(
 )
 """What `--tracker` and `UncertainTracker` know by name."""
 
-DEFAULT_MAX_GAP = 1
-"""How many frames the links of a tracker that is known by name may span, where nobody says."""
+DEFAULT_MAX_GAP = 2
+"""How many frames the links of a tracker that is known by name may span, where nobody says.
+
+What it costs on perfect masks and gains on others is measured in experiments/results/imperfect_masks.md.
+"""
 
 
 def make_tracker(
