@@ -72,10 +72,12 @@ def with_errors(movie: AnnotatedMovie, *, points: bool) -> AnnotatedMovie:
         return corrupt(movie, rates, seed=1, progress=False)
 
 
-def score(tracker: str, cache: Path) -> dict[tuple[int, str, int], list[Item]]:
+def score(
+    tracker: str, cache: Path, strides: Sequence[int] = STRIDES
+) -> dict[tuple[int, str, int], list[Item]]:
     """All movies by stride, errors and largest gap."""
     found: dict[tuple[int, str, int], list[Item]] = {}
-    for unit in find_units(data_folder(), None, STRIDES):
+    for unit in find_units(data_folder(), None, strides):
         if unit.tracker != tracker:
             continue
         file = cache / f"{unit.key}.pt"
@@ -126,14 +128,14 @@ def fitted(
     return layer
 
 
-def rows(tracker: str, cache: Path, file: Path) -> None:
+def rows(tracker: str, cache: Path, file: Path, strides: Sequence[int]) -> None:
     """Judge every movie with what was fitted on the others; a line each, appended as soon as it is known."""
     done = (
         pd.read_csv(file)
         if file.is_file()
         else pd.DataFrame(columns=["tracker", "stride", "errors", "max_gap", "events"])
     )
-    cases = sorted(score(tracker, cache).items(), key=lambda case: (-case[0][2], case[0]))
+    cases = sorted(score(tracker, cache, strides).items(), key=lambda case: (-case[0][2], case[0]))
     for (stride, errors, gap), items in cases:
         for name, events, width in kinds(gap):
             same = (done["tracker"] == tracker) & (done["stride"] == stride) & (done["errors"] == errors)
@@ -225,12 +227,13 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trackers", nargs="+", default=["Distance", "Overlap"], choices=list(TRACKERS))
+    parser.add_argument("--strides", nargs="+", type=int, default=list(STRIDES))
     parser.add_argument("--cache", type=Path, default=Path("/tmp/event_model"))
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     file = options.output / "event_model.csv"
     for tracker in options.trackers:
-        rows(tracker, options.cache, file)
+        rows(tracker, options.cache, file, options.strides)
     file.with_suffix(".md").write_text(report(pd.read_csv(file)))
 
 
