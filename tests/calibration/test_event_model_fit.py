@@ -11,11 +11,12 @@ import pytorch_lightning as pl
 import torch
 
 from tests.support.simulated import EVENTS, simulated_movie
-from torchtrack_uq import EventModel, EventOffsets, InputError, UncertaintyLayer
+from torchtrack_uq import EventModel, EventOffsets, InputError, UncertainTracker, UncertaintyLayer
 from torchtrack_uq.assignment import sample
 from torchtrack_uq.calibration import Calibration, ScoredMovie, fit_events
 from torchtrack_uq.calibration.lightning_events import EventModule
 from torchtrack_uq.cli import main
+from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.truth.targets import LinkTargets
 
 COEFFICIENTS = {
@@ -160,3 +161,12 @@ def test_fitted_by_the_command_evaluated_and_tracked_with(walks: Path, tmp_path:
     report = tmp_path / "report.json"
     assert main(["evaluate", str(walks), "--temperature", str(file), "--json", str(report), *shared]) == 0
     assert json.loads(report.read_text())["nll"] > 0
+    masks = walks.parent / f"{walks.name}_GT" / "TRA"
+    result = UncertainTracker("distance", temperature=file).track(None, masks, progress=False)
+    graph = result.candidates
+    assert graph.covariates is not None
+    assert graph.max_gap == 2
+    chosen = map_links(fitted.layer().corrected(graph).detach())
+    assert np.array_equal(result.selected, chosen)
+    result.save(tmp_path / "out", progress=False)
+    assert (tmp_path / "out" / "cells.csv").is_file()

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.chunked_tracker import ChunkedTracker
 from torchtrack_uq import (
@@ -110,6 +112,32 @@ def test_the_share_of_the_border_is_what_the_border_adds() -> None:
     torch.testing.assert_close(1 - share["appear"], plain / weight)
     assert torch.equal(share["disappear"], torch.zeros(10, dtype=torch.float64))
     assert 0 < float(share["appear"].min().detach()) <= float(share["appear"].max().detach()) < 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 50), st.lists(st.floats(-15, 15), min_size=6, max_size=6), st.floats(0.05, 20))
+def test_whatever_the_coefficients_scores_are_finite_and_fall_off_from_the_border(
+    seed: int, values: list[float], width: float
+) -> None:
+    graph = graph_with_covariates(seed)
+    names = (
+        "appear",
+        "disappear",
+        "appear_at_border",
+        "disappear_at_border",
+        "divide_size",
+        "divide_shrinking",
+    )
+    model = EventModel(**dict(zip(names, values, strict=True)), border_width=width)
+    with torch.no_grad():
+        found, share, offsets = model(graph), model.border_share(graph), model.cell_offsets(graph)
+    assert all(bool(torch.isfinite(getattr(found, name)).all()) for name in ("appear", "disappear", "divide"))
+    assert float((found.disappear + found.divide).max()) <= 1e-9
+    order = torch.argsort(graph.covariates[:, 0])
+    for name in ("appear", "disappear"):
+        assert bool(((share[name] >= 0) & (share[name] <= 1)).all())
+        slope = torch.diff(offsets[name][order]) * values[names.index(f"{name}_at_border")]
+        assert float(slope.max()) <= 1e-9
 
 
 def test_states_and_constructors_hold_all_of_it() -> None:
