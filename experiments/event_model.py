@@ -118,8 +118,8 @@ ORDER = (
     ("constants", 1),
     ("model 3", 2),
 )
-"""What is computed first, and with links over how many frames. Models only with gaps: sums over pairs of frames take ten
-times as long as those over movies, which share out less work."""
+"""What is computed first, and with links over how many frames. Models only with gaps: sums over pairs of frames take
+ten times as long as those over movies, which share out less work."""
 
 
 def fitted(
