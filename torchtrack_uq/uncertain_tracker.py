@@ -36,7 +36,7 @@ class UncertainTracker:
         paper: Whether the method is the paper's to the letter, for "SM", "FP", "FP+A", "AS" (see `UncertaintyLayer`).
         max_gap: How many frames the links of a tracker given by name may span: above 1, a cell that was missed in the
             frames between does not cut a track. By default `DEFAULT_MAX_GAP` of `torchtrack_uq.trackers.registry`, that
-            of the fit for a calibration with event scores, and 1 with `paper`; a tracker that is an object has its own.
+            of the fit for a calibration, and 1 with `paper`; a tracker that is an object has its own.
 
     Raises:
         InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, a
@@ -69,7 +69,7 @@ class UncertainTracker:
         if isinstance(tracker, str):
             if max_gap is None and paper:
                 max_gap = 1
-            elif max_gap is None and isinstance(temperature, Calibration) and temperature.offsets is not None:
+            elif max_gap is None and isinstance(temperature, Calibration):
                 max_gap = temperature.max_gap
             tracker, max_gap = make_tracker(tracker, device, max_gap=max_gap), None
         self.tracker = tracker

@@ -18,7 +18,7 @@ from common.data import CHECKOUT, data_folder
 from common.results import write_results
 from experiments.imperfect.judge import FITTED_AT, fitted_layers, plain_layers, rows_of
 from experiments.imperfect.page import page
-from experiments.imperfect.units import Case, find_cases
+from experiments.imperfect.units import STRIDES, Case, find_cases
 from study.units import TRACKERS
 from torchtrack_uq.utils.files import write_atomically
 
@@ -34,15 +34,19 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, default=data_folder())
     parser.add_argument("--trackers", nargs="+", choices=TRACKERS, default=list(TRACKERS))
     parser.add_argument("--movies", nargs="+")
+    parser.add_argument("--strides", nargs="+", type=int, default=list(STRIDES))
+    parser.add_argument(
+        "--fit", action="store_true", help="also event scores fitted on other recordings: takes long"
+    )
     parser.add_argument("--cache", type=Path, default=CHECKOUT / ".cache" / "imperfect")
     options = parser.parse_args()
-    cases = find_cases(options.data, options.movies, options.trackers)
+    cases = find_cases(options.data, options.movies, options.trackers, tuple(options.strides))
     rows = []
     for case in tqdm(cases, "judge"):
         rows += _kept(
             options.cache / f"{case.key}.json", lambda case=case: rows_of(case, options.cache, plain_layers())
         )
-    for held_out in tqdm(_groups(cases), "fit on other recordings"):
+    for held_out in tqdm(_groups(cases) if options.fit else [], "fit on other recordings"):
         fitted = None
         for case in held_out:
 

@@ -23,14 +23,18 @@ def page(table: pd.DataFrame) -> list[str]:
         f"*{AUTOMATIC}*: Otsu's threshold and a watershed, see [automatic_masks.md](automatic_masks.md). The truth of "
         f"a daughter is her nearest detected ancestor at most {JUDGED_GAP} frames back, also for methods whose links "
         "span one frame (gap 1): what they cannot find counts against them. SM, AS and auto are as they come, at T = 1 "
-        f"and with the tracker's own event scores; *{FITTED}* was fitted on the other recordings with {FITTED_AT:.0%} "
-        "missing. "
+        "and with the tracker's own event scores. "
+        + (
+            f"*{FITTED}* was fitted on other recordings with {FITTED_AT:.0%} missing. "
+            if (table["method"] == FITTED).any()
+            else ""
+        ),
         "Means over movies; NLL with probabilities floored at 1e-6.",
         "",
         *(line for stride in sorted(table["stride"].unique()) for line in _means(table, int(stride))),
         "## Every movie: 5 % missed, and none",
         "",
-        "Links over gaps by auto with fitted events against those over one frame.",
+        "By auto, links over gaps against those over one frame.",
         "",
         *_movies(table),
     ]

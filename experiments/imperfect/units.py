@@ -46,10 +46,12 @@ class Case:
         return f"{self.unit.key}_{self.errors}" + ("" if self.largest is None else f"_{self.largest}")
 
 
-def find_cases(data: Path, movies: list[str] | None, trackers: list[str]) -> list[Case]:
+def find_cases(
+    data: Path, movies: list[str] | None, trackers: list[str], strides: tuple[int, ...] = STRIDES
+) -> list[Case]:
     """All cases that a data folder allows, those that take longest first."""
     cases = []
-    for unit in find_units(data, movies, STRIDES):
+    for unit in find_units(data, movies, strides):
         if unit.tracker in trackers:
             cases += [Case(unit, rate) for rate in RATES]
             if unit.movie in WITH_IMAGES:

@@ -33,7 +33,18 @@ class TestDescribeFit:
         described = describe_fit(layer, tracker, movies, fit)
         assert float(layer.temperature.detach()) == pytest.approx(fit.temperature)
         file = tmp_path / "command.json"
-        command = ["fit", str(walks), "-o", str(file), "--tracker", "distance", "--method", "AS"]
+        command = [
+            "fit",
+            str(walks),
+            "-o",
+            str(file),
+            "--tracker",
+            "distance",
+            "--method",
+            "AS",
+            "--max-gap",
+            "1",
+        ]
         assert main([*command, "--events" if events else "--not-cautious", "--quiet"]) == 0
         assert f"fitted on {fit.n_daughters} daughters" in capsys.readouterr().out
         stored = Calibration.load(file)
@@ -43,7 +54,16 @@ class TestDescribeFit:
         known = ["temperature", "n_daughters", "nll_after", "ece_after"]
         for name in known if events else [*known, "nll_before", "ece_before"]:
             assert getattr(described, name) == pytest.approx(getattr(stored, name), rel=1e-6), name
-        for name in ("method", "tracker", "stride", "offsets", "movies", "fingerprint", "prior_width"):
+        for name in (
+            "method",
+            "tracker",
+            "stride",
+            "max_gap",
+            "offsets",
+            "movies",
+            "fingerprint",
+            "prior_width",
+        ):
             assert getattr(described, name) == getattr(stored, name), name
 
     def test_the_best_assignments_are_found_anew_under_fitted_events(self, walks: Path) -> None:

@@ -75,7 +75,8 @@ def test_files_keep_it(tmp_path: "pytest.TempPathFactory") -> None:
         Calibration(1.5, "auto", "distance", offsets={"appear": 1.0, "miss": 0.0})
 
 
-def test_event_scores_without_a_miss_are_said_to_be_so() -> None:
+def test_another_gap_than_that_of_the_fit_is_said_to_be_so() -> None:
     fitted = Calibration(1.5, "auto", "distance", offsets={"appear": 1.0, "disappear": -1.0, "divide": 0.5})
-    with pytest.warns(CalibrationWarning, match="what a miss costs was not fitted"):
+    with pytest.warns(CalibrationWarning, match="fitted with links over up to 1 frames"):
         fitted.check("auto", "distance", max_gap=2)
+    fitted.check("auto", "distance", max_gap=1)

@@ -27,7 +27,7 @@ from torchtrack_uq.datasets import read_ctc_sequence
 from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.posterior import map_links
 from torchtrack_uq.trackers.activity import GreyLevels, cell_activity
-from torchtrack_uq.trackers.neighbours import neighbour_links, typical_displacements
+from torchtrack_uq.trackers.neighbours import neighbour_links, typical_displacement, typical_displacements
 from torchtrack_uq.trackers.overlap import measure_overlaps
 
 MAKERS: dict[str, Callable[..., object]] = {
@@ -58,10 +58,12 @@ def test_links_between_consecutive_frames_are_the_same_to_the_last_digit(
     crop: tuple[Movie, Detections], name: str
 ) -> None:
     movie, cells = crop
+    # the spread is estimated with an eye on other frames where links may reach them
+    options = {"scale": typical_displacement(cells)} if name == "distance" else {}
     with torch.no_grad():
-        pairs = MAKERS[name]().candidates(cells, movie, progress=False)
+        pairs = MAKERS[name](**options).candidates(cells, movie, progress=False)
         for max_gap in (2, 3):
-            graph = MAKERS[name](max_gap=max_gap).candidates(cells, movie, progress=False)
+            graph = MAKERS[name](max_gap=max_gap, **options).candidates(cells, movie, progress=False)
             assert graph.max_gap == max_gap
             assert links_of(graph, 1) == links_of(pairs, 1)
             assert set(graph.gap.tolist()) == set(range(1, max_gap + 1))

@@ -186,7 +186,7 @@ class Calibration:
         options: Mapping[str, Any] | None = None,
         max_gap: int | None = None,
     ) -> None:
-        """Refuse another method, other options or another tracker; warn of another stride, or of gaps not fitted.
+        """Refuse another method, other options or another tracker; warn of another stride or gap.
 
         Args:
             method: Name of the method that it is to be used with.
@@ -199,8 +199,8 @@ class Calibration:
             InputError: The temperature was fitted for something else, and means nothing here.
 
         Warns:
-            CalibrationWarning: The movies it was fitted on had another stride, or its event scores know nothing of
-                misses.
+            CalibrationWarning: The movies it was fitted on had another stride, or links that span other numbers of
+                frames.
         """
         for what, fitted, used in (("method", self.method, method), ("tracker", self.tracker, tracker)):
             if fitted != used:
@@ -223,10 +223,11 @@ class Calibration:
                 CalibrationWarning,
                 stacklevel=2,
             )
-        if max_gap is not None and max_gap > 1 and self.max_gap == 1 and self.offsets is not None:
+        if max_gap is not None and max_gap != self.max_gap:
             warnings.warn(
-                f"the event scores of this calibration were fitted without links over gaps, but links span up to "
-                f"{max_gap} frames here: what a miss costs was not fitted; fit them with --max-gap {max_gap}",
+                f"this calibration was fitted with links over up to {self.max_gap} frames (max_gap) and is used with "
+                f"{max_gap}: probabilities may be off, and event scores may know nothing of misses; pass --max-gap "
+                f"{self.max_gap}, or fit one with --max-gap {max_gap}",
                 CalibrationWarning,
                 stacklevel=2,
             )

@@ -213,6 +213,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         "method": options.method,
         "method_options": layer.options,
         "stride": options.stride,
+        "max_gap": getattr(tracker, "max_gap", 1),
         "segmentation": None
         if options.segmentation is None
         else [str(path) for path in options.segmentation],

@@ -66,7 +66,7 @@ def add_max_gap_argument(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="how many frames a link may span: with 2, a cell that was missed in one frame is linked over it (default: "
-        f"{DEFAULT_MAX_GAP}; that of the fit if --temperature names a file with event scores, and 1 with --paper)",
+        f"{DEFAULT_MAX_GAP}; where --temperature names a file, that of the fit; with --paper 1)",
     )
 
 
@@ -121,13 +121,14 @@ def tracker_of(options: argparse.Namespace) -> Any:
 
 
 def _max_gap_of(options: argparse.Namespace) -> int | None:
-    """As asked for; else the paper's, or the one that event scores were fitted with."""
+    """As asked for; else the paper's, or the one that a calibration was fitted with."""
     if options.max_gap is not None:
         return int(options.max_gap)
     if getattr(options, "paper", False):
         return 1
     given: Any = read_temperature(options) if getattr(options, "temperature", None) is not None else None
-    return None if getattr(given, "offsets", None) is None else int(given.max_gap)
+    fitted: int | None = getattr(given, "max_gap", None)
+    return fitted
 
 
 @contextmanager

@@ -83,8 +83,16 @@ def _track(options: argparse.Namespace) -> None:
     temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
     acceptance = _acceptance(options, getattr(temperature, "review", None))
+    tracker = tracker_of(options)
+    reach, fitted = getattr(tracker, "max_gap", 1), getattr(temperature, "max_gap", None)
+    if acceptance is not None and reach != fitted:
+        raise InputError(
+            f"--accept-error promises what held for decisions with --max-gap {fitted}, which the calibration was "
+            f"fitted with, but links span up to {reach} frames here; leave --max-gap out, or fit one with "
+            f"--max-gap {reach}"
+        )
     _run(
-        UncertainTracker(tracker_of(options), options.method, temperature, paper=options.paper),
+        UncertainTracker(tracker, options.method, temperature, paper=options.paper),
         options,
         acceptance,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,15 +74,21 @@ def check_covariates(covariates: Tensor | None, score: Tensor, n_cells: int) -> 
         raise InputError("covariates hold NaN or infinity; expected finite numbers")
 
 
+LARGEST_GAP = 1000
+"""Frames; more is a slip of the pen."""
+
+
 def check_max_gap(max_gap: int) -> None:
     """A number of frames that a link may span.
 
     Raises:
-        InputError: Not a whole number of at least 1.
+        InputError: Not a whole number from 1 to `LARGEST_GAP`.
     """
-    if isinstance(max_gap, bool) or not isinstance(max_gap, int) or max_gap < 1:
+    whole = isinstance(max_gap, int | np.integer) and not isinstance(max_gap, bool)
+    if not whole or not 1 <= max_gap <= LARGEST_GAP:
         raise InputError(
-            f"max_gap is {max_gap!r}; expected a whole number of frames, 1 for links between consecutive frames only"
+            f"max_gap is {max_gap!r}; expected a whole number of frames, 1 for links between consecutive frames only, "
+            f"{LARGEST_GAP} at most"
         )
 
 

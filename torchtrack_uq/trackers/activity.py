@@ -178,7 +178,7 @@ class ActivityTracker:
         divide: float = 0.0,
         reach: float = REACH,
         max_gap: int = 1,
-        miss: float = -3.0,
+        miss: float = -4.0,
     ) -> None:
         check_max_gap(max_gap)
         check_miss(miss)

@@ -113,15 +113,24 @@ def typical_displacement(detections: Detections, gap: int = 1) -> float:
     >>> typical_displacement(Detections.from_points(np.array([0, 1]), np.array([[0.0, 0], [3, 4]])))
     2.32...
     """
+    return _spread(_nearest(detections, gap), detections.ndim, gap)
+
+
+def _nearest(detections: Detections, gap: int) -> NDArray[np.float64]:
+    """(N,) distance of each cell to the nearest one `gap` frames before, NaN where that frame holds none."""
     coords = detections.coords.astype(np.float64)
-    nearest = [
-        cKDTree(coords[mothers]).query(coords[daughters])[0]
-        for mothers, daughters in _frame_pairs(detections, gap)
-    ]
-    if not nearest:
+    nearest = np.full(len(detections), np.nan)
+    for mothers, daughters in _frame_pairs(detections, gap):
+        nearest[daughters] = cKDTree(coords[mothers]).query(coords[daughters])[0]
+    return nearest
+
+
+def _spread(nearest: NDArray[np.float64], ndim: int, gap: int) -> float:
+    nearest = nearest[~np.isnan(nearest)]
+    if not len(nearest):
         frames = "consecutive frames hold cells" if gap == 1 else f"frames {gap} apart both hold cells"
         raise InputError(f"no two {frames}, so no displacement can be estimated: give a scale")
-    reach = np.quantile(np.concatenate(nearest), _QUANTILE) / np.sqrt(chi2.ppf(_QUANTILE, detections.ndim))
+    reach = np.quantile(nearest, _QUANTILE) / np.sqrt(chi2.ppf(_QUANTILE, ndim))
     return max(float(reach), 0.5)
 
 
@@ -133,6 +142,11 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
     after a few frames, above where many cells were missed and the nearest one found is another. (Ten annotated movies
     at every and every fourth frame: over two frames cells spread 1.28 to 2.45 times as far as over one; the estimate
     without bounds said 1.00 to 2.45 on all cells, up to 3.18 with 5 % of them deleted.)
+
+    With more than one frame to look at, cells whose nearest one in another frame is less than half as far (by the
+    frame, if that frame is nearer) are left out of a frame's estimate: there they were probably missed, and what is
+    nearest is another cell. (HeLa: 3.0 pixels on all cells; with one in ten deleted and one in fifty each merged, split
+    and made up 12.7, and 4.9 by this rule.)
 
     Args:
         detections: The movie's cells.
@@ -149,11 +163,18 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
     array([2.32..., 4.65...])
     """
     check_max_gap(max_gap)
-    measured = {
-        gap: typical_displacement(detections, gap)
-        for gap in range(1, max_gap + 1)
-        if any(True for _ in _frame_pairs(detections, gap))
+    gaps = range(1, min(max_gap, max(detections.n_frames - 1, 1)) + 1)
+    nearest = {
+        gap: _nearest(detections, gap) for gap in gaps if any(True for _ in _frame_pairs(detections, gap))
     }
+    measured = {}
+    for gap, distance in nearest.items():
+        missed = np.zeros(len(distance), dtype=bool)
+        for other_gap, other in nearest.items():
+            missed |= 2 * max(gap / other_gap, 1) * other < distance  # a straight path grows with the gap
+        kept = np.where(missed, np.nan, distance)
+        measured[gap] = _spread(kept, detections.ndim, gap) if (kept >= 0).any() else 0.0
+    measured = {gap: spread for gap, spread in measured.items() if spread > 0}
     if not measured:
         return np.array([typical_displacement(detections)])  # says what is missing
     shortest = min(measured)

@@ -88,7 +88,7 @@ class TrackastraTracker(nn.Module):
         max_candidates: int | None = 16,
         average: Literal["logits", "probabilities"] = "logits",
         max_gap: int = 1,
-        miss: float = -5.0,
+        miss: float = -6.0,
     ) -> None:
         transformer = getattr(model, "transformer", model)
         if not isinstance(transformer, nn.Module) or not hasattr(transformer, "config"):
