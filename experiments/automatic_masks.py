@@ -93,6 +93,17 @@ class SegmentedFrames(FrameSource):
         return segment(self._images.read(t), bright=self._bright)
 
 
+def read_segmented(
+    folder: Path, name: str, stride: int = 1, *, use_images: bool = True
+) -> AnnotatedMovie | None:
+    """A movie of `MOVIES` with its automatic masks, made as they are read; None where it has no images."""
+    images = CtcSequence.find(folder).images
+    if images is None or name not in MOVIES:
+        return None
+    masks = SegmentedFrames(open_frames(images), bright=MOVIES[name])
+    return read_annotated(folder, stride, use_images=use_images, segmentation=masks, progress=False)
+
+
 def save(source: FrameSource, folder: Path) -> FrameSource:
     """Write masks as one TIFF a frame, and open them."""
     folder.mkdir(parents=True, exist_ok=True)

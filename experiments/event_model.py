@@ -59,16 +59,16 @@ class Item:
     movie: ScoredMovie
 
 
-def first_frames(movie: AnnotatedMovie) -> AnnotatedMovie:
-    """As many frames as hold `MOST_CELLS`, at least `FEWEST_FRAMES`."""
+def first_frames(movie: AnnotatedMovie, most_cells: int = MOST_CELLS) -> AnnotatedMovie:
+    """As many frames as hold so many cells, at least `FEWEST_FRAMES`."""
     cells = movie.detections
-    n = int(np.searchsorted(cells.offsets[1:], MOST_CELLS)) + 1
+    n = int(np.searchsorted(cells.offsets[1:], most_cells)) + 1
     return movie.frames(0, min(max(n, FEWEST_FRAMES), cells.n_frames))
 
 
-def with_errors(movie: AnnotatedMovie, *, points: bool) -> AnnotatedMovie:
-    """`RATES`; points can neither merge nor split. Small frames hold fewer errors, and are taken as they are."""
-    rates = replace(RATES, merged=0.0, split=0.0) if points else RATES
+def with_errors(movie: AnnotatedMovie, *, points: bool, rates: CorruptionRates = RATES) -> AnnotatedMovie:
+    """Errors at these rates; points can neither merge nor split. Small frames hold fewer, and are taken as they are."""
+    rates = replace(rates, merged=0.0, split=0.0) if points else rates
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return corrupt(movie, rates, seed=1, progress=False)

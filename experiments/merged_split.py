@@ -23,12 +23,10 @@ from sklearn.metrics import average_precision_score
 
 from common.data import data_folder
 from common.results import write_results
-from experiments.automatic_masks import MOVIES as WITH_IMAGES
-from experiments.automatic_masks import SegmentedFrames
+from experiments.automatic_masks import read_segmented
 from torchtrack_uq import DistanceTracker, UncertaintyLayer
-from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates, CtcSequence, corrupt, read_annotated
+from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates, corrupt, read_annotated
 from torchtrack_uq.functional.calibration_error import calibration_error
-from torchtrack_uq.movies.frames import open_frames
 from torchtrack_uq.posterior.merged_split import (
     SIDES,
     Evidence,
@@ -84,13 +82,9 @@ def annotated(
     for seed, (masks, rates) in enumerate(MASKS.items()):
         if masks in wanted:
             yield masks, corrupt(movie, rates, seed)
-    images = CtcSequence.find(folder).images
-    if images is not None and name in WITH_IMAGES and "automatic" in wanted:
-        source = SegmentedFrames(open_frames(images), bright=WITH_IMAGES[name])
-        yield (
-            "automatic",
-            read_annotated(folder, stride, use_images=False, segmentation=source, progress=False),
-        )
+    segmented = read_segmented(folder, name, stride, use_images=False) if "automatic" in wanted else None
+    if segmented is not None:
+        yield "automatic", segmented
 
 
 def cases_of(name: str, stride: int, masks: str, movie: AnnotatedMovie) -> Iterator[Case]:

@@ -17,6 +17,7 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.tracking_result import TrackingResult
+from torchtrack_uq.trackers.gaps import max_gap_of, wanted_max_gap
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
@@ -66,19 +67,17 @@ class UncertainTracker:
     ) -> None:
         if isinstance(temperature, str | os.PathLike):
             temperature = Calibration.load(temperature)
+        by_name = isinstance(tracker, str)
         if isinstance(tracker, str):
-            if max_gap is None and paper:
-                max_gap = 1
-            elif max_gap is None and isinstance(temperature, Calibration):
-                max_gap = temperature.max_gap
-            tracker, max_gap = make_tracker(tracker, device, max_gap=max_gap), None
+            wanted = wanted_max_gap(max_gap, paper=paper, calibration=temperature)
+            tracker = make_tracker(tracker, device, max_gap=wanted)
         self.tracker = tracker
         if not isinstance(self.tracker, Tracker):
             raise InputError(
                 f"tracker is a {type(tracker).__name__}; expected a name ({', '.join(TRACKERS)}) or an object with "
                 "`name` and `candidates(detections, movie)`"
             )
-        if max_gap is not None:
+        if max_gap is not None and not by_name:
             raise InputError(
                 f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames "
                 "its links span; give max_gap to that tracker, if it takes one"
@@ -96,7 +95,7 @@ class UncertainTracker:
                 isinstance(method, str) and not paper
             )  # a name alone leaves the options to the calibration
             options = None if plain else asked.options
-            reach = getattr(self.tracker, "max_gap", 1)
+            reach = max_gap_of(self.tracker)
             temperature.check(asked.method, tracker_identity(self.tracker), options=options, max_gap=reach)
             self.calibration, self.layer = temperature, temperature.layer()
             if not isinstance(method, str):  # the very module, which may be a subclass

@@ -1,27 +1,20 @@
 """What is judged: movies, strides, trackers and how wrong the masks are; each scored once and kept on disk."""
 
 import os
-import tempfile
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from experiments.automatic_masks import MOVIES as WITH_IMAGES
-from experiments.automatic_masks import SegmentedFrames, save
-from study.units import FEWEST_FRAMES, MODEL, TRACKERS, Unit, find_units, read_unit
+from experiments.automatic_masks import read_segmented
+from experiments.event_model import GAPS, JUDGED_GAP, STRIDES, first_frames, with_errors
+from study.units import MODEL, TRACKERS, Unit, find_units, read_unit
 from torchtrack_uq.calibration.scored import ScoredMovie
-from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates, CtcSequence, corrupt, read_annotated
+from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates
 from torchtrack_uq.datasets.points import is_points_folder
-from torchtrack_uq.movies.frames import open_frames
 from torchtrack_uq.trackers import make_tracker
 
-STRIDES = (1, 4)
-GAPS = (1, 2)
-JUDGED_GAP = 2
-"""Frames within which the truth is sought, also for links that span one: what they cannot find counts against them."""
 RATES = (0.0, 0.02, 0.05, 0.1)
 AUTOMATIC = "automatic"
 
@@ -61,36 +54,17 @@ def find_cases(
 
 def read_case(case: Case) -> AnnotatedMovie:
     """The movie with its errors, and the truth about what is left."""
+    unit = case.unit
     if case.errors == AUTOMATIC:
-        return _segmented(case.unit)
-    perfect = read_unit(case.unit)
-    rate = float(case.errors)
-    other = 0.0 if is_points_folder(case.unit.folder) else rate / 5  # points cannot merge or split
+        segmented = read_segmented(unit.folder, unit.movie, unit.stride)
+        assert segmented is not None
+        return segmented
+    perfect = read_unit(unit)
     if case.largest is not None:
-        n_frames = int(np.searchsorted(perfect.detections.offsets, case.largest))
-        perfect = perfect.frames(0, min(max(n_frames, FEWEST_FRAMES), perfect.detections.n_frames))
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # movies with no room for as many errors get fewer, and are judged as they are
-        return corrupt(perfect, CorruptionRates(rate, other, other, rate / 5), seed=1, progress=False)
-
-
-def _segmented(unit: Unit) -> AnnotatedMovie:
-    images = CtcSequence.find(unit.folder).images
-    assert images is not None
-    source = SegmentedFrames(open_frames(images), bright=WITH_IMAGES[unit.movie])
-    with tempfile.TemporaryDirectory() as folder:
-        masks = save(source, Path(folder))
-        movie = read_annotated(unit.folder, unit.stride, segmentation=masks, progress=False)
-        return movie if unit.tracker == "Distance" else _held(movie)
-
-
-def _held(movie: AnnotatedMovie) -> AnnotatedMovie:
-    """The movie with its masks in memory, as their files will be gone."""
-    assert movie.movie is not None
-    frames = np.stack([np.asarray(frame) for frame in movie.movie.masks])
-    return replace(movie, movie=replace(movie.movie, masks=open_frames(frames)))
+        perfect = first_frames(perfect, case.largest)
+    rate = float(case.errors)
+    rates = CorruptionRates(rate, rate / 5, rate / 5, rate / 5)
+    return with_errors(perfect, points=is_points_folder(unit.folder), rates=rates)
 
 
 def score_case(case: Case, cache: Path) -> dict[int, ScoredMovie]:

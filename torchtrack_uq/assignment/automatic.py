@@ -1,6 +1,5 @@
 """`method="auto"`: exact marginals, and an estimate only for the components where these do not fit."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -126,10 +125,8 @@ def _by_clusters(
         least[np.isinf(least)] = 0.0
         level[touched] = np.maximum(level[touched], least[plan.daughter_component[links.daughter[touched]]])
     faint = 0.0 if share is None else FAINT * tolerance
-    with ThreadPoolExecutor(1) as pool:
-        refining = pool.submit(take_back, problem, result, tolerance, limit, may_return=apart, share=share)
-        estimate, log_z, settled = estimate_by_clusters(problem, *result, faint)
-        refined = refining.result()
+    estimate, log_z, settled = estimate_by_clusters(problem, *result, faint)
+    refined = take_back(problem, result, tolerance, limit, may_return=apart, share=share)
     if not isinstance(refined, Elimination):
         refined = result
     clustered = ~(refined.certificate.component_error <= tolerance)

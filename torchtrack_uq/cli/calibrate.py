@@ -20,9 +20,12 @@ from torchtrack_uq.utils.optional import import_optional
 from torchtrack_uq.utils.registry import with_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torchtrack_uq.calibration import ScoredMovie
     from torchtrack_uq.layers import UncertaintyLayer
     from torchtrack_uq.links.probabilities import LinkProbabilities
+    from torchtrack_uq.trackers import Tracker
     from torchtrack_uq.truth import JudgedEvents
 
 _COUNTS = ("n_daughters", "n_unreachable", "n_after_gap")
@@ -99,7 +102,6 @@ def _fit(options: argparse.Namespace) -> None:
         describe_fit,
         fit_events,
         fit_temperature,
-        score_folders,
     )
     from torchtrack_uq.layers import EventModel, EventOffsets, UncertaintyLayer
     from torchtrack_uq.metrics import summarise
@@ -113,18 +115,8 @@ def _fit(options: argparse.Namespace) -> None:
     events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
     layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
     tracker = tracker_of(options)
-    progress = not options.quiet
     with nothing_written_on_error():
-        movies = list(
-            score_folders(
-                options.folders,
-                tracker,
-                layer,
-                options.stride,
-                segmentation=options.segmentation,
-                progress=progress,
-            )
-        )
+        movies = list(_scored(options, tracker, layer))
         before = summarise([movie.judge(layer) for movie in movies])
         fit: TemperatureFit | EventFit = fit_temperature(
             layer, movies, prior_width=width, cautious=options.cautious and not with_events
@@ -160,10 +152,11 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from torchtrack_uq.calibration import Calibration, score_folders
+    from torchtrack_uq.calibration import Calibration
     from torchtrack_uq.layers import UncertaintyLayer
     from torchtrack_uq.layers.paper import paper_options
     from torchtrack_uq.metrics import summarise, summarise_with_intervals
+    from torchtrack_uq.trackers.gaps import max_gap_of
     from torchtrack_uq.trackers.identity import tracker_identity
     from torchtrack_uq.truth import FeasibleTruth, judge
     from torchtrack_uq.utils.device import choose_device
@@ -173,25 +166,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.picture is not None:
         import_optional("matplotlib", "files", "--picture")
     temperature = read_temperature(options)
-    tracker = tracker_of(options)
+    tracker = tracker_of(options, temperature)
     with nothing_written_on_error():
         if isinstance(temperature, Calibration):
             asked = paper_options(options.method) if options.paper else None
-            reach = getattr(tracker, "max_gap", 1)
-            temperature.check(options.method, tracker_identity(tracker), options.stride, asked, reach)
+            temperature.check(
+                options.method, tracker_identity(tracker), options.stride, asked, max_gap_of(tracker)
+            )
             layer = temperature.layer()
         else:
             layer = UncertaintyLayer(options.method, temperature, paper=options.paper)
         names, judged, events, crowded = [], [], [], []
-        progress = not options.quiet
-        for movie in score_folders(
-            options.folders,
-            tracker,
-            layer,
-            options.stride,
-            segmentation=options.segmentation,
-            progress=progress,
-        ):
+        for movie in _scored(options, tracker, layer):
             probabilities = layer(movie.scores, movie.solved)
             names.append(movie.name)
             crowded.append(FeasibleTruth.of(movie.graph, movie.targets).n_crowded)
@@ -213,7 +199,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         "method": options.method,
         "method_options": layer.options,
         "stride": options.stride,
-        "max_gap": getattr(tracker, "max_gap", 1),
+        "max_gap": max_gap_of(tracker),
         "segmentation": None
         if options.segmentation is None
         else [str(path) for path in options.segmentation],
@@ -230,6 +216,22 @@ def _evaluate(options: argparse.Namespace) -> None:
             f"{sum(crowded)} daughters are their mother's third or later one (frames were skipped): no feasible "
             "assignment holds them all"
         )
+
+
+def _scored(
+    options: argparse.Namespace, tracker: "Tracker", layer: "UncertaintyLayer"
+) -> "Iterator[ScoredMovie]":
+    """The annotated movies that were named, scored one after the other."""
+    from torchtrack_uq.calibration import score_folders
+
+    return score_folders(
+        options.folders,
+        tracker,
+        layer,
+        options.stride,
+        segmentation=options.segmentation,
+        progress=not options.quiet,
+    )
 
 
 def _events(

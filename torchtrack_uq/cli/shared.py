@@ -104,8 +104,10 @@ def read_temperature(options: argparse.Namespace) -> Any:
     return Calibration.load(given)
 
 
-def tracker_of(options: argparse.Namespace) -> Any:
-    """The tracker that was asked for."""
+def tracker_of(options: argparse.Namespace, temperature: Any = None) -> Any:
+    """The tracker that was asked for, with the gap of the calibration where `temperature` is one."""
+    from torchtrack_uq.trackers.gaps import wanted_max_gap
+
     taken = TRACKERS[options.tracker].options
     for option in ("model", "search_range"):
         if getattr(options, option) is not None and option not in taken:
@@ -116,19 +118,10 @@ def tracker_of(options: argparse.Namespace) -> Any:
         options.device,
         model=options.model,
         search_range=options.search_range,
-        max_gap=_max_gap_of(options),
+        max_gap=wanted_max_gap(
+            options.max_gap, paper=getattr(options, "paper", False), calibration=temperature
+        ),
     )
-
-
-def _max_gap_of(options: argparse.Namespace) -> int | None:
-    """As asked for; else the paper's, or the one that a calibration was fitted with."""
-    if options.max_gap is not None:
-        return int(options.max_gap)
-    if getattr(options, "paper", False):
-        return 1
-    given: Any = read_temperature(options) if getattr(options, "temperature", None) is not None else None
-    fitted: int | None = getattr(given, "max_gap", None)
-    return fitted
 
 
 @contextmanager

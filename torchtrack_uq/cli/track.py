@@ -75,6 +75,7 @@ def _track(options: argparse.Namespace) -> None:
     )  # before torch is imported: a refusal should be quick
     from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.results.tracking_result import check_can_save
+    from torchtrack_uq.trackers.gaps import max_gap_of
     from torchtrack_uq.uncertain_tracker import UncertainTracker
     from torchtrack_uq.utils.device import choose_device
 
@@ -83,8 +84,8 @@ def _track(options: argparse.Namespace) -> None:
     temperature = read_temperature(options)
     Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
     acceptance = _acceptance(options, getattr(temperature, "review", None))
-    tracker = tracker_of(options)
-    reach, fitted = getattr(tracker, "max_gap", 1), getattr(temperature, "max_gap", None)
+    tracker = tracker_of(options, temperature)
+    reach, fitted = max_gap_of(tracker), getattr(temperature, "max_gap", None)
     if acceptance is not None and reach != fitted:
         raise InputError(
             f"--accept-error promises what held for decisions with --max-gap {fitted}, which the calibration was "

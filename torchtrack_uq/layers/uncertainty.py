@@ -21,6 +21,7 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.support import Support
+from torchtrack_uq.trackers.gaps import max_gap_of
 from torchtrack_uq.trackers.protocol import StreamingTracker, Tracker
 from torchtrack_uq.utils.registry import with_options
 
@@ -118,7 +119,7 @@ class UncertaintyLayer(nn.Module):
             movie: Its images and masks, for trackers that look at pixels.
             progress: Whether to show a progress bar.
         """
-        in_parts = getattr(tracker, "max_gap", 1) == 1 and not self._needs_covariates
+        in_parts = max_gap_of(tracker) == 1 and not self._needs_covariates
         by_pairs = self.posterior.streams and in_parts
         if not (by_pairs and isinstance(tracker, StreamingTracker) and detections.n_frames > 1):
             return self(self.scores(tracker, detections, movie, progress=progress))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What it costs a link to span several frames."""
+"""How many frames links span, and what it costs them."""
 
 import math
 
@@ -6,6 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
+
+
+def max_gap_of(tracker: object) -> int:
+    """How many frames a tracker's links may span: its `max_gap`, 1 where it has none.
+
+    >>> max_gap_of(object())
+    1
+    """
+    return int(getattr(tracker, "max_gap", 1))
+
+
+def wanted_max_gap(given: int | None, *, paper: bool, calibration: object) -> int | None:
+    """How many frames links are to span: as given, else the paper's, else those that a calibration was fitted with.
+
+    None where nothing says, which means `torchtrack_uq.trackers.registry.DEFAULT_MAX_GAP`.
+
+    >>> wanted_max_gap(None, paper=True, calibration=None)
+    1
+    """
+    if given is None and paper:
+        return 1
+    return getattr(calibration, "max_gap", None) if given is None else given
 
 
 def check_miss(miss: float) -> None:

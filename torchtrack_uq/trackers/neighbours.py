@@ -173,8 +173,8 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
         for other_gap, other in nearest.items():
             missed |= 2 * max(gap / other_gap, 1) * other < distance  # a straight path grows with the gap
         kept = np.where(missed, np.nan, distance)
-        measured[gap] = _spread(kept, detections.ndim, gap) if (kept >= 0).any() else 0.0
-    measured = {gap: spread for gap, spread in measured.items() if spread > 0}
+        if not np.isnan(kept).all():
+            measured[gap] = _spread(kept, detections.ndim, gap)
     if not measured:
         return np.array([typical_displacement(detections)])  # says what is missing
     shortest = min(measured)
