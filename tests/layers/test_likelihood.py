@@ -12,6 +12,7 @@ from tests.support.problems import standard_instance, tiny_problems
 from torchtrack_uq import CandidateGraph, Detections, InputError, UncertaintyLayer
 from torchtrack_uq.assignment import AssignmentProblem, solve_map
 from torchtrack_uq.layers import EventOffsets, daughters_nll, joint_nll
+from torchtrack_uq.layers.likelihood import LayerLoss
 from torchtrack_uq.posterior.likelihood_bound import LikelihoodBoundWarning
 from torchtrack_uq.truth.targets import LinkTargets
 
@@ -64,14 +65,10 @@ def test_a_frame_pair_with_three_daughters_is_left_out() -> None:
     assert daughters_nll(UncertaintyLayer("SM"), graph, truth(graph, [-1, 0, 0, 0, 1])).n_daughters == 4
 
 
-@pytest.mark.parametrize("method", ["AS", "exact", "auto", "bp"])
 @pytest.mark.parametrize("reason", ["no candidate", "not annotated"])
-def test_a_daughter_without_usable_truth_is_taken_out(method: str, reason: str) -> None:
+def test_with_lists_a_daughter_without_usable_truth_is_taken_out(reason: str) -> None:
     """The rest of her frame pair counts as if she had not been there, and her mother's fate is open."""
-    links = [(0, 2, 0.4), (1, 2, 0.1), (0, 3, 0.9)]
-    graph = graph_of([0, 0, 1, 1], links, appear=-0.3, disappear=-0.7, divide=-0.2)
-    known = [True, True, True, reason == "no candidate"]
-    found = joint_nll(UncertaintyLayer(method), graph, truth(graph, [-1, -1, 0, 1], known))
+    _, found = _one_unusable("AS", reason)
     disappear, divide = ([-0.7, 0.0], [-0.2, 0.0]) if reason == "no candidate" else ([0.0] * 2, [0.0] * 2)
     rest = AssignmentProblem.build(
         [0, 1], [0, 0], [0.4, 0.1], 2, 1, appear=-0.3, disappear=disappear, divide=divide
@@ -79,6 +76,30 @@ def test_a_daughter_without_usable_truth_is_taken_out(method: str, reason: str) 
     weight = 0.4 + disappear[1]
     assert float(found.loss.detach()) == pytest.approx(posterior(rest)["log_z"] - weight, abs=1e-5)
     assert (found.n_daughters, found.n_unreachable) == (1, int(reason == "no candidate"))
+
+
+@pytest.mark.parametrize("method", ["exact", "auto", "bp"])
+@pytest.mark.parametrize("reason", ["no candidate", "not annotated"])
+def test_a_daughter_without_usable_truth_is_summed_over(method: str, reason: str) -> None:
+    """That her mother seems to disappear is not held against the scorer where she is no candidate."""
+    graph, found = _one_unusable(method, reason)
+    disappear, divide = ([-0.7, 0.0], [-0.2, 0.0]) if reason == "no candidate" else ([-0.7] * 2, [-0.2] * 2)
+    problem = AssignmentProblem.build(
+        [0, 1, 0], [0, 0, 1], [0.4, 0.1, 0.9], 2, 2, appear=-0.3, disappear=disappear, divide=divide
+    )
+    parents, weights = all_assignments(problem)
+    expected = np.logaddexp.reduce(weights) - np.logaddexp.reduce(weights[parents[:, 0] == 0])
+    assert float(found.loss.detach()) == pytest.approx(expected, abs=1e-5)
+    assert (found.n_daughters, found.n_unreachable) == (1, int(reason == "no candidate"))
+    (gradient,) = torch.autograd.grad(found.loss, graph.score)
+    assert bool(torch.isfinite(gradient).all())
+
+
+def _one_unusable(method: str, reason: str) -> tuple[CandidateGraph, LayerLoss]:
+    links = [(0, 2, 0.4), (1, 2, 0.1), (0, 3, 0.9)]
+    graph = graph_of([0, 0, 1, 1], links, appear=-0.3, disappear=-0.7, divide=-0.2)
+    known = [True, True, True, reason == "no candidate"]
+    return graph, joint_nll(UncertaintyLayer(method), graph, truth(graph, [-1, -1, 0, 1], known))
 
 
 def test_a_forbidden_event_leaves_its_frame_pair_out() -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.calibration.event_objective import EventObjective, KnownTruth
+from torchtrack_uq.calibration.fit_certainty import FitCertainty
+from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE, GaussianPrior
 from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, CalibrationWarning
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
@@ -31,12 +33,14 @@ class EventFit:
         temperature: T.
         offsets: Fitted offsets of appear, disappear, divide and, with gaps, miss (nats, at temperature 1).
         coefficients: The other parameters of an `EventModel`; None where the layer has constants.
-        log_likelihood_before: Joint log-likelihood per daughter at T = 1 without offsets.
-        log_likelihood_after: The same with them.
-        n_daughters: Daughters in the frame pairs, or movies, that were used.
+        log_likelihood_before: Joint log-likelihood per daughter before the fit: at T = 1 without offsets, or at the
+            mean of the prior that was given.
+        log_likelihood_after: The same as fitted.
+        n_daughters: Daughters that count.
         n_unreachable: See `FeasibleTruth`.
         n_crowded: See `FeasibleTruth`.
         prior_width: Width of the prior on log T, or None.
+        certainty: How sure all that is, and what more annotation would buy.
     """
 
     temperature: float
@@ -48,12 +52,14 @@ class EventFit:
     n_unreachable: int
     n_crowded: int
     prior_width: float | None
+    certainty: FitCertainty
 
 
 def fit_events(
     layer: UncertaintyLayer,
     movies: Sequence[ScoredMovie],
     *,
+    prior: GaussianPrior | None = None,
     prior_width: float | None = PRIOR_WIDTH,
     offset_width: float | None = 10.0,
     coefficient_width: float | None = COEFFICIENT_WIDTH,
@@ -64,36 +70,37 @@ def fit_events(
     LBFGS on these numbers; the gradient is the annotated assignment's counts minus the expected ones.
     Assignments tell only two of the first three offsets apart: every link less is one more cell without mother and one
     daughter less for a mother, so only appear + disappear and disappear + divide change the posterior. Gaussian priors
-    on the offsets pick the smallest that fit, and keep finite what too few events leave open. A movie whose links skip
-    frames is one assignment; where not all of its daughters are annotated, the likelihood is that of those that are,
-    whatever the others do (`log_prob_partial`).
+    on the offsets pick the smallest that fit, and keep finite what too few events leave open. Any daughters may be
+    annotated and any links rejected: the likelihood is that of what is known, whatever the others do
+    (`log_prob_partial`).
 
     Args:
         layer: With method "AS", "exact", "auto" or "bp" and `events`; log Z is always that of "auto".
-        movies: Annotated movies. Frame pairs with daughters that are not annotated are left out; in movies whose links
-            skip frames such daughters are summed over.
-        prior_width: Width of the prior on log T; None for none.
-        offset_width: Width in nats of the priors on the offsets; None for none.
+        movies: Annotated movies.
+        prior: What other movies say of log T and the offsets (`movie_prior`), from whose mean the fit starts; in place
+            of the widths for what it names. With it, thirty daughters are enough.
+        prior_width: Width of the prior on log T around 0; None for none.
+        offset_width: Width in nats of the priors on the offsets around 0; None for none.
         coefficient_width: Width of the priors that draw the other parameters of an `EventModel` to 0, where it is a
             model of constants; None for none.
         max_steps: Most iterations.
 
     Warns:
-        CalibrationWarning: The fit has not converged, ran to a bound, or an event was never annotated.
+        CalibrationWarning: The fit has not converged, ran to a bound, or, without `prior`, an event was never
+            annotated.
 
     Raises:
-        InputError: The layer has no offsets or no joint likelihood, or no frame pair is annotated completely.
+        InputError: The layer has no offsets or no joint likelihood, or no daughter is annotated.
     """
-    objective = objective_of(layer, movies, prior_width, offset_width, coefficient_width)
-    parameters = [objective.log_temperature, *objective.parameters.values()]
-    before = [p.detach().clone() for p in parameters]
+    objective = objective_of(layer, movies, prior_width, offset_width, coefficient_width, prior)
+    before = objective.values
     try:
-        converged = _minimise(parameters, objective.loss, max_steps)
+        if prior is not None:
+            objective.set([objective.prior.values.get(name, value) for name, value in before.items()])
+        converged = _minimise(list(objective.parameters.values()), objective.loss, max_steps)
         return finish_events(objective, converged)
     except BaseException:  # an interrupted fit leaves the layer as it was
-        with torch.no_grad():
-            for p, value in zip(parameters, before, strict=True):
-                p.copy_(value)
+        objective.set(list(before.values()))
         raise
 
 
@@ -103,6 +110,7 @@ def objective_of(
     prior_width: float | None,
     offset_width: float | None,
     coefficient_width: float | None,
+    prior: GaussianPrior | None = None,
 ) -> EventObjective:
     """What `fit_events` makes small, with its priors.
 
@@ -116,12 +124,13 @@ def objective_of(
     widths = {name: offset_width if name in OFFSETS else coefficient_width for name in names}
     if "log_border_width" in widths and coefficient_width is not None:
         widths["log_border_width"] = BORDER_WIDTH_WIDTH
-    objective = EventObjective(layer, movies, prior_width, widths)
-    _warn_of_missing_events(movies, objective.truths)
+    known = GaussianPrior.around_zero({}) if prior is None else prior
+    objective = EventObjective(layer, movies, known.with_widths({LOG_TEMPERATURE: prior_width, **widths}))
+    if prior is None:
+        _warn_of_missing_events(movies, objective.truths)
     return objective
 
 
-@torch.no_grad()
 def finish_events(objective: EventObjective, converged: bool) -> EventFit:
     """Mark the layer as fitted, and report.
 
@@ -129,19 +138,18 @@ def finish_events(objective: EventObjective, converged: bool) -> EventFit:
         CalibrationWarning: The fit has not converged, or ran to a bound.
     """
     layer, events = objective.layer, objective.events
-    parameters = [objective.log_temperature, *objective.parameters.values()]
-    final = float(objective.log_likelihood())
-    fitted = [p.clone() for p in parameters]
-    try:
-        for p in parameters:  # the temperature's is log T
-            p.zero_()
-        initial = float(objective.log_likelihood())
-    finally:
-        for p, value in zip(parameters, fitted, strict=True):
-            p.copy_(value)
+    certainty = FitCertainty.of(objective)
+    fitted = list(objective.values.values())
+    with torch.no_grad():
+        final = float(objective.log_likelihood())
+        try:
+            objective.set([objective.prior.values.get(name, 0.0) for name in objective.parameters])
+            initial = float(objective.log_likelihood())
+        finally:
+            objective.set(fitted)
     layer.scaler.fitted.fill_(True)
-    temperature = float(layer.scaler.temperature)
-    largest = max(abs(float(p)) for p in objective.parameters.values())
+    temperature = float(layer.scaler.temperature.detach())
+    largest = max(abs(value) for name, value in objective.values.items() if name != LOG_TEMPERATURE)
     if not converged or not SMALLEST < temperature < LARGEST or largest > LARGEST_OFFSET:
         warnings.warn(
             f"fitting event scores ended at T = {temperature:.3g} and offsets {events.values}"
@@ -158,7 +166,8 @@ def finish_events(objective: EventObjective, converged: bool) -> EventFit:
         objective.n_daughters,
         objective.n_unreachable,
         objective.n_crowded,
-        objective.prior_width,
+        objective.prior.widths.get(LOG_TEMPERATURE),
+        certainty,
     )
 
 

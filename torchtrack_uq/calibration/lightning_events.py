@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from torchtrack_uq.calibration.event_fit import COEFFICIENT_WIDTH, EventFit, finish_events, objective_of
+from torchtrack_uq.calibration.gaussian_prior import GaussianPrior
 from torchtrack_uq.calibration.objective import PRIOR_WIDTH
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.layers import UncertaintyLayer
@@ -25,6 +26,7 @@ class EventModule(pl.LightningModule):
     Args:
         layer: Method, temperature and `events`.
         movies: Annotated movies.
+        prior: See `fit_events`; the fit starts from its mean.
         prior_width: See `fit_events`.
         offset_width: See `fit_events`.
         coefficient_width: See `fit_events`.
@@ -47,13 +49,17 @@ class EventModule(pl.LightningModule):
         layer: UncertaintyLayer,
         movies: Sequence[ScoredMovie],
         *,
+        prior: GaussianPrior | None = None,
         prior_width: float | None = PRIOR_WIDTH,
         offset_width: float | None = 10.0,
         coefficient_width: float | None = COEFFICIENT_WIDTH,
     ) -> None:
         super().__init__()
         self.layer = layer
-        self.objective = objective_of(layer, movies, prior_width, offset_width, coefficient_width)
+        self.objective = objective_of(layer, movies, prior_width, offset_width, coefficient_width, prior)
+        if prior is not None:
+            known = self.objective.prior.values
+            self.objective.set([known.get(name, value) for name, value in self.objective.values.items()])
         self.fit_result: EventFit | None = None
         self._before = math.inf
 
@@ -91,4 +97,4 @@ class EventModule(pl.LightningModule):
 
     @property
     def _parameters_to_fit(self) -> list[Tensor]:
-        return [self.objective.log_temperature, *self.objective.parameters.values()]
+        return list(self.objective.parameters.values())

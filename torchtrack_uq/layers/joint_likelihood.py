@@ -77,20 +77,24 @@ class JointLikelihood(Method):
         return (weight - log_z).masked_fill(~feasible, -torch.inf).to(graph.dtype)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def log_prob_partial(self, graph: CandidateGraph, mother: Tensor, known: Tensor) -> Tensor:
-        """Log-likelihood of the known mothers, whatever the other daughters do: log Z given them, minus log Z.
+    def log_prob_partial(
+        self, graph: CandidateGraph, mother: Tensor, known: Tensor, rejected: Tensor | None = None
+    ) -> Tensor:
+        """Log-likelihood of what is known, whatever the other daughters do: log Z given that, minus log Z.
 
         Exact where both sums are, needs no complete frame, and its gradient is a difference of marginals. With all
-        daughters known it is `log_prob`.
+        daughters known it is `log_prob`. That a mother has certain daughters and no other is said by these daughters
+        being known and the rest of her links rejected.
 
         Args:
             graph: Candidate links, scores divided by the temperature.
             mother: (N,) int64, mother of each cell, -1 for none; means nothing where it is not known.
             known: (N,) bool, the daughters whose mothers are known.
+            rejected: (E,) bool, candidate links that are known to be wrong; None for none.
 
         Returns:
             (P,) log-probability of what is known of each problem, 0 where nothing is; -inf where it needs a link that
-            is no candidate, a third daughter, or a forbidden event.
+            is no candidate or rejected, a third daughter, or a forbidden event.
 
         Raises:
             InputError: Method "AS", whose lists bound both sums from below and their difference not at all; or what
@@ -108,7 +112,7 @@ class JointLikelihood(Method):
             raise InputError(
                 "method AS has no likelihood of some daughters: its lists bound both sums from below; use method auto"
             )
-        given, feasible = given_mothers(graph, mother, known)
+        given, feasible = given_mothers(graph, mother, known, rejected)
         choices = Choices.of(graph)
         with torch.autocast(choices.score.device.type, enabled=False):
             log_z = self._sum(graph, choices, None).log_z

@@ -1,12 +1,14 @@
 """Likelihood of annotated links under the uncertainty layer: the losses for training scorers through it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
+from torchtrack_uq.layers.joint_likelihood import JointLikelihood
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.truth.feasible import without_daughters, without_unknown_fates
@@ -41,11 +43,11 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     assignment of at most two daughters a mother does not make the loss infinite:
 
     - A frame pair in which a mother has more than two true daughters (possible where frames are skipped) is left out.
-    - A daughter that nobody annotated, or whose true mother is no candidate, is taken out of her frame pair: as
-      daughter only, so that the other daughters of the pair still count. Leaving out the whole pair instead would
-      cost most of a large frame for one cell that moved too far.
-    - Mothers whose daughters are not all known (`targets.mother_known`, and true mothers of such daughters) get
-      event scores 0: neither disappearing nor dividing is held against them.
+    - A daughter that nobody annotated, or whose true mother is no candidate, is summed over: the loss is the likelihood
+      of what is known, whatever she does (`log_prob_partial`). "AS" has no such likelihood; there she is taken out of
+      her frame pair as a daughter.
+    - Mothers whose true daughter is no candidate get event scores 0: that they seem to disappear is not held against
+      them. With "AS" so do all whose daughters are not all known.
 
     Args:
         layer: With a method that sums over assignments: "AS", "exact", "auto" or "bp". Its temperature and event
@@ -69,14 +71,21 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     >>> found.loss.exp(), found.n_daughters
     (tensor(2., grad_fn=<ExpBackward0>), 1)
     """
-    posterior = layer.joint_posterior
+    posterior = cast(JointLikelihood, layer.joint_posterior)
     targets = targets.to(graph.device)
     reachable = targets.reachable(graph)
     removed = targets.known & ~reachable
-    graph = without_unknown_fates(layer.tempered(graph), targets, removed)
-    graph = without_daughters(graph, ~reachable)
     mother = torch.where(reachable, targets.mother, -1)
-    log_p = posterior.log_prob(graph, mother)
+    if bool((reachable | ~graph.is_daughter).all()):
+        log_p = posterior.log_prob(without_unknown_fates(layer.tempered(graph), targets, removed), mother)
+    elif posterior.name == "AS":
+        graph = without_unknown_fates(layer.tempered(graph), targets, removed)
+        graph = without_daughters(graph, ~reachable)
+        log_p = posterior.log_prob(graph, mother)
+    else:
+        everyone = torch.ones_like(targets.mother_known)
+        graph = without_unknown_fates(layer.tempered(graph), replace(targets, mother_known=everyone), removed)
+        log_p = posterior.log_prob_partial(graph, mother, reachable)
     if bool(torch.isnan(log_p).any()):
         raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
     n_pairs = len(log_p)

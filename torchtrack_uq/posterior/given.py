@@ -8,7 +8,9 @@ from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.links.candidates import CandidateGraph
 
 
-def given_mothers(graph: CandidateGraph, mother: Tensor, known: Tensor) -> tuple[CandidateGraph, Tensor]:
+def given_mothers(
+    graph: CandidateGraph, mother: Tensor, known: Tensor, rejected: Tensor | None = None
+) -> tuple[CandidateGraph, Tensor]:
     """The graph in which the known daughters have these mothers and no other options; differentiable.
 
     The sum over all assignments of the new graph is that over the assignments which agree with what is known.
@@ -17,10 +19,12 @@ def given_mothers(graph: CandidateGraph, mother: Tensor, known: Tensor) -> tuple
         graph: Candidate links.
         mother: (N,) int64, mother of each cell, -1 for none; means nothing where it is not known.
         known: (N,) bool, daughters whose mother, or that they have none, is known; first frames do not count.
+        rejected: (E,) bool, candidate links that are known to be wrong; None for none.
 
     Returns:
         The graph, without what is asked of problems in which it cannot be; and (P,) bool, in which problems it can: no
-        mother has a third known daughter, and all known links are candidates that are not forbidden.
+        mother has a third known daughter, all known links are candidates that are neither forbidden nor rejected, and
+        what is rejected leaves every daughter an option.
 
     Raises:
         InputError: Shapes or dtypes that do not fit, or mothers out of range.
@@ -45,16 +49,30 @@ def given_mothers(graph: CandidateGraph, mother: Tensor, known: Tensor) -> tuple
             f"mother names cells {int(named.min())} to {int(named.max())}; expected -1 to {n - 1}"
         )
     chosen = known[graph.daughter] & (mother[graph.daughter] == graph.mother)
-    allowed = chosen & (graph.score.detach() > -torch.inf)
-    linked = segment_sum(allowed.double(), graph.daughter, n) > 0
-    possible_null = (mother < 0) & (graph.appear.detach() > -torch.inf)
+    possible = graph.score.detach() > -torch.inf
+    if rejected is not None:
+        if rejected.shape != (graph.n_links,) or rejected.dtype != torch.bool:
+            raise InputError(
+                f"rejected is {tuple(rejected.shape)} of {rejected.dtype}; expected ({graph.n_links},) of torch.bool"
+            )
+        rejected = rejected.to(graph.device)
+        possible = possible & ~rejected
+    linked = segment_sum((chosen & possible).double(), graph.daughter, n) > 0
+    may_appear = graph.appear.detach() > -torch.inf
+    possible_null = (mother < 0) & may_appear
     load = segment_sum(chosen.double(), graph.mother, n)
     most = torch.where(graph.divide.detach() == -torch.inf, 1, 2)
     bad = torch.zeros(graph.n_problems, dtype=torch.bool, device=graph.device)
     bad[graph.problem_of_daughter[known & ~linked & ~possible_null]] = True
+    if rejected is not None:
+        some = segment_sum(possible.double(), graph.daughter, n) > 0
+        bad[graph.problem_of_daughter[graph.is_daughter & ~some & ~may_appear]] = True
     bad[graph.problem_of_mother[load > most]] = True
     at = graph.problem_of_daughter.clamp(min=0)
     fixed = known & ~bad[at] if graph.n_problems else known
-    score = graph.score.masked_fill(fixed[graph.daughter] & ~chosen, -torch.inf)
+    gone = fixed[graph.daughter] & ~chosen
+    if rejected is not None:
+        gone = gone | (rejected & ~bad[at[graph.daughter]])
+    score = graph.score.masked_fill(gone, -torch.inf)
     appear = graph.appear.masked_fill(fixed & (mother >= 0), -torch.inf)
     return graph.with_scores(score, appear, graph.disappear, graph.divide), ~bad

@@ -1,7 +1,7 @@
 """The truth to hold probabilities against: the annotated mother of each cell, as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class LinkTargets(TensorFields):
         known: (N,) bool, the daughters that can be judged: annotated, and not in the first frame.
         mother_known: (N,) bool, the mothers whose daughters are all annotated, so that it is known whether they
             divided or disappeared.
+        rejected: (R, 2) int64, links that are known to be wrong, each a mother and a daughter whose true mother need
+            not be known; None for none.
 
     Raises:
         InputError: Shapes or dtypes that do not fit, or mothers out of range.
@@ -34,6 +36,7 @@ class LinkTargets(TensorFields):
     mother: Tensor
     known: Tensor
     mother_known: Tensor
+    rejected: Tensor | None = None
 
     def __post_init__(self) -> None:
         n = len(self.mother)
@@ -48,6 +51,7 @@ class LinkTargets(TensorFields):
             raise InputError(
                 f"true mothers run from {int(judged.min())} to {int(judged.max())}; expected -1 (none) to {n - 1}"
             )
+        _check_rejected(self.rejected, n)
 
     @classmethod
     def from_mothers(
@@ -103,12 +107,15 @@ class LinkTargets(TensorFields):
         """
         if not movies:
             raise InputError("there are no targets to batch; expected those of at least one movie")
-        mothers, before = [], 0
+        mothers, rejected, before = [], [], 0
         for movie in movies:
             mothers.append(torch.where(movie.mother < 0, movie.mother, movie.mother + before))
+            if movie.rejected is not None:
+                rejected.append(movie.rejected + before)
             before += len(movie.mother)
         known = torch.cat([movie.known for movie in movies])
-        return cls(torch.cat(mothers), known, torch.cat([movie.mother_known for movie in movies]))
+        fate = torch.cat([movie.mother_known for movie in movies])
+        return cls(torch.cat(mothers), known, fate, torch.cat(rejected) if rejected else None)
 
     def unbatch(self, graph: CandidateGraph) -> "list[LinkTargets]":
         """The targets of each movie of a batch.
@@ -125,6 +132,10 @@ class LinkTargets(TensorFields):
         for mother, known, mother_known in zip(*columns, strict=True):
             own = torch.where(mother < 0, mother, mother - before)
             found.append(self.with_tensors(mother=own, known=known, mother_known=mother_known))
+            if self.rejected is not None:
+                daughter = self.rejected[:, 1]
+                inside = self.rejected[(daughter >= before) & (daughter < before + len(mother))]
+                found[-1] = replace(found[-1], rejected=inside - before)
             before += len(mother)
         return found
 
@@ -137,8 +148,11 @@ class LinkTargets(TensorFields):
         """
         kept = self.known & cells.to(self.known.device)
         whole = bool((kept == self.known).all())
+        rejected = (
+            None if self.rejected is None else self.rejected[cells.to(kept.device)[self.rejected[:, 1]]]
+        )
         return LinkTargets(
-            self.mother, kept, self.mother_known if whole else torch.zeros_like(self.mother_known)
+            self.mother, kept, self.mother_known if whole else torch.zeros_like(self.mother_known), rejected
         )
 
     def true_link(self, graph: CandidateGraph) -> Tensor:
@@ -160,8 +174,36 @@ class LinkTargets(TensorFields):
         null = (self.mother.to(graph.device) < 0) & (graph.appear > -torch.inf)
         return self.known.to(graph.device) & (found | null)
 
+    def rejected_links(self, graph: CandidateGraph) -> Tensor:
+        """(E,) bool, the candidate links that are known to be wrong although their daughter's mother may not be known.
+
+        These are the `rejected` ones, and all links of a mother in `mother_known` to daughters who are not known to be
+        hers.
+
+        Raises:
+            InputError: The graph has another number of cells.
+        """
+        self._check_cells(graph)
+        wrong = self.mother_known.to(graph.device)[graph.mother] & ~self.true_link(graph)
+        if self.rejected is not None:
+            mother, daughter = self.rejected.to(graph.device).unbind(1)
+            n = graph.n_cells
+            wrong = wrong | torch.isin(graph.daughter * n + graph.mother, daughter * n + mother)
+        return wrong
+
     def _check_cells(self, graph: CandidateGraph) -> None:
         if graph.n_cells != len(self.mother):
             raise InputError(
                 f"the graph has {graph.n_cells} cells, but there are targets for {len(self.mother)}"
             )
+
+
+def _check_rejected(rejected: Tensor | None, n: int) -> None:
+    if rejected is None:
+        return
+    if rejected.ndim != 2 or rejected.shape[1] != 2 or rejected.dtype != torch.int64:
+        raise InputError(f"rejected is {tuple(rejected.shape)} of {rejected.dtype}; expected (R, 2) of int64")
+    if len(rejected) and (int(rejected.min()) < 0 or int(rejected.max()) >= n):
+        raise InputError(
+            f"rejected links name cells {int(rejected.min())} to {int(rejected.max())}; expected 0 to {n - 1}"
+        )
