@@ -190,6 +190,27 @@ class TestDisplacements:
         found = typical_displacements(self.sparse(np.repeat(step, 8, axis=0)), 3)
         np.testing.assert_allclose(found / found[0], [1, 2, 3], rtol=0.02)
 
+    def test_cells_that_were_missed_in_a_crowd_do_not_widen_it(self) -> None:
+        rng = np.random.default_rng(0)
+        cells = self.crowd(rng.normal(0, 2, (12, 400, 2)), spacing=20)
+        kept = rng.random(len(cells)) > 0.1
+        seen = Detections.from_points(cells.frame[kept], cells.coords[kept])
+        assert typical_displacement(seen) > 2 * typical_displacement(cells)
+        np.testing.assert_allclose(typical_displacements(seen, 2), [2.0, np.sqrt(8)], rtol=0.1)
+
+    def test_where_cells_move_as_far_as_they_are_apart_all_of_them_count(self) -> None:
+        rng = np.random.default_rng(0)
+        cells = self.crowd(rng.normal(0, 15, (12, 400, 2)), spacing=20)
+        assert typical_displacements(cells, 2)[0] == pytest.approx(typical_displacement(cells), rel=0.05)
+
+    @staticmethod
+    def crowd(steps: np.ndarray, spacing: float) -> Detections:
+        """Cells on a square lattice, from which each frame's steps (n_frames, n, 2) take them."""
+        side = np.arange(round(steps.shape[1] ** 0.5)) * spacing
+        lattice = np.stack(np.meshgrid(side, side), -1).reshape(1, -1, 2)
+        places = lattice + np.concatenate([steps[:1], steps[1:] + steps[:-1]]) / np.sqrt(2)
+        return Detections.from_points(np.repeat(np.arange(len(steps)), steps.shape[1]), places.reshape(-1, 2))
+
     @given(counts, st.integers(0, 100), st.integers(1, 4))
     def test_they_grow_between_a_random_walk_and_a_straight_path(
         self, sizes: list[int], seed: int, max_gap: int

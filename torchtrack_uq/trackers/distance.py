@@ -38,7 +38,7 @@ class DistanceTracker:
     Args:
         search_range: Largest displacement between frames, in pixels; by default five times the scale.
         scale: Standard deviation of the displacement per axis, in pixels; sets how sure the scores are, not
-            which links are best. By default estimated by `typical_displacement`.
+            which links are best. By default estimated by `typical_displacements`.
         appear: Score of a cell without mother; by default the score at the search range.
         disappear: Score of a cell without daughter.
         divide: Score of a cell with two daughters; -inf forbids divisions.
