@@ -45,7 +45,7 @@ class FitCertainty:
         try:
             for i in range(len(value)):
                 step = np.eye(len(value))[i] * _STEP
-                up, down = _gradient(objective, value + step), _gradient(objective, value - step)
+                up, down = mean_gradient(objective, value + step), mean_gradient(objective, value - step)
                 rows.append((down - up) / (2 * _STEP))
         finally:
             objective.set(value.tolist())
@@ -80,8 +80,8 @@ class FitCertainty:
         return float(products.sum() / 2)
 
 
-def _gradient(objective: EventObjective, value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K,) of the mean log-likelihood."""
+def mean_gradient(objective: EventObjective, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) gradient of the log-likelihood a daughter; the objective keeps these values of its parameters."""
     objective.set(value.tolist())
     with torch.enable_grad():
         found = torch.autograd.grad(

@@ -219,7 +219,7 @@ REACH = 2.0
 def gaussian_with_tail(
     z: NDArray[np.float64], search_range: NDArray[np.float64] | float
 ) -> NDArray[np.float64]:
-    """Log of a Gaussian within the search range, falling linearly beyond it.
+    """Log of a Gaussian within the search range, falling as a power of the distance beyond it.
 
     A link beyond the range scores less than one at it, so that it is never preferred to having no mother. But it is
     a candidate: a tracker that offers the true mother of a fast cell nowhere is certain that the cell appeared, and
@@ -231,11 +231,24 @@ def gaussian_with_tail(
         search_range: The range, likewise.
 
     Returns:
-        -z² / 2 up to the range r, -r² / 2 - (z - r) beyond.
+        -z² / 2 up to the range r, -r² / 2 - r log(z / r) beyond.
 
-    >>> gaussian_with_tail(np.array([1.0, 3.0]), 2.0)
-    array([-0.5, -3. ])
+    >>> gaussian_with_tail(np.array([1.0, 4.0]), 2.0)
+    array([-0.5       , -3.38629436])
     """
     within = np.minimum(z, search_range)
-    tail: NDArray[np.float64] = -(within**2) / 2 - np.maximum(z - search_range, 0.0)
+    beyond = np.log(np.maximum(z / search_range, 1.0))
+    tail: NDArray[np.float64] = -(within**2) / 2 - search_range * beyond
     return tail
+
+
+def spacing(detections: Detections) -> float:
+    """Median distance of cells to the nearest other one of their frame, in pixels; 0 where no frame holds two.
+
+    >>> spacing(Detections.from_points(np.array([0, 0, 1]), np.array([[0.0, 0], [3, 4], [9, 9]])))
+    5.0
+    """
+    coords = detections.coords.astype(np.float64)
+    frames = [coords[detections.in_frame(t)] for t in range(detections.n_frames)]
+    nearest = [cKDTree(frame).query(frame, k=2)[0][:, 1] for frame in frames if len(frame) > 1]
+    return float(np.median(np.concatenate(nearest))) if nearest else 0.0

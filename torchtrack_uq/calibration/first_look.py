@@ -1,0 +1,56 @@
+"""What is seen of a movie before anybody annotated anything: how often its cells seem to come, go, divide and be missed."""
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
+from torchtrack_uq.links.candidates import CandidateGraph
+
+LOOKS = ("null", "disappear", "divide", "missed", "entropy")
+"""What `first_look` says, in its order."""
+_TYPICAL = (0.015, 0.03, 0.04, 0.02, 0.1)
+_LEAST = 0.003
+_SPREAD = 1.2  # of the logarithms, over the movies that priors were learned from
+
+
+@torch.no_grad()
+def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, float]) -> Tensor:
+    """Mean probabilities of events, and mean entropy, at given event scores: numbers of about mean 0 and variance 1.
+
+    Masks with errors give themselves away: cells seem to appear and disappear inside the field, and links over gaps are
+    likely. How such numbers and the event scores that annotated movies ask for go together is learned from movies
+    (`MoviePrior`); it is what makes a prior's mean fit a movie that nobody annotated.
+
+    Args:
+        graph: A movie's candidate links as the tracker scores them.
+        temperature: T to look with, always the same for a tracker.
+        offsets: Offsets of the event scores to look with, likewise.
+
+    Returns:
+        (5,) float64: log((share + 0.003) / typical) / 1.2 of daughters without mother, mothers without daughter, mothers
+        with two, and links over gaps, and of the mean entropy of daughters in nats. The entry of links over gaps is the
+        same for all movies without any.
+
+    Raises:
+        InputError: None.
+
+    >>> import numpy as np
+    >>> from torchtrack_uq import Detections
+    >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
+    >>> graph = CandidateGraph.from_links(cells, [0], [1], [9.0])
+    >>> first_look(graph, 1.0, {})[:2]
+    tensor([-1.3..., -1.9...], dtype=torch.float64)
+    """
+    layer = UncertaintyLayer("auto", temperature, events=EventOffsets(**offsets)).to(graph.device)
+    found = layer(graph)
+    daughters, mothers = graph.is_daughter, graph.is_mother
+    over_gap = graph.gap > 1
+    n = max(int(daughters.sum()), 1)
+    values = torch.stack([
+        found.null[daughters].double().sum() / n,
+        found.disappear[mothers].double().sum() / max(int(mothers.sum()), 1),
+        found.divide[mothers].double().sum() / max(int(mothers.sum()), 1),
+        found.link[over_gap].double().sum() / n,
+        found.entropy[daughters].double().sum() / n,
+    ]).cpu()  # fmt: skip
+    return torch.log((values + _LEAST) / torch.tensor(_TYPICAL, dtype=torch.float64)) / _SPREAD
