@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from torchtrack_uq.calibration import Calibration
+from torchtrack_uq.calibration.movie_prior import MoviePrior, movie_prior
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.method import graph_of
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -31,8 +33,10 @@ class UncertainTracker:
         method: "SM", "FP", "FP+A", "AS", "exact", "auto" or "bp" (see `UncertaintyLayer` and docs/methods.md), or an
             `UncertaintyLayer`, or any module that makes `LinkProbabilities` from a `CandidateGraph`.
         temperature: Divides all scores; above 1 for a tracker that is too sure of itself. A number, a fitted
-            `TemperatureScaler`, or a `Calibration` (or its file, from `torchtrack-uq fit`); None means 1, or that
-            of the layer.
+            `TemperatureScaler`, or a `Calibration` (or its file, from `torchtrack-uq fit`). None means what other
+            movies say: temperature and event scores of the tracker's `movie_prior`, fitted to what each movie looks
+            like, for methods that sum over assignments ("AS", "exact", "auto", "bp") and trackers that have a prior,
+            else 1. With a number, and with `paper`, event scores are the tracker's own.
         device: Where a tracker given by name computes: "auto", "cpu", "cuda".
         paper: Whether the method is the paper's to the letter, for "SM", "FP", "FP+A", "AS" (see `UncertaintyLayer`).
         max_gap: How many frames the links of a tracker given by name may span: above 1, a cell that was missed in the
@@ -102,6 +106,9 @@ class UncertainTracker:
                 self.layer.posterior = asked.posterior
         else:
             self.layer = UncertaintyLayer(method, temperature, paper=paper)
+        plain_layer = temperature is None and not paper and not isinstance(method, UncertaintyLayer)
+        takes_prior = plain_layer and self.layer.posterior.sums_assignments
+        self.prior: MoviePrior | None = movie_prior(self.tracker) if takes_prior else None
 
     @property
     def method(self) -> str:
@@ -127,21 +134,30 @@ class UncertainTracker:
         if self.calibration is not None:
             self.calibration.check(self.method, self.calibration.tracker, stride)
         detections = Detections.from_movie(movie, progress=progress)
-        found = self.layer.probabilities(self.tracker, detections, movie, progress=progress)
+        layer, found = self._probabilities(detections, movie, progress)
         probabilities = found.to("cpu")
         warn_of_short_lists(probabilities)
         return TrackingResult(
             movie=movie,
             detections=detections,
             probabilities=probabilities,
-            selected=map_links(self.layer.corrected(probabilities.graph)),
+            selected=map_links(layer.corrected(probabilities.graph)),
             tracker=self.tracker.name,
-            temperature=float(self.layer.temperature),
-            scaled=self._scaled(probabilities),
+            temperature=float(layer.temperature),
+            scaled=_scaled(layer, probabilities),
         )
 
-    def _scaled(self, probabilities: LinkProbabilities) -> CandidateGraph | None:
-        """The scores that the probabilities are of; None for methods that do not sum over assignments."""
-        if probabilities.covered_mass is None:
-            return None
-        return self.layer.tempered(probabilities.graph)
+    def _probabilities(
+        self, detections: Detections, movie: Movie, progress: bool
+    ) -> tuple[UncertaintyLayer, LinkProbabilities]:
+        """With the layer that they are of: the tracker's, or with a prior one for this movie."""
+        if self.prior is None:
+            return self.layer, self.layer.probabilities(self.tracker, detections, movie, progress=progress)
+        scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
+        layer = self.prior.layer(self.layer, graph_of(scores))
+        return layer, layer(scores)
+
+
+def _scaled(layer: UncertaintyLayer, probabilities: LinkProbabilities) -> CandidateGraph | None:
+    """The scores that the probabilities are of; None for methods that do not sum over assignments."""
+    return None if probabilities.covered_mass is None else layer.tempered(probabilities.graph)

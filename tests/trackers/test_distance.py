@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import trackpy
 
 from torchtrack_uq import Detections, DistanceTracker, InputError
@@ -76,10 +77,28 @@ def test_mothers_beyond_the_range_are_candidates_less_likely_than_none() -> None
     distance = np.linalg.norm(difference, axis=1)
     beyond = distance > 7.0
     assert beyond.sum() == graph.n_links - near.n_links > 0
-    np.testing.assert_allclose(graph.score[beyond], -24.5 - (distance[beyond] - 7.0), rtol=1e-5)
+    np.testing.assert_allclose(graph.score[beyond], -24.5 - 7.0 * np.log(distance[beyond] / 7.0), rtol=1e-5)
     assert distance.max() <= 14.0
     with pytest.raises(InputError, match="reach"):
         DistanceTracker(reach=0.5)
+
+
+def test_still_cells_may_jump_as_far_as_their_neighbours_are_where_nobody_gave_a_range() -> None:
+    """A daughter of a cell that hardly moves appears at some distance from where her mother was."""
+    grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0)), -1).reshape(-1, 2) * 40
+    moved = grid + 0.1
+    moved[0] = [0, 25]
+    frame = np.repeat([0, 1], 36)
+    cells = Detections.from_points(frame, np.concatenate([grid, moved]))
+
+    def mothers(tracker: DistanceTracker) -> set[int]:
+        graph = tracker.candidates(cells)
+        jumped = graph.coords[36:].sub(torch.tensor([0.0, 25.0])).norm(dim=1).argmin() + 36
+        return set(graph.mother[graph.daughter == jumped].tolist())
+
+    assert 0 in mothers(DistanceTracker())
+    assert mothers(DistanceTracker(reach=1)) == set()
+    assert mothers(DistanceTracker(search_range=5.0)) == set()
 
 
 def test_candidates_are_all_pairs_within_the_range_or_the_nearest_of_them() -> None:

@@ -8,6 +8,9 @@ from torchtrack_uq.calibration.cross_validation import CrossValidation, cross_va
 from torchtrack_uq.calibration.describe import describe_fit
 from torchtrack_uq.calibration.event_fit import EventFit, fit_events
 from torchtrack_uq.calibration.file import Calibration, fingerprint
+from torchtrack_uq.calibration.fit_certainty import FitCertainty
+from torchtrack_uq.calibration.gaussian_prior import GaussianPrior
+from torchtrack_uq.calibration.movie_prior import MoviePrior, movie_prior
 from torchtrack_uq.calibration.objective import CalibrationWarning, TemperatureObjective
 from torchtrack_uq.calibration.scored import ScoredMovie, score_folders, score_movie
 from torchtrack_uq.calibration.temperature_fit import TemperatureFit, fit_temperature
@@ -17,6 +20,9 @@ __all__ = [
     "CalibrationWarning",
     "CrossValidation",
     "EventFit",
+    "FitCertainty",
+    "GaussianPrior",
+    "MoviePrior",
     "ScoredMovie",
     "TemperatureFit",
     "TemperatureObjective",
@@ -26,6 +32,7 @@ __all__ = [
     "fingerprint",
     "fit_events",
     "fit_temperature",
+    "movie_prior",
     "score_folders",
     "score_movie",
 ]

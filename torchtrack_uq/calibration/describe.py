@@ -30,6 +30,7 @@ def describe_fit(
     *,
     stride: int = 1,
     before: Mapping[str, float] | None = None,
+    prior: str | None = None,
 ) -> Calibration:
     """What a fitted layer holds for, with all that `--temperature FILE` and `--accept-error` need.
 
@@ -41,6 +42,7 @@ def describe_fit(
         stride: Temporal stride of the movies.
         before: What `summarise` says at T = 1; by default it is computed, but left out (NaN) where event scores were
             fitted as well.
+        prior: Name of the prior that the fit was given, if any.
 
     Returns:
         The calibration, with counts of right and wrong decisions by their probability.
@@ -99,7 +101,17 @@ def describe_fit(
         review=sum(counts[1:], start=counts[0]),
         method_options=layer.options,
         max_gap=max(movie.graph.max_gap for movie in movies),
+        prior=prior,
+        standard_errors=_standard_errors(fit),
     )
+
+
+def _standard_errors(fit: TemperatureFit | EventFit) -> dict[str, float | None] | None:
+    """By name; None for what nothing is known of."""
+    if isinstance(fit, TemperatureFit):
+        return None
+    errors = fit.certainty.standard_errors.items()
+    return {name: value if math.isfinite(value) else None for name, value in errors}
 
 
 def _at_one(layer: UncertaintyLayer, movies: Sequence[ScoredMovie]) -> dict[str, float]:

@@ -63,6 +63,8 @@ class Calibration:
         review: Counts of right and wrong decisions by their probability, for `--accept-error`, or None.
         method_options: Options of the method that are not the default ones, such as {"k": 10}.
         max_gap: How many frames the links that it was fitted on may span.
+        prior: What other movies said beforehand, such as "distance 2026-11"; None for a fit without.
+        standard_errors: How sure temperature (as a share of T) and offsets are, by name; None where only T was fitted.
 
     Raises:
         InputError: A value that cannot be.
@@ -86,6 +88,8 @@ class Calibration:
     method_options: dict[str, Any] = field(default_factory=dict)
     max_gap: int = 1
     event_model: dict[str, float] | None = None
+    prior: str | None = None
+    standard_errors: dict[str, float | None] | None = None
 
     def __post_init__(self) -> None:
         if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature > 0):

@@ -1,4 +1,4 @@
-"""What is seen of a movie before anybody annotated anything: how often its cells seem to come, go, divide and be missed."""
+"""What is seen of a movie that nobody annotated: how often its cells seem to come, go, divide and be missed."""
 
 import torch
 from torch import Tensor
@@ -27,9 +27,9 @@ def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, flo
         offsets: Offsets of the event scores to look with, likewise.
 
     Returns:
-        (5,) float64: log((share + 0.003) / typical) / 1.2 of daughters without mother, mothers without daughter, mothers
-        with two, and links over gaps, and of the mean entropy of daughters in nats. The entry of links over gaps is the
-        same for all movies without any.
+        (5,) float64 by `LOOKS`: log((share + 0.003) / typical) / 1.2 of daughters without mother, mothers without
+        daughter, mothers with two, and links over gaps, and of the mean entropy of daughters in nats. Without gaps,
+        the entry of links over them is the same for all movies.
 
     Raises:
         InputError: None.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import calibrate, download, track, train
+from torchtrack_uq.cli import download, evaluate, fit, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -22,7 +22,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     track.add_commands(commands)
-    calibrate.add_commands(commands)
+    fit.add_commands(commands)
+    evaluate.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
     return parser

@@ -6,11 +6,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP, TRACKERS, make_tracker
+
+if TYPE_CHECKING:
+    from torchtrack_uq.calibration import ScoredMovie
+    from torchtrack_uq.layers import UncertaintyLayer
+    from torchtrack_uq.trackers import Tracker
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +64,20 @@ def add_segmentation_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_annotated_folders(parser: argparse.ArgumentParser) -> None:
+    """`CTC_FOLDER...` and `--segmentation`."""
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="annotated sequence, such as data/NAME/01"
+    )
+    add_segmentation_argument(parser)
+
+
+def add_device_and_quiet(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--quiet`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
 def add_max_gap_argument(parser: argparse.ArgumentParser) -> None:
     """`--max-gap N`."""
     parser.add_argument(
@@ -76,7 +95,8 @@ def add_temperature_argument(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         metavar="FLOAT_OR_FILE",
         help="divides all scores, above 1 for an overconfident tracker; or a file from `torchtrack-uq fit`; or "
-        "'bundled', the one fitted for small_2d at every frame (default: 1)",
+        "'bundled', the one fitted for small_2d at every frame. By default what other movies say: temperature and "
+        "event scores that fit what this movie looks like, where method and tracker have them, else 1",
     )
 
 
@@ -121,6 +141,22 @@ def tracker_of(options: argparse.Namespace, temperature: Any = None) -> Any:
         max_gap=wanted_max_gap(
             options.max_gap, paper=getattr(options, "paper", False), calibration=temperature
         ),
+    )
+
+
+def scored_movies(
+    options: argparse.Namespace, tracker: "Tracker", layer: "UncertaintyLayer"
+) -> "Iterator[ScoredMovie]":
+    """The annotated movies that were named, scored one after the other."""
+    from torchtrack_uq.calibration import score_folders
+
+    return score_folders(
+        options.folders,
+        tracker,
+        layer,
+        options.stride,
+        segmentation=options.segmentation,
+        progress=not options.quiet,
     )
 
 

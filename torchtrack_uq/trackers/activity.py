@@ -194,6 +194,11 @@ class ActivityTracker:
         self.disappear, self.divide, self.reach = disappear, divide, reach
         self.max_gap, self.miss = max_gap, miss
 
+    @property
+    def default_events(self) -> bool:
+        """Whether scores are the default ones, which `torchtrack_uq.calibration.movie_prior` knows."""
+        return vars(self) == vars(type(self)()) | {"max_gap": self.max_gap}
+
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:

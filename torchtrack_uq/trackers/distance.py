@@ -22,6 +22,8 @@ from torchtrack_uq.trackers.neighbours import (
 from torchtrack_uq.utils.progress import with_progress
 
 _RANGE_IN_SCALES = 5.0
+MISS = -7.0
+"""Score of a cell being missed in a frame."""
 
 
 class DistanceTracker:
@@ -74,7 +76,7 @@ class DistanceTracker:
         max_candidates: int | None = None,
         reach: float = REACH,
         max_gap: int = 1,
-        miss: float = -7.0,
+        miss: float = MISS,
     ) -> None:
         check_max_gap(max_gap)
         check_miss(miss)
@@ -87,6 +89,12 @@ class DistanceTracker:
         self.appear, self.disappear, self.divide = appear, disappear, divide
         self.max_candidates, self.reach = max_candidates, reach
         self.max_gap, self.miss = max_gap, miss
+
+    @property
+    def default_events(self) -> bool:
+        """Whether the event scores are the default ones, which `torchtrack_uq.calibration.movie_prior` knows."""
+        own = self.search_range is None and self.appear is None and self.miss == MISS
+        return own and self.disappear == 0 and self.divide == 0
 
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True

@@ -127,7 +127,8 @@ def _nearest(detections: Detections, gap: int) -> tuple[NDArray[np.float64], NDA
     nearest, mutual = np.full(len(detections), np.nan), np.zeros(len(detections), np.bool_)
     for mothers, daughters in _frame_pairs(detections, gap):
         nearest[daughters], to = cKDTree(coords[mothers]).query(coords[daughters])
-        back = cKDTree(coords[daughters]).query(coords[mothers])[1]
+        back = np.asarray(cKDTree(coords[daughters]).query(coords[mothers])[1])
+        to = np.asarray(to)
         mutual[daughters] = back[to] == np.arange(len(to))
     return nearest, mutual
 
@@ -250,5 +251,5 @@ def spacing(detections: Detections) -> float:
     """
     coords = detections.coords.astype(np.float64)
     frames = [coords[detections.in_frame(t)] for t in range(detections.n_frames)]
-    nearest = [cKDTree(frame).query(frame, k=2)[0][:, 1] for frame in frames if len(frame) > 1]
+    nearest = [cKDTree(frame).query(frame, k=[2])[0].ravel() for frame in frames if len(frame) > 1]  # type: ignore[union-attr]
     return float(np.median(np.concatenate(nearest))) if nearest else 0.0

@@ -188,6 +188,11 @@ class OverlapTracker:
         self.disappear, self.divide, self.n_apart = disappear, divide, n_apart
         self.max_gap, self.miss = max_gap, miss
 
+    @property
+    def default_events(self) -> bool:
+        """Whether scores are the default ones, which `torchtrack_uq.calibration.movie_prior` knows."""
+        return vars(self) == vars(type(self)()) | {"max_gap": self.max_gap, "n_apart": self.n_apart}
+
     def cost(self, overlaps: Overlaps) -> NDArray[np.float64]:
         """(E,) LapTrack's overlap cost of every overlapping pair."""
         offset, shared, iou, mother_share, daughter_share = self.coefficients

@@ -29,6 +29,9 @@ from torchtrack_uq.trackers.trackastra.windows import (
 )
 from torchtrack_uq.utils.device import choose_device
 
+MISS = -6.0
+"""Score of a cell being missed in a frame."""
+
 
 class TrackastraTracker(nn.Module):
     """Scores candidate links with a Trackastra model.
@@ -88,7 +91,7 @@ class TrackastraTracker(nn.Module):
         max_candidates: int | None = 16,
         average: Literal["logits", "probabilities"] = "logits",
         max_gap: int = 1,
-        miss: float = -6.0,
+        miss: float = MISS,
     ) -> None:
         transformer = getattr(model, "transformer", model)
         if not isinstance(transformer, nn.Module) or not hasattr(transformer, "config"):
@@ -153,6 +156,11 @@ class TrackastraTracker(nn.Module):
     def device(self) -> torch.device:
         """Where the transformer is, and the scores will be."""
         return next(self.transformer.parameters()).device
+
+    @property
+    def default_events(self) -> bool:
+        """Whether event scores are the default ones, which `torchtrack_uq.calibration.movie_prior` knows."""
+        return self.miss == MISS and self.average == "logits"
 
     @property
     def identity(self) -> str:

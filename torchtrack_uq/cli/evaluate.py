@@ -1,4 +1,4 @@
-"""`torchtrack-uq fit` and `torchtrack-uq evaluate`."""
+"""`torchtrack-uq evaluate`."""
 
 import argparse
 import io
@@ -8,24 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.shared import (
-    add_segmentation_argument,
+    add_annotated_folders,
+    add_device_and_quiet,
     add_temperature_argument,
     add_tracker_arguments,
     nothing_written_on_error,
     read_temperature,
+    scored_movies,
     tracker_of,
 )
-from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.optional import import_optional
-from torchtrack_uq.utils.registry import with_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torchtrack_uq.calibration import ScoredMovie
     from torchtrack_uq.layers import UncertaintyLayer
     from torchtrack_uq.links.probabilities import LinkProbabilities
-    from torchtrack_uq.trackers import Tracker
     from torchtrack_uq.truth import JudgedEvents
 
 _COUNTS = ("n_daughters", "n_unreachable", "n_after_gap")
@@ -34,125 +31,23 @@ _NOTHING_SAID = dict.fromkeys(("accuracy_after_gap", "ece_missed", "ece_false", 
 
 
 def add_commands(commands: Any) -> None:
-    """Add `fit` and `evaluate` to a parser's commands."""
-    fit = commands.add_parser(
-        "fit", help="fit a temperature on annotated movies, so that 80 %% sure means right 80 %% of the time"
-    )
-    _add_folders(fit)
-    fit.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="FILE", help="gets the calibration (JSON)"
-    )
-    add_tracker_arguments(fit)
-    fit.add_argument(
-        "--events",
-        action="store_true",
-        help="also fit what appearing, disappearing and dividing cost, by the joint likelihood",
-    )
-    fit.add_argument(
-        "--event-model",
-        action="store_true",
-        help="as --events, and let these costs depend on how far the border is and how large a cell is",
-    )
-    fit.add_argument(
-        "--prior-width",
-        type=float,
-        default=0.5,
-        metavar="WIDTH",
-        help="draws T to 1 where annotations are few: width of a prior on log T; inf for none (default: 0.5)",
-    )
-    fit.add_argument(
-        "--not-cautious",
-        dest="cautious",
-        action="store_false",
-        help="take the fitted T even if it is no gain on annotated frames left out of the fit (default: T = 1 then; "
-        "with --events there is no such check)",
-    )
-    _add_rest(fit)
-    fit.set_defaults(run=_fit)
-
+    """Add `evaluate` to a parser's commands."""
     evaluate = commands.add_parser(
         "evaluate", help="hold probabilities against annotated movies: accuracy, calibration, sparsification"
     )
-    _add_folders(evaluate)
+    add_annotated_folders(evaluate)
     add_tracker_arguments(evaluate)
     add_temperature_argument(evaluate)
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="gets the numbers")
     evaluate.add_argument("--picture", type=Path, metavar="FILE", help="gets reliability diagrams (PNG)")
     evaluate.add_argument("--bins", type=int, default=15, help="bins of the ECE (default: %(default)s)")
-    _add_rest(evaluate)
+    add_device_and_quiet(evaluate)
     evaluate.set_defaults(run=_evaluate)
-
-
-def _add_folders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="annotated sequence, such as data/NAME/01"
-    )
-    add_segmentation_argument(parser)
-
-
-def _add_rest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
-
-
-def _fit(options: argparse.Namespace) -> None:
-    from torchtrack_uq.calibration import (
-        EventFit,
-        TemperatureFit,
-        describe_fit,
-        fit_events,
-        fit_temperature,
-    )
-    from torchtrack_uq.layers import EventModel, EventOffsets, UncertaintyLayer
-    from torchtrack_uq.metrics import summarise
-    from torchtrack_uq.utils.device import choose_device
-
-    choose_device(options.device)
-    if options.output.is_dir():
-        raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
-    width = None if math.isinf(options.prior_width) else options.prior_width
-    with_events = options.events or options.event_model
-    events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
-    layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
-    tracker = tracker_of(options)
-    with nothing_written_on_error():
-        movies = list(_scored(options, tracker, layer))
-        before = summarise([movie.judge(layer) for movie in movies])
-        fit: TemperatureFit | EventFit = fit_temperature(
-            layer, movies, prior_width=width, cautious=options.cautious and not with_events
-        )
-        if with_events:
-            fit = fit_events(layer, movies, prior_width=width)
-        fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before)
-        fitted.save(options.output)
-    method = with_options(fitted.method, fitted.method_options)
-    print(
-        f"T = {fitted.temperature:.4g} for {options.tracker}, {method}, stride {options.stride}, "
-        f"fitted on {fitted.n_daughters} daughters of {len(movies)} movie(s)"
-    )
-    if fitted.offsets is not None:
-        offsets = ", ".join(f"{name} {value:+.2f}" for name, value in fitted.offsets.items())
-        print(f"event scores changed by {offsets} (nats, after dividing by T)")
-    if fitted.event_model is not None:
-        print("and by " + ", ".join(f"{name} {value:.2f}" for name, value in fitted.event_model.items()))
-    if isinstance(fit, EventFit):
-        if fit.n_unreachable + fit.n_crowded:
-            print(
-                f"{fit.n_unreachable} daughters whose true mother is no candidate, and {fit.n_crowded} beyond their "
-                "mother's second, counted as having none"
-            )
-    elif fit.n_unreachable:
-        print(f"{fit.n_unreachable} daughters were left out: their true mother is no candidate")
-    print(
-        "on these movies, which is milder than on new ones: "
-        f"NLL (reachable daughters) {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, "
-        f"ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
-    )
-    print(f"use it with --temperature {options.output}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.calibration import Calibration
+    from torchtrack_uq.calibration.movie_prior import movie_prior
     from torchtrack_uq.layers import UncertaintyLayer
     from torchtrack_uq.layers.paper import paper_options
     from torchtrack_uq.metrics import summarise, summarise_with_intervals
@@ -176,8 +71,14 @@ def _evaluate(options: argparse.Namespace) -> None:
             layer = temperature.layer()
         else:
             layer = UncertaintyLayer(options.method, temperature, paper=options.paper)
-        names, judged, events, crowded = [], [], [], []
-        for movie in _scored(options, tracker, layer):
+        plain = temperature is None and not options.paper and layer.posterior.sums_assignments
+        prior = movie_prior(tracker) if plain else None
+        names, judged, events, crowded, used = [], [], [], [], []
+        for movie in scored_movies(options, tracker, layer):
+            if prior is not None:
+                layer = prior.layer(layer, movie.graph)
+                movie = movie.solve(layer)
+            used.append(_scores_used(layer))
             probabilities = layer(movie.scores, movie.solved)
             names.append(movie.name)
             crowded.append(FeasibleTruth.of(movie.graph, movie.targets).n_crowded)
@@ -186,15 +87,16 @@ def _evaluate(options: argparse.Namespace) -> None:
         total = summarise(judged, events, n_bins=options.bins)
         intervals = summarise_with_intervals(judged, events, n_bins=options.bins)
         each = {
-            name: {"n_crowded": n, **_NOTHING_SAID, **summarise(one, event, n_bins=options.bins)}
-            for name, one, event, n in zip(names, judged, events, crowded, strict=True)
+            name: {"n_crowded": n, **_NOTHING_SAID, **summarise(one, event, n_bins=options.bins), **scores}
+            for name, one, event, n, scores in zip(names, judged, events, crowded, used, strict=True)
         }
     report = {
         "n_crowded": sum(crowded),
         **_NOTHING_SAID,
         **total,
         "n_bins": options.bins,
-        "temperature": float(layer.temperature.detach()),
+        "temperature": math.exp(sum(math.log(scores["temperature"]) for scores in used) / len(used)),
+        "prior": None if prior is None else prior.name,
         "tracker": options.tracker,
         "method": options.method,
         "method_options": layer.options,
@@ -218,20 +120,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
 
 
-def _scored(
-    options: argparse.Namespace, tracker: "Tracker", layer: "UncertaintyLayer"
-) -> "Iterator[ScoredMovie]":
-    """The annotated movies that were named, scored one after the other."""
-    from torchtrack_uq.calibration import score_folders
-
-    return score_folders(
-        options.folders,
-        tracker,
-        layer,
-        options.stride,
-        segmentation=options.segmentation,
-        progress=not options.quiet,
-    )
+def _scores_used(layer: "UncertaintyLayer") -> dict[str, Any]:
+    """Temperature and offsets of event scores that a movie was judged with."""
+    offsets = None if layer.events is None else layer.events.values
+    return {"temperature": float(layer.temperature.detach()), "offsets": offsets}
 
 
 def _events(

@@ -1,0 +1,86 @@
+"""Learn the priors over temperature and event scores that come with the package, and judge them on movies left out.
+
+    python -m experiments.prior [DATA] [--trackers Distance Overlap] [--cache FOLDER] [--few] [--ship]
+
+What was scored, fitted and judged is kept in the cache: a run that was stopped goes on where it was. `--few` also fits
+to few daughters; `--ship` writes `torchtrack_uq/calibration/priors`.
+"""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from common.data import CHECKOUT, data_folder
+from common.results import write_results
+from experiments.prior.judge import fitted_items, judge_item, learn, parameters
+from experiments.prior.page import page
+from experiments.prior.units import STRIDES, Item, find_items
+from study.units import MODEL, TRACKERS
+from torchtrack_uq.calibration.movie_prior import FORMAT
+from torchtrack_uq.trackers import make_tracker
+from torchtrack_uq.trackers.identity import tracker_identity
+from torchtrack_uq.utils.files import write_atomically
+
+RESULTS = Path(__file__).parents[1] / "results"
+PRIORS = CHECKOUT / "torchtrack_uq" / "calibration" / "priors"
+GAPS = (2, 1)
+FITTED_STRIDES = {2: STRIDES, 1: (1, 4)}
+"""Movies without gaps at fewer strides: their sums take longer."""
+SKIPPED = 3
+"""Of the embryos of one kind, which are alike, every so many is used, at strides of `EMBRYO_STRIDES`."""
+EMBRYO_STRIDES = (1, 4)
+
+
+def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
+    """What a prior is learned from and judged on."""
+    items = find_items(data, tracker)
+    embryos = sorted({item.unit.movie for item in items if item.kind != item.unit.recording})
+    used = set(embryos[::SKIPPED]) if max_gap > 1 else set()
+    return [
+        item
+        for item in items
+        if item.unit.stride in (EMBRYO_STRIDES if item.unit.movie in used else FITTED_STRIDES[max_gap])
+        and (item.unit.movie not in embryos or item.unit.movie in used)
+    ]
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", nargs="?", type=Path, default=data_folder())
+    parser.add_argument("--trackers", nargs="+", choices=TRACKERS, default=list(TRACKERS))
+    parser.add_argument("--cache", type=Path, default=CHECKOUT / ".cache" / "prior")
+    parser.add_argument("--few", action="store_true", help="also fits to 30 and 100 daughters")
+    parser.add_argument("--ship", action="store_true", help="write what comes with the package")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    version = datetime.now(UTC).strftime("%Y-%m-%d")
+    rows: list[dict[str, object]] = []
+    for tracker in options.trackers:
+        made = make_tracker(TRACKERS[tracker], "cpu", model=MODEL if tracker == "Transformer" else None)
+        identity, shipped = tracker_identity(made), {}
+        for max_gap in GAPS:
+            items = chosen_items(options.data, tracker, max_gap)
+            found = fitted_items(tqdm(items, f"{tracker}, gap {max_gap}"), options.cache, max_gap)
+            names = parameters(max_gap)
+            shipped[str(max_gap)] = learn(tracker, identity, version, found, names).to_json()
+            for kind in sorted({item.kind for item, _ in found}):
+                others = [pair for pair in found if pair[0].kind != kind]
+                prior = learn(tracker, identity, f"without-{kind}", others, names)
+                for item in tqdm([item for item, _ in found if item.kind == kind], f"judge {kind}"):
+                    rows += judge_item(item, options.cache, max_gap, prior, few=options.few and max_gap > 1)
+        if options.ship:
+            content = {"format": FORMAT, "tracker": identity, "gaps": shipped}
+            write_atomically(
+                PRIORS / f"{TRACKERS[tracker]}.json", (json.dumps(content, indent=1) + "\n").encode()
+            )
+    table = pd.DataFrame(rows)
+    write_results(options.output, "movie_prior", page(table), {"movie_prior": table.round(5)})
+
+
+if __name__ == "__main__":
+    main()

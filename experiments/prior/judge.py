@@ -1,0 +1,166 @@
+"""Every movie judged with a prior learned from all others: without annotation, with few daughters, with all."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.event_model import JUDGED_GAP
+from experiments.prior.fit import LOOK_AT, NAMES, START, fit_item
+from experiments.prior.pool import Likelihood, pool
+from experiments.prior.units import Item, score_item
+from study.units import trained_on
+from torchtrack_uq.calibration import GaussianPrior, ScoredMovie, fit_events
+from torchtrack_uq.calibration.movie_prior import MoviePrior
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
+from torchtrack_uq.metrics import summarise
+from torchtrack_uq.truth.judged import judge
+
+WIDTHS = np.array([0.4, 1.5, 1.5, 1.5, 1.5])
+SIZES = (30, 100)
+DRAWS = 2
+MOST_STEPS = 20
+SHOWN = ("nll", "accuracy", "ece")
+
+
+def learn(
+    tracker: str,
+    identity: str,
+    version: str,
+    found: Sequence[tuple[Item, Likelihood]],
+    names: tuple[str, ...],
+) -> MoviePrior:
+    """The prior of these movies.
+
+    Args:
+        tracker: What the study calls it.
+        identity: What the package calls it.
+        version: To be told apart by.
+        found: Movies and what their annotation says.
+        names: Parameters that it is about.
+    """
+    likelihoods = [likelihood for _, likelihood in found]
+    k = len(names)
+    coefficients, covariance = pool(likelihoods, np.array(START[:k]), WIDTHS[:k])
+    looks = np.array([likelihood.look for likelihood in likelihoods])
+    return MoviePrior(
+        tracker=identity,
+        version=version,
+        movies=tuple(sorted({item.unit.movie for item, _ in found})),
+        names=names,
+        coefficients=coefficients.round(6),
+        covariance=covariance.round(6),
+        look_at=LOOK_AT[tracker],
+        lowest=looks.min(0).round(6),
+        highest=looks.max(0).round(6),
+    )
+
+
+def fitted_items(items: Iterable[Item], cache: Path, max_gap: int) -> list[tuple[Item, Likelihood]]:
+    """Those that can be fitted, without movies that the tracker was trained on."""
+    found = []
+    for item in items:
+        if not trained_on(item.unit.movie, item.unit.tracker):
+            likelihood = fit_item(item, cache, max_gap)
+            if likelihood is not None:
+                found.append((item, likelihood))
+    return found
+
+
+def judge_item(
+    item: Item, cache: Path, max_gap: int, prior: MoviePrior, *, few: bool
+) -> list[dict[str, object]]:
+    """Rows of a movie: what was, the prior's mean, and fits to few daughters; kept on disk beside the prior's version.
+
+    Fits are to daughters of the first half of the frames, drawn at random, and all is judged on the second half too.
+    """
+    file = cache / f"{item.key}_{max_gap}_{prior.version}_judged{'_few' if few else ''}.json"
+    if not file.is_file():
+        movie = score_item(item, cache, max_gap=max_gap)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = _rows(movie, prior, few=few)
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(rows))
+        os.replace(part, file)
+    base = {
+        "tracker": item.unit.tracker,
+        "movie": item.unit.movie,
+        "kind": item.kind,
+        "stride": item.unit.stride,
+        "rate": item.rate,
+        "max_gap": max_gap,
+    }
+    return [base | row for row in json.loads(file.read_text())]
+
+
+def _rows(movie: ScoredMovie, prior: MoviePrior, *, few: bool) -> list[dict[str, object]]:
+    auto = UncertaintyLayer("auto")
+    rows = [
+        _row("AS, T = 1", UncertaintyLayer("AS"), movie),
+        _row("auto, T = 1", auto, movie),
+        _row("auto, no annotation", prior.layer(auto, movie.graph), movie),
+    ]
+    if not few:
+        return rows
+    frame = movie.graph.frame
+    known = movie.targets.known
+    half = int(frame[known].median()) if bool(known.any()) else 0
+    first, second = known & (frame <= half), movie.only(frame > half)
+    if not bool(first.any()) or not second.targets.n_judged:
+        return rows
+    rows += [
+        _row(f"second half: {name}", layer, second)
+        for name, layer in (
+            ("AS, T = 1", UncertaintyLayer("AS")),
+            ("auto, T = 1", auto),
+            ("no annotation", prior.layer(auto, movie.graph)),
+        )
+    ]
+    at = prior.at(movie.graph)
+    cells = first.nonzero().squeeze(1)
+    for n in (*SIZES, len(cells)):
+        for draw in range(1 if n >= len(cells) else DRAWS):
+            order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(draw))
+            chosen = torch.zeros_like(known)
+            chosen[cells[order[:n]]] = True
+            name = "all" if n >= len(cells) else str(n)
+            layer = _fitted(movie.only(chosen), at)
+            if layer is not None:
+                rows.append({**_row(f"second half: {name}", layer, second), "draw": draw})
+            if n >= len(cells):
+                break
+    return rows
+
+
+def _fitted(movie: ScoredMovie, prior: GaussianPrior) -> UncertaintyLayer | None:
+    layer = UncertaintyLayer("auto", events=EventOffsets())
+    try:
+        fit_events(layer, [movie], prior=prior, max_steps=MOST_STEPS)
+    except InputError:
+        return None
+    return layer
+
+
+@torch.no_grad()
+def _row(name: str, layer: UncertaintyLayer, movie: ScoredMovie) -> dict[str, object]:
+    found = summarise([judge(layer(movie.scores), movie.targets)])
+    offsets = {} if layer.events is None else layer.events.values
+    return {
+        "how": name,
+        "draw": 0,
+        **{metric: found[metric] for metric in SHOWN},
+        "n_daughters": found["n_daughters"],
+        "temperature": float(layer.temperature),
+        **offsets,
+    }
+
+
+def parameters(max_gap: int) -> tuple[str, ...]:
+    """Names of what is fitted."""
+    return NAMES if max_gap >= JUDGED_GAP else NAMES[:-1]

@@ -1,0 +1,143 @@
+"""`torchtrack-uq fit`."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchtrack_uq.cli.shared import (
+    add_annotated_folders,
+    add_device_and_quiet,
+    add_tracker_arguments,
+    nothing_written_on_error,
+    scored_movies,
+    tracker_of,
+)
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.registry import with_options
+
+if TYPE_CHECKING:
+    from torchtrack_uq.calibration import EventFit
+
+
+def add_commands(commands: Any) -> None:
+    """Add `fit` to a parser's commands."""
+    fit = commands.add_parser(
+        "fit", help="fit a temperature on annotated movies, so that 80 %% sure means right 80 %% of the time"
+    )
+    add_annotated_folders(fit)
+    fit.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="FILE", help="gets the calibration (JSON)"
+    )
+    add_tracker_arguments(fit)
+    what = fit.add_mutually_exclusive_group()
+    what.add_argument(
+        "--events",
+        action="store_true",
+        help="fit what appearing, disappearing, dividing and being missed cost along with T, by the joint likelihood; "
+        "the default where other movies say beforehand what to expect (all trackers that come with the package)",
+    )
+    what.add_argument(
+        "--event-model",
+        action="store_true",
+        help="as --events, and let these costs depend on how far the border is and how large a cell is",
+    )
+    what.add_argument("--temperature-only", action="store_true", help="fit T and leave event scores alone")
+    fit.add_argument(
+        "--prior-width",
+        type=float,
+        metavar="WIDTH",
+        help="draws T to 1 where annotations are few, in place of what other movies say: width of a prior on log T; "
+        "inf for none (default with --temperature-only and for other trackers: 0.5)",
+    )
+    fit.add_argument(
+        "--not-cautious",
+        dest="cautious",
+        action="store_false",
+        help="with --temperature-only, take the fitted T even if it is no gain on annotated frames left out of the fit "
+        "(default: T = 1 then)",
+    )
+    add_device_and_quiet(fit)
+    fit.set_defaults(run=_fit)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from torchtrack_uq.calibration import (
+        EventFit,
+        TemperatureFit,
+        describe_fit,
+        fit_events,
+        fit_temperature,
+    )
+    from torchtrack_uq.calibration.movie_prior import mean_prior, movie_prior
+    from torchtrack_uq.layers import EventModel, EventOffsets, UncertaintyLayer
+    from torchtrack_uq.metrics import summarise
+    from torchtrack_uq.utils.device import choose_device
+
+    choose_device(options.device)
+    if options.output.is_dir():
+        raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
+    given = 0.5 if options.prior_width is None else options.prior_width
+    width = None if math.isinf(given) else given
+    tracker = tracker_of(options)
+    known = movie_prior(tracker) if options.prior_width is None and not options.paper else None
+    asked = options.events or options.event_model
+    sums = UncertaintyLayer(options.method, paper=options.paper).posterior.sums_assignments
+    with_events = asked or (known is not None and sums and not options.temperature_only)
+    events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
+    layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
+    with nothing_written_on_error():
+        movies = list(scored_movies(options, tracker, layer))
+        before = summarise([movie.judge(layer) for movie in movies])
+        prior = None
+        if with_events:
+            if known is not None:
+                prior = mean_prior([known.at(movie.graph) for movie in movies])
+            fit: TemperatureFit | EventFit = fit_events(layer, movies, prior=prior, prior_width=width)
+        else:
+            fit = fit_temperature(layer, movies, prior_width=width, cautious=options.cautious)
+        name = None if prior is None or known is None else known.name
+        fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before, prior=name)
+        fitted.save(options.output)
+    method = with_options(fitted.method, fitted.method_options)
+    print(
+        f"T = {fitted.temperature:.4g} for {options.tracker}, {method}, stride {options.stride}, "
+        f"fitted on {fitted.n_daughters} daughters of {len(movies)} movie(s)"
+    )
+    if fitted.offsets is not None:
+        offsets = ", ".join(f"{name} {value:+.2f}" for name, value in fitted.offsets.items())
+        print(f"event scores changed by {offsets} (nats, after dividing by T)")
+    if isinstance(fit, EventFit):
+        print(_in_words(fit, fitted.prior))
+    if fitted.event_model is not None:
+        print("and by " + ", ".join(f"{name} {value:.2f}" for name, value in fitted.event_model.items()))
+    if isinstance(fit, EventFit):
+        if fit.n_unreachable + fit.n_crowded:
+            print(
+                f"{fit.n_unreachable} daughters whose true mother is no candidate, and {fit.n_crowded} beyond their "
+                "mother's second, counted as having none"
+            )
+    elif fit.n_unreachable:
+        print(f"{fit.n_unreachable} daughters were left out: their true mother is no candidate")
+    print(
+        "on these movies, which is milder than on new ones: "
+        f"NLL (reachable daughters) {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, "
+        f"ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
+    )
+    print(f"use it with --temperature {options.output}")
+
+
+def _in_words(fit: "EventFit", prior: str | None) -> str:
+    """How sure the fit is, and what more annotation would buy."""
+    from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE
+
+    errors = fit.certainty.standard_errors
+    low, high = (math.exp(end) for end in fit.certainty.interval(LOG_TEMPERATURE))
+    offsets = ", ".join(f"{name} {errors[name]:.2g}" for name in fit.offsets if name in errors)
+    n = fit.n_daughters
+    now, more = (fit.certainty.expected_excess(k) for k in (n, 3 * n))
+    return (
+        f"T lies between {low:.3g} and {high:.3g} (95 %), standard errors of the offsets: {offsets}"
+        f"{'' if prior is None else f'; prior: {prior}'}\n"
+        f"what is left open costs about {now:.2g} nats a daughter; with three times as many annotated ones {more:.2g}"
+    )
