@@ -9,8 +9,8 @@ METRICS = ["nll", "ece", "accuracy"]
 _INTRODUCTION = f"""
 A prior over log T and the scores of appearing, disappearing, dividing and being missed, learned from movies of other
 kinds (every kind in turn left out; frame rates of one recording and embryos of one species are one kind) and fitted to
-what the movie looks like without annotation. `AS, T = 1` and `auto, T = 1`: the tracker's own event scores, the defaults
-before. Rate: share of missed cells; a fifth of it each of merged, split and made-up ones. Movies with up to {MOST_CELLS}
+what the movie looks like without annotation. `AS, T = 1` and `auto, T = 1`: the tracker's own event scores, as before.
+Rate: share of missed cells; a fifth of it each of merged, split and made-up ones. Movies with up to {MOST_CELLS}
 cells around their middle. The Transformer is judged only on recordings that it was not trained on. Every movie and
 stride counts the same. Written by `python -m experiments.prior --few`; single movies are in `movie_prior.csv`.
 """

@@ -17,7 +17,9 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.registry import with_options
 
 if TYPE_CHECKING:
-    from torchtrack_uq.calibration import EventFit
+    from torchtrack_uq.calibration import EventFit, ScoredMovie
+    from torchtrack_uq.layers import UncertaintyLayer
+    from torchtrack_uq.trackers import Tracker
 
 
 def add_commands(commands: Any) -> None:
@@ -25,7 +27,18 @@ def add_commands(commands: Any) -> None:
     fit = commands.add_parser(
         "fit", help="fit a temperature on annotated movies, so that 80 %% sure means right 80 %% of the time"
     )
-    add_annotated_folders(fit)
+    add_annotated_folders(fit, optional=True)
+    fit.add_argument(
+        "--decisions",
+        type=Path,
+        metavar="FILE",
+        help="in place of CTC_FOLDERs: what a person said about some cells of a movie that is given by -m and -i, as "
+        "`torchtrack-uq sample` asks for it; thirty are a start",
+    )
+    fit.add_argument("-m", "--masks", metavar="MASKS", help="with --decisions: the movie's label masks")
+    fit.add_argument(
+        "-i", "--images", metavar="IMAGES", help="with --decisions: its images, if the tracker needs them"
+    )
     fit.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="gets the calibration (JSON)"
     )
@@ -87,7 +100,7 @@ def _fit(options: argparse.Namespace) -> None:
     events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
     layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
     with nothing_written_on_error():
-        movies = list(scored_movies(options, tracker, layer))
+        movies = _movies(options, tracker, layer)
         before = summarise([movie.judge(layer) for movie in movies])
         prior = None
         if with_events:
@@ -125,6 +138,37 @@ def _fit(options: argparse.Namespace) -> None:
         f"ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
     )
     print(f"use it with --temperature {options.output}")
+
+
+def _movies(
+    options: argparse.Namespace, tracker: "Tracker", layer: "UncertaintyLayer"
+) -> "list[ScoredMovie]":
+    """Annotated folders, or one movie of which some cells are annotated, scored."""
+    if options.decisions is None:
+        if not options.folders or options.masks or options.images:
+            raise InputError(
+                "fit needs annotated movies: give CTC_FOLDERs; or --decisions FILE with -m MASKS (and -i IMAGES)"
+            )
+        return list(scored_movies(options, tracker, layer))
+    if options.folders or options.masks is None or options.segmentation:
+        raise InputError(
+            "--decisions FILE are those of one movie: give its masks with -m MASKS (and -i IMAGES), no CTC_FOLDER and "
+            "no --segmentation"
+        )
+    from torchtrack_uq.calibration import ScoredMovie
+    from torchtrack_uq.calibration.annotations import read_annotations
+    from torchtrack_uq.layers.method import graph_of
+    from torchtrack_uq.movies.detections import Detections
+    from torchtrack_uq.movies.movie import Movie
+    from torchtrack_uq.trackers.gaps import max_gap_of
+
+    movie = Movie.open(options.images, options.masks, options.stride)
+    detections = Detections.from_movie(movie, progress=not options.quiet)
+    targets = read_annotations(options.decisions, detections, max_gap=max_gap_of(tracker))
+    scores = layer.scores(tracker, detections, movie, progress=not options.quiet)
+    targets = targets.to(graph_of(scores).device)
+    name = str(options.decisions)
+    return [ScoredMovie(name, scores, targets, layer.solve(scores), detections=detections)]
 
 
 def _in_words(fit: "EventFit", prior: str | None) -> str:

@@ -64,10 +64,14 @@ def add_segmentation_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_annotated_folders(parser: argparse.ArgumentParser) -> None:
+def add_annotated_folders(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """`CTC_FOLDER...` and `--segmentation`."""
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="CTC_FOLDER", help="annotated sequence, such as data/NAME/01"
+        "folders",
+        nargs="*" if optional else "+",
+        type=Path,
+        metavar="CTC_FOLDER",
+        help="annotated sequence, such as data/NAME/01",
     )
     add_segmentation_argument(parser)
 
