@@ -8,6 +8,7 @@ from torch import nn
 from torchtrack_uq.calibration import Calibration
 from torchtrack_uq.calibration.movie_prior import MoviePrior, movie_prior
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.event_model import EventModel
 from torchtrack_uq.layers.method import graph_of
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
@@ -145,6 +146,7 @@ class UncertainTracker:
             tracker=self.tracker.name,
             temperature=float(layer.temperature),
             scaled=_scaled(layer, probabilities),
+            border_share=_border_share(layer, probabilities.graph),
         )
 
     def _probabilities(
@@ -161,3 +163,8 @@ class UncertainTracker:
 def _scaled(layer: UncertaintyLayer, probabilities: LinkProbabilities) -> CandidateGraph | None:
     """The scores that the probabilities are of; None for methods that do not sum over assignments."""
     return None if probabilities.covered_mass is None else layer.tempered(probabilities.graph)
+
+
+def _border_share(layer: UncertaintyLayer, graph: CandidateGraph) -> dict[str, torch.Tensor] | None:
+    """What the border does to cells, where the event scores know it."""
+    return layer.events.border_share(graph) if isinstance(layer.events, EventModel) else None
