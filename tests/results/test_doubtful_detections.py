@@ -216,6 +216,17 @@ class TestFiles:
         assert rank < 5
         assert reason == "ended inside"
 
+    def test_an_end_that_is_certain_comes_after_what_is_probably_wrong_and_before_what_is_not(
+        self, result: TrackingResult
+    ) -> None:
+        ended = result.detections.find(LOST + 1, 9)
+        missed = result.detections.find(LOST + 1, 7)
+        doubt = result.doubts.doubt
+        assert result.doubts.part["ended"][ended] > 0.9  # what is probable is said as it is
+        assert 0.45 < doubt[ended] <= 0.5 < 0.9 < doubt[missed]
+        others = np.setdiff1d(np.arange(len(doubt)), [ended, missed])
+        assert (doubt[others] < doubt[ended]).mean() > 0.9
+
     def test_expected_numbers_are_sums_of_probabilities(self, result: TrackingResult) -> None:
         expected = result.doubts.expected()
         for kind, n in expected.items():

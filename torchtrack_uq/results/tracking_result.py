@@ -240,8 +240,9 @@ class TrackingResult:
 
         The doubt of a cell is the probability of the likeliest thing that may be wrong with it: the decision about its
         mother, a cell that was missed before, a detection that is false, merged or split, an appearance or an end
-        inside the field. So a decision that is sure is high on the list where what it says is unusual. Of equal doubts
-        the larger entropy comes first. With `acceptance`, only cells that are not accepted.
+        inside the field (half of it, as half of them may be true). So a decision that is sure is high on the list where
+        what it says is unusual. Of equal doubts the larger entropy comes first. With `acceptance`, only cells that are
+        not accepted.
 
         Args:
             n: At most how many rows; all by default. Cells of the first frame are never listed.
