@@ -109,3 +109,11 @@ def test_a_gap_is_passed_on_to_a_tracker_given_by_name_only() -> None:
         UncertainTracker(DistanceTracker(), max_gap=2)
     with pytest.raises(InputError, match="max_gap is 0"):
         UncertainTracker("distance", max_gap=0)
+
+
+def test_the_paper_links_consecutive_frames_only() -> None:
+    assert UncertainTracker("distance", "AS", paper=True).tracker.max_gap == 1
+    assert UncertainTracker("distance", "AS", paper=True, max_gap=1).tracker.max_gap == 1
+    for tracker, max_gap in (("distance", 2), (DistanceTracker(max_gap=2), None)):
+        with pytest.raises(InputError, match="the paper links consecutive frames only, but max_gap is 2"):
+            UncertainTracker(tracker, "AS", paper=True, max_gap=max_gap)

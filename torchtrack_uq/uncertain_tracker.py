@@ -8,6 +8,7 @@ from torch import nn
 from torchtrack_uq.calibration import Calibration
 from torchtrack_uq.calibration.movie_prior import MoviePrior, movie_prior
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.event_model import EventModel
 from torchtrack_uq.layers.method import graph_of
 from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
@@ -19,7 +20,7 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.tracking_result import TrackingResult
-from torchtrack_uq.trackers.gaps import max_gap_of, wanted_max_gap
+from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_max_gap
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
@@ -45,8 +46,8 @@ class UncertainTracker:
 
     Raises:
         InputError: An unknown name, a temperature that is not positive, one beside a layer that has its own, a
-            calibration of another method, other options or another tracker, `paper` with a method that is not in it, or
-            `max_gap` beside a tracker that is an object.
+            calibration of another method, other options or another tracker, `paper` with a method that is not in it or
+            with links over several frames, or `max_gap` beside a tracker that is an object.
 
     >>> import numpy as np
     >>> from torchtrack_uq.trackers import DistanceTracker
@@ -86,6 +87,8 @@ class UncertainTracker:
                 f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames "
                 "its links span; give max_gap to that tracker, if it takes one"
             )
+        if paper:
+            check_gap_of_paper(max_gap_of(self.tracker))
         self.calibration: Calibration | None = None
         if isinstance(method, UncertaintyLayer):
             if temperature is not None:
@@ -145,6 +148,7 @@ class UncertainTracker:
             tracker=self.tracker.name,
             temperature=float(layer.temperature),
             scaled=_scaled(layer, probabilities),
+            border_share=_border_share(layer, probabilities.graph),
         )
 
     def _probabilities(
@@ -161,3 +165,8 @@ class UncertainTracker:
 def _scaled(layer: UncertaintyLayer, probabilities: LinkProbabilities) -> CandidateGraph | None:
     """The scores that the probabilities are of; None for methods that do not sum over assignments."""
     return None if probabilities.covered_mass is None else layer.tempered(probabilities.graph)
+
+
+def _border_share(layer: UncertaintyLayer, graph: CandidateGraph) -> dict[str, torch.Tensor] | None:
+    """What the border does to cells, where the event scores know it."""
+    return layer.events.border_share(graph) if isinstance(layer.events, EventModel) else None

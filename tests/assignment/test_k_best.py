@@ -93,7 +93,7 @@ def test_k_below_one_is_refused(k):
 
 def test_k_best_refuses_non_convex_divisions():
     with pytest.raises(NonConvexDivisionError, match="mothers 0"):
-        k_best(AssignmentProblem.build([0], [0], 0.0, 1, 1, divide=1.0), 2)
+        k_best(AssignmentProblem.build([0, 0], [0, 1], 0.0, 1, 2, divide=1.0), 2)
 
 
 def test_k_best_names_the_component_that_is_too_large():

@@ -110,7 +110,9 @@ def test_order_of_links_does_not_change_the_map():
 
 
 def test_second_daughter_cheaper_than_first_is_refused_by_name():
-    problem = AssignmentProblem.build([0, 1], [0, 0], 0.0, 3, 1, disappear=[-1, 0, 1], divide=[0.5, 0, 0.5])
+    problem = AssignmentProblem.build(
+        [0, 1, 2, 2], [0, 0, 0, 1], 0.0, 3, 2, disappear=[-1, 0, 1], divide=[0.5, 0, 0.5]
+    )
     with pytest.raises(NonConvexDivisionError, match=r"at 1 of them \(mothers 2\)"):
         solve_map(problem)
 

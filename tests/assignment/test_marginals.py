@@ -221,4 +221,4 @@ def test_wrong_arguments_are_refused(arguments, message):
 @pytest.mark.parametrize("method", ["k_best", "component_k_best"])
 def test_lists_refuse_non_convex_divisions(method):
     with pytest.raises(NonConvexDivisionError):
-        marginals(AssignmentProblem.build([0], [0], 0.0, 1, 1, divide=1.0), method=method)
+        marginals(AssignmentProblem.build([0, 0], [0, 1], 0.0, 1, 2, divide=1.0), method=method)

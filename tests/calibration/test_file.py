@@ -1,5 +1,6 @@
 """Calibration files."""
 
+import json
 import math
 from pathlib import Path
 
@@ -33,6 +34,24 @@ class TestFile:
         offsets = {"appear": 1.0, "disappear": 0.5, "divide": -2.0, "miss": -3.0}
         read = Calibration.load(Calibration(1.5, "AS", "distance", offsets=offsets).save(tmp_path / "c.json"))
         assert read.offsets == read.layer().events.values == offsets
+
+    @pytest.mark.parametrize("max_gap", [0, -1, "2", 1e9, 10**9, 1.5, True, None, [2]])
+    def test_gaps_that_cannot_be_are_refused_with_the_file(self, max_gap: object, tmp_path: Path) -> None:
+        file = Calibration(1.5, "AS", "distance", max_gap=2).save(tmp_path / "c.json")
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"max_gap": max_gap}))
+        with pytest.raises(InputError, match=r"c\.json cannot be used: max_gap"):
+            Calibration.load(file)
+
+    def test_a_file_that_lost_its_gap_is_refused_where_it_matters(self, tmp_path: Path) -> None:
+        offsets = {"appear": 1.0, "disappear": 0.5, "divide": -2.0, "miss": -3.0}
+        for known, file in ((offsets, "with.json"), (None, "without.json")):
+            one = Calibration(1.5, "AS", "distance", offsets=known, max_gap=2)
+            content = json.loads(one.save(tmp_path / file).read_text())
+            del content["max_gap"]
+            (tmp_path / file).write_text(json.dumps(content))
+        with pytest.raises(InputError, match="lacks an entry: max_gap"):
+            Calibration.load(tmp_path / "with.json")
+        assert Calibration.load(tmp_path / "without.json").max_gap == 1  # as in files of earlier versions
 
     def test_other_methods_and_trackers_are_refused_other_strides_warned_of(self) -> None:
         one = Calibration(1.5, "AS", "distance", stride=2)

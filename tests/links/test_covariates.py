@@ -100,3 +100,10 @@ def test_the_field_is_that_of_the_masks() -> None:
     cells = Detections.from_movie(Movie.open(None, masks), progress=False)
     assert cells.field_shape == (20, 30)
     assert distance_to_border(cells).tolist() == [4.0, 4.0] == [29 - 25.0] * 2
+
+
+def test_planes_are_borders_where_depth_counts() -> None:
+    place = np.array([[1.0, 20, 20], [5, 20, 20], [5, 3, 20], [-2, 20, 20]])
+    cells = Detections.from_points(np.zeros(4, int), place)
+    assert distance_to_border(cells, (10, 40, 40)).tolist() == [19, 19, 3, 19]
+    assert distance_to_border(cells, (10, 40, 40), depth=True).tolist() == [1, 4, 3, 0]

@@ -11,6 +11,7 @@ from ctc_metrics.scripts.validate import validate_sequence
 
 from torchtrack_uq import Detections, Movie, TrackingResult, UncertainTracker
 from torchtrack_uq.datasets.lineage import Lineage
+from torchtrack_uq.layers import EventModel, UncertaintyLayer
 from torchtrack_uq.results.doubts import far_inside
 from torchtrack_uq.results.in_words import segmentation_sentence
 
@@ -134,6 +135,36 @@ def folder(result: TrackingResult, tmp_path_factory: pytest.TempPathFactory) -> 
     return result.save(tmp_path_factory.mktemp("gaps") / "out", progress=False)
 
 
+class TestEventModel:
+    """What the border does to cells is the model's to say, where there is one."""
+
+    def test_cells_appear_and_end_inside_with_what_the_border_leaves(self) -> None:
+        model = EventModel(appear=2.0, disappear=-8.0, appear_at_border=3.0, disappear_at_border=2.0)
+        tracker = UncertainTracker("distance", method=UncertaintyLayer("auto", events=model), max_gap=2)
+        result = tracker.track(None, grid_of_cells(), progress=False)
+        share = {name: s.detach().numpy() for name, s in model.border_share(result.candidates).items()}
+        cells, part = result.cells, result.doubts.part
+        false = np.nan_to_num(part["false"])
+        appeared = np.clip(cells["p_appear"] - false, 0, 1) * (1 - share["appear"])
+        ended = np.clip(cells["p_disappear"] - false, 0, 1) * (1 - share["disappear"])
+        np.testing.assert_allclose(part["appeared"], appeared, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(part["ended"], ended, rtol=1e-4, atol=1e-6)
+        linked = (result.mother >= 0) & (cells["frame"] > 0)
+        np.testing.assert_allclose(
+            part["or_none"][linked], (cells["p_appear"] * share["appear"])[linked], rtol=1e-4, atol=1e-6
+        )
+        assert np.ptp(share["appear"]) > 0
+
+    def test_without_one_a_cell_is_inside_or_it_is_not(self) -> None:
+        result = track(grid_of_cells()[:, 35:, 35:])
+        inside = far_inside(result.detections, result.movie.frame_shape)
+        assert 0 < inside.mean() < 1
+        assert np.nanmax(result.doubts.part["appeared"][~inside]) == 0
+        assert np.nanmax(result.doubts.part["ended"][~inside]) == 0
+        linked = result.mother >= 0
+        assert np.nanmax(result.doubts.part["or_none"][linked & inside]) == 0
+
+
 class TestFiles:
     def test_tracks_end_at_gaps_and_their_heirs_are_read_back(
         self, result: TrackingResult, folder: Path
@@ -184,6 +215,17 @@ class TestFiles:
         rank, reason = rank_of(result, LOST + 1, 9)
         assert rank < 5
         assert reason == "ended inside"
+
+    def test_an_end_that_is_certain_comes_after_what_is_probably_wrong_and_before_what_is_not(
+        self, result: TrackingResult
+    ) -> None:
+        ended = result.detections.find(LOST + 1, 9)
+        missed = result.detections.find(LOST + 1, 7)
+        doubt = result.doubts.doubt
+        assert result.doubts.part["ended"][ended] > 0.9  # what is probable is said as it is
+        assert 0.45 < doubt[ended] <= 0.5 < 0.9 < doubt[missed]
+        others = np.setdiff1d(np.arange(len(doubt)), [ended, missed])
+        assert (doubt[others] < doubt[ended]).mean() > 0.9
 
     def test_expected_numbers_are_sums_of_probabilities(self, result: TrackingResult) -> None:
         expected = result.doubts.expected()

@@ -186,6 +186,31 @@ class TestFiles:
         read = pd.read_csv(tmp_path / "out" / "cells.csv", dtype={"exact": "boolean"})
         pd.testing.assert_frame_equal(read, result.cells, check_dtype=False, rtol=1e-5)
 
+    @pytest.mark.parametrize(
+        "empty", [[], [1], [0]], ids=["some links", "cells of two frames apart", "no rows"]
+    )
+    @pytest.mark.parametrize("max_gap", [1, 3])
+    def test_columns_are_of_the_same_types_with_and_without_a_link(
+        self, empty: list[int], max_gap: int, result: TrackingResult, tmp_path: Path
+    ) -> None:
+        masks = np.zeros((3, 40, 40), np.uint16)
+        masks[:2, 10:16, 10:16] = 5
+        masks[2, 30:36, 30:36] = 2
+        masks[empty] = 0
+        if empty == [0]:
+            masks = masks[[1, 0, 0]]  # one cell, in the first frame
+        found = UncertainTracker("overlap", max_gap=max_gap).track(None, masks, progress=False)
+        assert found.links.dtypes.equals(result.links.dtypes)
+        assert found.cells.dtypes.equals(result.cells.dtypes)
+        assert found.review().dtypes.equals(result.review().dtypes)
+        found.save(tmp_path / "out", progress=False)
+        for name, table in (("links", found.links), ("cells", found.cells)):
+            file = tmp_path / "out" / f"{name}.csv"
+            read = pd.read_csv(file, dtype=table.dtypes.to_dict())
+            pd.testing.assert_frame_equal(read, table, rtol=1e-4)
+        assert "0 of 0 are proved" not in found.summary()
+        assert "no probability" not in found.summary()
+
     def test_two_runs_write_the_same(self, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
         for name in ("a", "b"):
             UncertainTracker(OverlapTracker()).track(*blobs, progress=False).save(

@@ -55,7 +55,7 @@ def gap_model(problem: AssignmentProblem, allow_non_convex: bool = False) -> Gap
     link, null = reduced_costs(
         links.start, links.mother, links.daughter, costs.link, costs.null, solution.price, solution.value
     )
-    load = np.stack([-problem.disappear, np.zeros(problem.n_mothers), -problem.divide], axis=1)
+    load = np.stack([-problem.disappear, np.zeros(problem.n_mothers), -problem.possible_divide], axis=1)
     load -= solution.price[:, None] * np.arange(3)
     mothers = np.arange(problem.n_mothers)
     load -= load[mothers, solution.load][:, None]
@@ -66,7 +66,7 @@ def gap_model(problem: AssignmentProblem, allow_non_convex: bool = False) -> Gap
     link[solution.chosen[linked]] = 0.0
     null[~linked] = 0.0
     load[mothers, solution.load] = 0.0
-    slot = np.column_stack([problem.disappear, -problem.divide])
+    slot = np.column_stack([problem.disappear, -problem.possible_divide])
     return GapModel(solution, link, null, load, slot, assignment_of(problem, solution).log_weight)
 
 

@@ -74,7 +74,7 @@ def k_best(problem: AssignmentProblem, k: int, memory_limit: int = MEMORY_LIMIT)
     inherited duals to Miller, Stone & Cox, IEEE Trans. AES 33 (1997).
 
     Args:
-        problem: the frame pair; every mother needs disappear + divide <= 0.
+        problem: the frame pair; every mother with two candidates needs disappear + divide <= 0.
         k: how many assignments, at least 1.
         memory_limit: bytes that the frontier graphs may take.
 

@@ -61,16 +61,15 @@ def costs_of(problem: AssignmentProblem, forced: float | None = None) -> Costs:
         mothers = np.flatnonzero(problem.non_convex_mothers)
         shown = ", ".join(str(i) for i in mothers[:5]) + (", ..." if mothers.size > 5 else "")
         raise NonConvexDivisionError(
-            f"disappear + divide must be at most 0 for every mother, got a positive sum at {mothers.size} "
-            f"of them "
-            f"(mothers {shown}); lower their divide score, or use marginals(method='exact')."
+            f"disappear + divide must be at most 0 for every mother that can divide, got a positive sum at "
+            f"{mothers.size} of them (mothers {shown}); lower their divide score, or use marginals(method='exact')."
         )
     null = -problem.appear
     first = problem.disappear.copy()
     must = np.isneginf(first)
     if must.any():
         first[must] = -(_dominating_cost(problem) if forced is None else forced)
-    return Costs(-problem.links.score, null, np.column_stack([first, -problem.divide]))
+    return Costs(-problem.links.score, null, np.column_stack([first, -problem.possible_divide]))
 
 
 def _dominating_cost(problem: AssignmentProblem) -> float:
@@ -157,7 +156,7 @@ def solve_map(problem: AssignmentProblem, warm_start: Assignment | None = None) 
     resolved the same way on every run.
 
     Args:
-        problem: the frame pair; every mother needs disappear + divide <= 0.
+        problem: the frame pair; every mother with two candidates needs disappear + divide <= 0.
         warm_start: the `Assignment` of a frame pair with the same daughters and mothers and similar scores;
             only what is no longer optimal is solved again. The log-weight found is the same with or
             without.

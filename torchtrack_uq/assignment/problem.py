@@ -128,13 +128,29 @@ class AssignmentProblem:
 
     @property
     def is_convex(self) -> bool:
-        """Whether no mother's second daughter is cheaper than its first (disappear + divide <= 0)."""
+        """Whether no mother's second daughter is cheaper than its first, see `non_convex_mothers`."""
         return not bool(self.non_convex_mothers.any())
 
     @cached_property
     def non_convex_mothers(self) -> BoolArray:
-        """(M,) bool, mothers with disappear + divide > 0: one daughter is their least likely number."""
-        return self.disappear + self.divide > 0.0
+        """(M,) bool, mothers with disappear + divide > 0: one daughter is their least likely number.
+
+        Only mothers that can divide count: what a division would score does not matter to those with fewer than two
+        candidate daughters.
+        """
+        cheaper = self.disappear + self.divide > 0.0
+        return cheaper & self._can_divide if cheaper.any() else cheaper
+
+    @cached_property
+    def possible_divide(self) -> FloatArray:
+        """(M,) divide, lowered to -disappear at mothers that cannot divide, where it must not matter to solvers."""
+        cheaper = self.disappear + self.divide > 0.0
+        return np.where(cheaper & ~self.non_convex_mothers, -self.disappear, self.divide)
+
+    @cached_property
+    def _can_divide(self) -> BoolArray:
+        """(M,) bool, mothers with two candidate daughters at least."""
+        return np.diff(self.links.mother_start) >= 2
 
     @cached_property
     def _is_sorted(self) -> bool:

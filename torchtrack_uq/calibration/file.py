@@ -25,6 +25,7 @@ from torchtrack_uq.layers import (
 from torchtrack_uq.layers.event_model import COEFFICIENTS
 from torchtrack_uq.layers.make import make_method
 from torchtrack_uq.layers.registry import METHODS
+from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.registry import with_options
@@ -108,8 +109,9 @@ class Calibration:
             raise InputError(f"tracker must be a name, got {self.tracker!r}")
         for name in ("stride", "max_gap"):
             number = getattr(self, name)
-            if not isinstance(number, int) or number < 1:
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise InputError(f"{name} must be a whole number from 1 on, got {number!r}")
+        check_max_gap(self.max_gap)
         if self.offsets is not None and not (
             isinstance(self.offsets, dict)
             and {*self.offsets} - {"miss"} == {*EVENT_SCORES}
@@ -171,6 +173,8 @@ class Calibration:
         names = {item.name for item in fields(cls)}
         known = {name: value for name, value in content.items() if name in names}
         lacking = [name for name in ("temperature", "method", "tracker") if name not in known]
+        if "max_gap" not in known and "miss" in (known.get("offsets") or {}):
+            lacking.append("max_gap (its event scores know of misses)")
         if lacking:
             raise InputError(f"{source} lacks an entry: {', '.join(lacking)}")
         try:

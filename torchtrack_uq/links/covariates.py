@@ -83,19 +83,30 @@ def cell_covariates(detections: Detections, graph: CandidateGraph) -> torch.Tens
     return torch.from_numpy(table.astype(np.float32)).to(graph.device)
 
 
-def distance_to_border(detections: Detections) -> Floats:
+def distance_to_border(
+    detections: Detections, field_shape: tuple[int, ...] | None = None, *, depth: bool = False
+) -> Floats:
     """(N,) distance of each centroid to the nearest border of the field in y or x, in pixels, 0 for cells beyond it.
+
+    Borders are the centres of the outermost pixels.
+
+    Args:
+        detections: N cells.
+        field_shape: (Y, X) or (Z, Y, X); by default that of the detections, or the box around all of them.
+        depth: Whether the first and the last plane of a stack are borders, too.
 
     >>> distance_to_border(Detections.from_points(np.zeros(3, int), np.array([[0.0, 0], [9, 9], [4, 6]])))
     array([0., 0., 3.])
     """
-    place = detections.coords[:, -2:].astype(np.float64)
+    axes = slice(None) if depth else slice(-2, None)
+    place = detections.coords[:, axes].astype(np.float64)
     if not len(place):
         return np.zeros(0)
-    if detections.field_shape is None:
+    field = detections.field_shape if field_shape is None else field_shape
+    if field is None:
         low, high = place.min(axis=0), place.max(axis=0)
     else:
-        low, high = np.zeros(2), np.array(detections.field_shape[-2:]) - 1.0
+        low, high = np.zeros(place.shape[1]), np.array(field[axes]) - 1.0
     inside: Floats = np.minimum(place - low, high - place).min(axis=1)
     return np.maximum(inside, 0.0)
 

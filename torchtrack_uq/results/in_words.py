@@ -108,7 +108,7 @@ def summary(result: Tracked) -> str:
         f"probability {DOUBTFUL_BELOW:g})",
     ]
     exact = proved_exact(result.probabilities)
-    if exact is not None:
+    if exact is not None and n_decisions:
         n_exact = int((exact & daughters).sum())
         lines.append(proof_sentence(n_exact, n_decisions, result.probabilities.options))
     if (short := short_lists(result.probabilities)) is not None:

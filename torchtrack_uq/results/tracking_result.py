@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -57,6 +59,8 @@ class TrackingResult:
         acceptance: Which decisions to accept without review; None makes no such promise.
         scaled: The candidate links with the scores that the probabilities are of (`UncertaintyLayer.tempered`), from
             which `p_false` is summed; without them it is a product of marginals, see `false_cells`.
+        border_share: (N,) share of each cell's appearing and disappearing that is due to the border, by an
+            `EventModel`; without it, all of it near the border and nothing far inside, see `CellDoubts`.
     """
 
     movie: Movie
@@ -67,6 +71,7 @@ class TrackingResult:
     temperature: float = 1.0
     acceptance: AcceptanceThreshold | None = None
     scaled: CandidateGraph | None = None
+    border_share: Mapping[str, Tensor] | None = None
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -95,7 +100,12 @@ class TrackingResult:
     def doubts(self) -> CellDoubts:
         """What may be wrong with each cell, and how likely it is."""
         return CellDoubts.of(
-            self.detections, self.probabilities, self.selected, self.movie.frame_shape, self.scaled
+            self.detections,
+            self.probabilities,
+            self.selected,
+            self.movie.frame_shape,
+            self.scaled,
+            self.border_share,
         )
 
     @cached_property
@@ -230,8 +240,9 @@ class TrackingResult:
 
         The doubt of a cell is the probability of the likeliest thing that may be wrong with it: the decision about its
         mother, a cell that was missed before, a detection that is false, merged or split, an appearance or an end
-        inside the field. So a decision that is sure is high on the list where what it says is unusual. Of equal doubts
-        the larger entropy comes first. With `acceptance`, only cells that are not accepted.
+        inside the field (half of it, as half of them may be true). So a decision that is sure is high on the list where
+        what it says is unusual. Of equal doubts the larger entropy comes first. With `acceptance`, only cells that are
+        not accepted.
 
         Args:
             n: At most how many rows; all by default. Cells of the first frame are never listed.

@@ -22,12 +22,29 @@ def wanted_max_gap(given: int | None, *, paper: bool, calibration: object) -> in
 
     None where nothing says, which means `torchtrack_uq.trackers.registry.DEFAULT_MAX_GAP`.
 
+    Raises:
+        InputError: More than one frame, to the letter of a paper that knows frame pairs only.
+
     >>> wanted_max_gap(None, paper=True, calibration=None)
     1
     """
-    if given is None and paper:
+    if paper:
+        check_gap_of_paper(1 if given is None else given)
         return 1
     return getattr(calibration, "max_gap", None) if given is None else given
+
+
+def check_gap_of_paper(max_gap: int) -> None:
+    """To the letter of the paper, links are between consecutive frames.
+
+    Raises:
+        InputError: They may skip frames.
+    """
+    if max_gap != 1:
+        raise InputError(
+            f"the paper links consecutive frames only, but max_gap is {max_gap}; leave out max_gap, or paper "
+            "(its methods are there without it)"
+        )
 
 
 def check_miss(miss: float) -> None:

@@ -126,9 +126,8 @@ def _nearest(detections: Detections, gap: int) -> tuple[NDArray[np.float64], NDA
     coords = detections.coords.astype(np.float64)
     nearest, mutual = np.full(len(detections), np.nan), np.zeros(len(detections), np.bool_)
     for mothers, daughters in _frame_pairs(detections, gap):
-        nearest[daughters], to = cKDTree(coords[mothers]).query(coords[daughters])
+        nearest[daughters], to = map(np.asarray, cKDTree(coords[mothers]).query(coords[daughters]))
         back = np.asarray(cKDTree(coords[daughters]).query(coords[mothers])[1])
-        to = np.asarray(to)
         mutual[daughters] = back[to] == np.arange(len(to))
     return nearest, mutual
 
