@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import calibrate, download, track, train
+from torchtrack_uq.cli import calibrate, download, sample, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -22,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     track.add_commands(commands)
+    sample.add_commands(commands)
     calibrate.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
