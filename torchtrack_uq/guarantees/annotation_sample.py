@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
@@ -182,7 +183,7 @@ def wanted_inclusion(usefulness: ArrayLike, n: int, random: float = RANDOM) -> F
     rest = np.cumsum(sorted_u[::-1])[::-1]  # of those from each position on
     slope = ((1 - random) * n - capped * (1 - base)) / rest
     k = int(np.argmax(slope * sorted_u <= (1 - base) * (1 + 1e-12)))
-    wanted = np.empty_like(u)
+    wanted: Floats = np.empty(len(u))
     wanted[order] = base + np.minimum(slope[k] * sorted_u, 1 - base)
     wanted[order[:k]] = 1.0
     return wanted
@@ -210,23 +211,17 @@ def inclusion_of(odds: ArrayLike, n: int) -> Floats:
     tree = [leaves]  # [level][node, k]: probability that k of the node's daughters are drawn, independently
     for _ in range(depth):
         left, right = tree[-1][::2], tree[-1][1::2]
-        size = min(2 * (left.shape[1] - 1), n) + 1
-        both = np.zeros((len(left), size))
-        for k in range(left.shape[1]):
-            width = min(right.shape[1], size - k)
-            both[:, k : k + width] += left[:, k : k + 1] * right[:, :width]
-        tree.append(both)
-    others: Floats = np.zeros((1, tree[-1].shape[1]))  # [node, k]: that n - k of those outside the node are
+        before = left.shape[1] - 1
+        windows = sliding_window_view(np.pad(right, ((0, 0), (before, before))), before + 1, axis=1)
+        tree.append(np.einsum("ij,ikj->ik", left[:, ::-1], windows[:, : n + 1]))
+    others: Floats = np.zeros((1, n + 1))  # [node, k]: that n - k of those outside the node are
     others[0, n] = 1.0
     for nodes in reversed(tree[:-1]):
         size = nodes.shape[1]
-        below = np.zeros((len(nodes), size))
+        windows = sliding_window_view(np.pad(others, ((0, 0), (0, size))), size, axis=1)[:, :size]
+        others = np.empty(nodes.shape)
         for side in (0, 1):
-            sibling = nodes[1 - side :: 2]
-            for k in range(size):
-                width = min(size, others.shape[1] - k)
-                below[side::2, :width] += sibling[:, k : k + 1] * others[:, k : k + width]
-        others = below
+            others[side::2] = np.einsum("ij,ikj->ik", nodes[1 - side :: 2], windows)
     drawn, left_out = p * others[: len(p), 1], (1 - p) * others[: len(p), 0]
     return np.asarray(drawn / (drawn + left_out))
 
@@ -268,7 +263,7 @@ def _scaled(odds: Floats, n: int) -> Floats:
     if n >= len(odds):
         return odds
     low, high = -700 - np.log(odds.max()), 700 - np.log(odds.min())
-    for _ in range(100):
+    for _ in range(45):  # to 1e-10, and nothing depends on it but numerical comfort
         middle = (low + high) / 2
         low, high = (middle, high) if expit(middle + np.log(odds)).sum() < n else (low, middle)
     return np.asarray(odds * np.exp(low))

@@ -7,7 +7,7 @@ from torchtrack_uq.guarantees.risk import THRESHOLDS, check_levels, laxest_step,
 
 N_LEVELS = 256
 """Inclusion probabilities are rounded down to as many quantiles, which makes promises more cautious, hardly."""
-_TILTS = np.geomspace(1e-2, 40, 160)  # in units of the smallest inclusion probability
+_TILTS = np.geomspace(1e-2, 40, 80)  # in units of the smallest inclusion probability
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
