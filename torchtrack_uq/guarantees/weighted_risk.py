@@ -57,9 +57,10 @@ def weighted_p_value(found: ArrayLike, counts: ArrayLike, levels: Floats, alpha:
     fewest = np.floor(np.round(alpha * n.sum(1), 9)) + 1  # wrong ones, if more than alpha are
     least = np.diff(np.minimum(np.cumsum(n, axis=1), fewest[:, None]), axis=1, prepend=0.0)
     tilt = levels[0] * _TILTS
-    log_factor = np.log1p(levels[:, None] * np.expm1(-tilt / levels[:, None]))
+    pi = np.minimum(levels, 1 - 1e-15)  # below 1, so that logarithms are finite
+    log_factor = np.log1p(pi[:, None] * np.expm1(-tilt / pi[:, None]))
     log_p = (least @ log_factor + x[:, None] * tilt).min(axis=1)
-    none_found = least @ np.log1p(-np.minimum(levels, 1 - 1e-15))
+    none_found = least @ np.log1p(-pi)
     return np.asarray(np.exp(np.minimum(np.where(x == 0, np.minimum(none_found, log_p), log_p), 0.0)))
 
 
