@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import download, evaluate, fit, track, train
+from torchtrack_uq.cli import download, evaluate, fit, sample, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     track.add_commands(commands)
     fit.add_commands(commands)
     evaluate.add_commands(commands)
+    sample.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
     return parser

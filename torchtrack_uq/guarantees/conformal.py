@@ -110,15 +110,48 @@ def conformal_quantile(scores: Tensor, coverage: float) -> float:
     >>> conformal_quantile(torch.arange(1.0, 10.0), 0.8), conformal_quantile(torch.arange(1.0, 10.0), 0.95)
     (8.0, inf)
     """
-    if not 0 < coverage < 1:
-        raise InputError(f"coverage must lie between 0 and 1, got {coverage:g}")
+    _check_scores(scores, coverage)
     n = len(scores)
-    if not n or bool(scores.isnan().any()):
-        raise InputError(
-            f"{n} scores, {int(scores.isnan().sum())} of them NaN; expected at least one annotated daughter"
-        )
     rank = math.ceil(round((n + 1) * coverage, 9))  # 0.9 * 10 must not become 10
     return float(scores.sort().values[rank - 1]) if rank <= n else math.inf
+
+
+def weighted_quantile(scores: Tensor, weights: Tensor, coverage: float, new_weight: float) -> float:
+    """The smallest score up to which lie `coverage` of all weights, that of a new score among them; inf if none is.
+
+    `conformal_quantile` where annotated daughters were drawn with unequal probabilities. Given the n that were drawn
+    together with a random one of the others, let each of these n + 1 be the one that was not drawn with probability in
+    proportion to her weight; then that one's score is at most this with probability at least `coverage`, where
+    `new_weight` is at least hers. So it is with conditional Poisson sampling and weights 1 / odds: the probability of
+    drawing all but j is in proportion to the product of all odds, divided by that of j (`AnnotationSample`).
+
+    Args:
+        scores: (n,) floats, of the truth.
+        weights: (n,) floats of at least 0.
+        coverage: In (0, 1).
+        new_weight: The largest weight of a daughter who was not drawn.
+
+    Raises:
+        InputError: A coverage outside (0, 1), no scores, NaN among them, or weights that do not fit.
+
+    References:
+        Tibshirani, Barber, Candes, Ramdas, "Conformal prediction under covariate shift" (2019), lemma 3 and thm. 2.
+
+    >>> weighted_quantile(torch.arange(1.0, 10.0), torch.ones(9), 0.8, 1.0)
+    8.0
+    >>> weighted_quantile(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([6.0, 3.0, 1.0]), 0.5, 1.0)
+    1.0
+    """
+    if weights.shape != scores.shape or not bool((weights >= 0).all()) or not new_weight >= 0:
+        raise InputError(
+            f"weights are {tuple(weights.shape)} for {tuple(scores.shape)} scores; expected one of at least 0 for each"
+        )
+    _check_scores(scores, coverage)
+    order = scores.argsort()
+    up_to = weights[order].double().cumsum(0)
+    needed = coverage * (float(up_to[-1]) + new_weight) * (1 - 1e-12)
+    enough = (up_to >= needed).nonzero().squeeze(1)
+    return float(scores[order[enough[0]]]) if len(enough) else math.inf
 
 
 def set_sizes(link: Tensor, null: Tensor, graph: CandidateGraph) -> Tensor:
@@ -139,6 +172,15 @@ def covered(link: Tensor, null: Tensor, graph: CandidateGraph, targets: LinkTarg
     hit = segment_sum((link & targets.true_link(graph)).long(), graph.daughter, graph.n_cells) > 0
     targets = targets.to(graph.device)
     return torch.where(targets.mother < 0, null, hit)[targets.known]
+
+
+def _check_scores(scores: Tensor, coverage: float) -> None:
+    if not 0 < coverage < 1:
+        raise InputError(f"coverage must lie between 0 and 1, got {coverage:g}")
+    if not len(scores) or bool(scores.isnan().any()):
+        raise InputError(
+            f"{len(scores)} scores, {int(scores.isnan().sum())} of them NaN; expected at least one annotated daughter"
+        )
 
 
 def _uniform(n: int, seed: int | tuple[int, ...]) -> Tensor:

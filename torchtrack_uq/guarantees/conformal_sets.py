@@ -10,7 +10,14 @@ from torch import Tensor
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.segments import segment_max
-from torchtrack_uq.guarantees.conformal import SCORES, class_scores, conformal_quantile, true_scores
+from torchtrack_uq.guarantees.annotation_sample import AnnotationSample
+from torchtrack_uq.guarantees.conformal import (
+    SCORES,
+    class_scores,
+    conformal_quantile,
+    true_scores,
+    weighted_quantile,
+)
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.truth.decisions import class_probabilities
 from torchtrack_uq.truth.judged import first_of_segment
@@ -97,17 +104,34 @@ class ConformalSets:
             raise InputError("there is no annotated daughter to fit conformal sets to")
         return self.fit_scores(torch.cat(scores))
 
-    def fit_scores(self, scores: Tensor) -> "ConformalSets":
-        """Find the quantile from (n,) scores of the truth, as `true_scores` gives them; warns as `fit`."""
-        self.quantile = conformal_quantile(scores, self.coverage)
+    def fit_scores(self, scores: Tensor, sample: AnnotationSample | None = None) -> "ConformalSets":
+        """Find the quantile from scores of the truth; warns as `fit`.
+
+        Args:
+            scores: (n,) floats, as `true_scores` gives them.
+            sample: How the n daughters were drawn, scores in the order of `sample.cell`; the promise is then about a
+                random daughter of those that were not drawn. By default they are exchangeable with new ones.
+
+        Raises:
+            InputError: No scores, or a sample of another size.
+        """
+        n_alike: float = len(scores)
+        if sample is None:
+            self.quantile = conformal_quantile(scores, self.coverage)
+        else:
+            weights, new = torch.from_numpy(sample.conformal_weight), sample.new_conformal_weight
+            self.quantile = weighted_quantile(scores.cpu(), weights, self.coverage, new)
+            n_alike = float(weights.sum()) / new if new > 0 else math.inf
         self.n_calibration, self.n_unreachable = len(scores), int(scores.isinf().sum())
         if not self.attainable:
             fewest = math.ceil(round(self.coverage / (1 - self.coverage), 9))
             reason = (
                 f"{self.n_unreachable} of {self.n_calibration} annotated daughters have a true mother who is no "
                 "candidate; widen the tracker's search range"
-                if self.n_calibration >= fewest
-                else f"{self.n_calibration} annotated daughters are too few, it takes at least {fewest}"
+                if n_alike >= fewest
+                else f"{self.n_calibration} annotated daughters "
+                + ("" if sample is None else f"count as {n_alike:.0f} drawn evenly: they ")
+                + f"are too few, it takes at least {fewest}"
             )
             warnings.warn(
                 f"a coverage of {self.coverage:g} cannot be promised, so every set holds every class: {reason}",

@@ -1,7 +1,7 @@
 """The test behind an acceptance threshold: fixed-sequence testing with exact binomial p-values."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,7 +49,12 @@ def starts(n: int, alpha: float, delta: float) -> tuple[int, ...]:
 
     Depends on the number of decisions alone, never on their probabilities or outcomes.
     """
-    return _STARTS if n >= 3 * fewest_decisions(alpha, delta) else (_ONLY_START,)
+    return starts_where(n >= 3 * fewest_decisions(alpha, delta))
+
+
+def starts_where(enough: bool) -> tuple[int, ...]:
+    """Eight steps where there is enough annotation for as many sequences of tests, else the one at p = 0.9."""
+    return _STARTS if enough else (_ONLY_START,)
 
 
 def risk_p_value(accepted: ArrayLike, wrong: ArrayLike, alpha: float) -> NDArray[np.float64]:
@@ -101,7 +106,19 @@ def certified_step(accepted: ArrayLike, wrong: ArrayLike, alpha: float, delta: f
     check_levels(alpha, delta)
     accepted = np.asarray(accepted)
     begin = starts(int(accepted[0]), alpha, delta)
-    rejected = risk_p_value(accepted, wrong, alpha) <= delta / len(begin)
+    return laxest_step(risk_p_value(accepted, wrong, alpha) <= delta / len(begin), begin)
+
+
+def laxest_step(rejected: NDArray[np.bool_], begin: Sequence[int]) -> int | None:
+    """The laxest threshold that sequences of tests reach, each from its beginning to the first test that fails.
+
+    Args:
+        rejected: (601,) bool, whether the test of each threshold holds.
+        begin: Steps at which the sequences begin.
+
+    >>> laxest_step(np.array([True, False, True, True]), [2, 3]), laxest_step(np.array([False, False]), [1])
+    (2, None)
+    """
     laxest: int | None = None
     for start in begin:
         kept = np.flatnonzero(~rejected[: start + 1])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.guarantees.annotation_sample import RANDOM
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
@@ -24,6 +25,7 @@ from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.proof import proof_columns
+from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional
@@ -270,6 +272,16 @@ class TrackingResult:
             ["doubt", "entropy"], ascending=False, kind="stable"
         )
         return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)
+
+    def to_annotate(self, n: int = 100, *, seed: int = 0, random: float = RANDOM) -> pd.DataFrame:
+        """Daughters to annotate, drawn so that what they show holds for the movie; see `to_annotate`.
+
+        Args:
+            n: How many.
+            seed: Of the draw.
+            random: Share that is spread evenly, the rest where decisions are doubtful; 1 for all evenly.
+        """
+        return to_annotate(self.cells, self.links, n, seed=seed, random=random)
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = True) -> Path:
         """Write all outputs to a folder, either all of them or none.

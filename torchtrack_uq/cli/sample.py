@@ -1,0 +1,75 @@
+"""`torchtrack-uq sample`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchtrack_uq.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def add_commands(commands: Any) -> None:
+    """Add `sample` to a parser's commands."""
+    sample = commands.add_parser(
+        "sample",
+        help="draw daughters to annotate: more doubtful ones, and each with the weight that keeps estimates unbiased",
+    )
+    sample.add_argument("results", type=Path, metavar="OUT", help="folder that `torchtrack-uq track` wrote")
+    sample.add_argument("-n", type=int, default=100, help="how many daughters (default: %(default)s)")
+    sample.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="gets the list (CSV): frame, label, empty columns verdict, mother_frame and mother to fill in, weight",
+    )
+    sample.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
+    sample.add_argument(
+        "--random",
+        type=float,
+        metavar="SHARE",
+        help="share of the list that is spread evenly over all daughters; the rest prefers doubtful decisions. Above "
+        "0; 1 is best for --accept-error, see docs/guarantees.md (default: 0.5)",
+    )
+    sample.add_argument("--overwrite", action="store_true", help="replace an earlier list, answers included")
+    sample.set_defaults(run=_sample)
+
+
+def _sample(options: argparse.Namespace) -> None:
+    if options.output.is_dir():
+        raise InputError(f"{options.output} is a folder; expected a file to write, such as to_annotate.csv")
+    if options.output.exists() and not options.overwrite:
+        raise InputError(
+            f"{options.output} exists and may hold somebody's answers; give another name, or --overwrite"
+        )
+    from torchtrack_uq.guarantees.annotation_sample import RANDOM
+    from torchtrack_uq.results.to_annotate import to_annotate
+    from torchtrack_uq.utils.files import write_atomically
+
+    random = RANDOM if options.random is None else options.random
+    cells, links = (_read(options.results / name) for name in ("cells.csv", "links.csv"))
+    table = to_annotate(cells, links, options.n, seed=options.seed, random=random)
+    write_atomically(
+        options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+    )
+    print(
+        f"{len(table)} of {int((cells['frame'] > 0).sum())} daughters are in {options.output}, in random order; "
+        "fill in verdict: mother (and mother_frame, mother), none, or bad for what is no cell"
+    )
+    print(
+        f"each stands for {table['weight'].min():.3g} to {table['weight'].max():.3g} daughters (column weight)"
+    )
+
+
+def _read(file: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_csv(file)
+    except FileNotFoundError as error:
+        raise InputError(f"{file} is missing; expected a folder that `torchtrack-uq track` wrote") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read as a table: {error}") from error
