@@ -17,13 +17,14 @@ from study.units import trained_on
 from torchtrack_uq.calibration import GaussianPrior, ScoredMovie, fit_events
 from torchtrack_uq.calibration.movie_prior import MoviePrior
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.guarantees.annotation_sample import AnnotationSample, usefulness
 from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
 from torchtrack_uq.metrics import summarise
 from torchtrack_uq.truth.judged import judge
 
 WIDTHS = np.array([0.4, 1.5, 1.5, 1.5, 1.5])
 SIZES = (30, 100)
-DRAWS = 2
+DRAWS = 1
 MOST_STEPS = 20
 SHOWN = ("nll", "accuracy", "ece")
 
@@ -77,7 +78,7 @@ def judge_item(
 ) -> list[dict[str, object]]:
     """Rows of a movie: what was, the prior's mean, and fits to few daughters; kept on disk beside the prior's version.
 
-    Fits are to daughters of the first half of the frames, drawn at random, and all is judged on the second half too.
+    Fits are to daughters of the first half of the frames, and all is judged on the second half too.
     """
     file = cache / f"{item.key}_{max_gap}_{prior.version}_judged{'_few' if few else ''}.json"
     if not file.is_file():
@@ -124,17 +125,19 @@ def _rows(movie: ScoredMovie, prior: MoviePrior, *, few: bool) -> list[dict[str,
     ]
     at = prior.at(movie.graph)
     cells = first.nonzero().squeeze(1)
-    for n in (*SIZES, len(cells)):
-        for draw in range(1 if n >= len(cells) else DRAWS):
-            order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(draw))
-            chosen = torch.zeros_like(known)
-            chosen[cells[order[:n]]] = True
-            name = "all" if n >= len(cells) else str(n)
-            layer = _fitted(movie.only(chosen), at)
-            if layer is not None:
-                rows.append({**_row(f"second half: {name}", layer, second), "draw": draw})
-            if n >= len(cells):
-                break
+    with torch.no_grad():
+        decided = prior.layer(auto, movie.graph)(movie.graph).confidence[cells].numpy()
+    draws = [("all", np.arange(len(cells)), 0)]
+    for n, draw in ((n, draw) for n in SIZES if n < len(cells) for draw in range(DRAWS)):
+        draws.append((f"{n} at random", np.random.default_rng(draw).permutation(len(cells))[:n], draw))
+        asked = AnnotationSample.draw(usefulness(decided), n, seed=draw)
+        draws.append((f"{n} by `sample`", asked.cell, draw))
+    for name, drawn, draw in draws:
+        chosen = torch.zeros_like(known)
+        chosen[cells[torch.as_tensor(drawn)]] = True
+        layer = _fitted(movie.only(chosen), at)
+        if layer is not None:
+            rows.append({**_row(f"second half: {name}", layer, second), "draw": draw})
     return rows
 
 

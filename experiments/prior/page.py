@@ -44,7 +44,8 @@ def page(table: pd.DataFrame) -> list[str]:
         lines += [
             "## With few annotated daughters",
             "",
-            "Drawn at random from the first half of the frames, two draws each; judged on the second half.",
+            "Drawn from the first half of the frames, at random or as `torchtrack-uq sample` asks for them; judged "
+            "on the second half.",
             "",
             _means(per_movie, ["tracker", "rate", "how"]),
             "",

@@ -17,8 +17,8 @@ from torchtrack_uq import (
     DistanceTracker,
     InputError,
     OverlapTracker,
-    UncertaintyLayer,
     UncertainTracker,
+    UncertaintyLayer,
 )
 from torchtrack_uq.calibration import GaussianPrior, MoviePrior, movie_prior
 from torchtrack_uq.calibration.first_look import LOOKS, first_look
@@ -54,9 +54,7 @@ class TestGaussianPrior:
         )
         points = torch.from_numpy(rng.normal(size=(2, 3)))
         first, second = (prior.penalty(dict(zip("abc", point, strict=True))) for point in points)
-        torch.testing.assert_close(
-            first - second, density.log_prob(points[1]) - density.log_prob(points[0])
-        )
+        torch.testing.assert_close(first - second, density.log_prob(points[1]) - density.log_prob(points[0]))
 
     def test_a_part_of_it_is_its_marginal(self) -> None:
         covariance = np.array([[2.0, 0.9], [0.9, 1.0]])
@@ -72,7 +70,9 @@ class TestGaussianPrior:
             ([0.0, 0.0], np.array([[1.0, 0.5], [0.0, 1.0]]), "symmetric"),
         ],
     )
-    def test_what_is_no_gaussian_is_refused(self, mean: list[float], covariance: np.ndarray, message: str) -> None:
+    def test_what_is_no_gaussian_is_refused(
+        self, mean: list[float], covariance: np.ndarray, message: str
+    ) -> None:
         with pytest.raises(InputError, match=message):
             GaussianPrior(("a", "b"), np.array(mean), covariance)
 
@@ -208,7 +208,10 @@ def test_a_fit_says_how_sure_it_is(tmp_path: Path, walks: Path, capsys: pytest.C
     content = json.loads(file.read_text())
     assert content["prior"].startswith("distance ")
     assert set(content["standard_errors"]) == {"log_temperature", "appear", "disappear", "divide", "miss"}
-    assert main(["fit", str(walks), "--tracker", "distance", "-o", str(file), "--quiet", "--temperature-only"]) == 0
+    assert (
+        main(["fit", str(walks), "--tracker", "distance", "-o", str(file), "--quiet", "--temperature-only"])
+        == 0
+    )
     assert json.loads(file.read_text())["offsets"] is None
 
 

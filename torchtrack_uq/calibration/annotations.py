@@ -80,7 +80,8 @@ def read_annotations(
 
 def _read(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(file, skipinitialspace=True)
+        # as text, since pandas takes the word None for nothing
+        table = pd.read_csv(file, skipinitialspace=True, dtype=str, keep_default_na=False)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table of decisions: {error}") from error
     table.columns = table.columns.str.strip()
@@ -89,8 +90,9 @@ def _read(file: Path) -> pd.DataFrame:
             f"{file} lacks the column(s) {', '.join(lacking)}; expected {', '.join(COLUMNS)}, as "
             "`torchtrack-uq sample` writes them"
         )
-    table["verdict"] = table["verdict"].astype("string").str.strip().str.lower()
-    table = table[table["verdict"].notna() & (table["verdict"] != "")]
+    table = table.assign(**{name: table[name].str.strip() for name in COLUMNS})
+    table["verdict"] = table["verdict"].str.lower()
+    table = table[table["verdict"] != ""]
     if len(unknown := table[~table["verdict"].isin(VERDICTS)]):
         raise InputError(
             f"{file}, line {unknown.index[0] + 2}: verdict {unknown['verdict'].iloc[0]!r} is unknown; expected "
@@ -98,12 +100,12 @@ def _read(file: Path) -> pd.DataFrame:
         )
     for name in ("frame", "label", "mother_frame", "mother"):
         numbers = pd.to_numeric(table[name], errors="coerce")
-        optional = name in ("mother_frame", "mother")
-        wrong = (numbers.isna() & ~(optional & table[name].isna())) | (numbers % 1 != 0) & numbers.notna()
+        optional = (table[name] == "") if name in ("mother_frame", "mother") else False
+        wrong = (numbers.isna() & ~optional) | ((numbers % 1 != 0) & numbers.notna())
         if wrong.any():
             at = table.index[wrong][0]
             raise InputError(f"{file}, line {at + 2}: {name} is {table[name][at]!r}; expected a whole number")
-        table = table.assign(**{name: numbers if optional else numbers.astype(np.int64)})
+        table = table.assign(**{name: numbers})
     return table
 
 

@@ -1,0 +1,98 @@
+"""Tables of decisions as targets: whatever is wrong with them is said, and nothing is guessed."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from torchtrack_uq import Detections, InputError
+from torchtrack_uq.calibration import Calibration
+from torchtrack_uq.calibration.annotations import read_annotations
+from torchtrack_uq.cli import main
+from torchtrack_uq.datasets.example import hela_example
+
+CELLS = Detections.from_points(
+    np.array([0, 0, 1, 1, 1, 2, 2]), np.zeros((7, 2)), label=np.array([3, 5, 2, 4, 9, 2, 7])
+)
+
+
+def written(folder: Path, *rows: str, header: str = "frame,label,verdict,mother_frame,mother") -> Path:
+    file = folder / "decisions.csv"
+    file.write_text("\n".join([header, *rows]) + "\n")
+    return file
+
+
+def test_verdicts_become_mothers_and_the_rest_is_not_known(tmp_path: Path) -> None:
+    file = written(tmp_path, "1,2,mother,0,3", "1,4,None,,", "1,9,,,", "2,7, mother ,,9", "2,2,mother,0,5")
+    targets = read_annotations(file, CELLS, max_gap=2)
+    assert targets.known.tolist() == [False, False, True, True, False, True, True]
+    assert targets.mother[targets.known].tolist() == [0, -1, 1, 4]
+    assert not targets.mother_known.any()
+
+
+def test_what_is_no_cell_is_judged_neither_as_daughter_nor_as_mother(tmp_path: Path) -> None:
+    file = written(tmp_path, "1,2,mother,0,3", "1,9,bad,,", "2,7,mother,1,9", "0,5,bad,,")
+    assert read_annotations(file, CELLS).known.tolist() == [False, False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1,2,yes,0,3"], "line 2: verdict 'yes' is unknown"),
+        (["1,8,none,,"], "line 2: there is no cell 8 in frame 1"),
+        (["1,2,mother,0,99"], "there is no cell 99 in frame 0"),
+        (["1,4,none,,", "2,2,mother,0,5"], "line 3: .* pass --max-gap 2"),
+        (["1,2,mother,1,4"], "the mother is of frame 1"),
+        (["1,2,mother,0,"], "the column mother is empty"),
+        (["0,3,none,,"], "nobody's daughters"),
+        (["1,2,none,,", "1,2,mother,0,3"], "judged twice"),
+        (["1,2,none,,", "1,2,bad,,"], "judged twice"),
+        (["1,2,mother,0,3", "1,4,mother,0,3", "1,9,mother,0,3"], "more than two daughters"),
+        (["1,2,,,"], "has no verdict"),
+        (["1,9,bad,,"], "has no verdict"),
+        (["1.5,2,none,,"], "frame is .1.5."),
+        (["one,2,none,,"], "expected a whole number"),
+        (["1,2,mother,0,three"], "mother is 'three'"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_line(tmp_path: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_annotations(written(tmp_path, *rows), CELLS)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lacks the column"):
+        read_annotations(written(tmp_path, "1,2", header="frame,label"), CELLS)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_annotations(tmp_path / "nothing.csv", CELLS)
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(bytes(range(256)))
+    with pytest.raises(InputError):
+        read_annotations(binary, CELLS)
+
+
+def test_from_a_tracked_movie_to_a_fit_with_what_the_list_asked_for(tmp_path: Path) -> None:
+    """Track, ask, answer (here as the tracker decided), fit, and track again with the fit."""
+    images, masks = (str(path) for path in hela_example())
+    shared = ["-i", images, "-m", masks, "--tracker", "distance", "--quiet"]
+    assert main(["track", *shared, "-o", str(tmp_path / "OUT")]) == 0
+    asked = tmp_path / "asked.csv"
+    assert main(["sample", str(tmp_path / "OUT"), "-n", "30", "-o", str(asked)]) == 0
+    table = pd.read_csv(asked)
+    table["verdict"] = np.where(table["tracked_mother"] > 0, "mother", "none")
+    table["mother"], table["mother_frame"] = table["tracked_mother"], table["tracked_mother_frame"]
+    table.to_csv(asked, index=False)
+    file = tmp_path / "calibration.json"
+    assert main(["fit", "--decisions", str(asked), *shared, "-o", str(file)]) == 0
+    fitted = Calibration.load(file)
+    assert fitted.n_daughters == 30
+    assert fitted.prior is not None
+    assert main(["track", *shared, "-o", str(tmp_path / "NEW"), "--temperature", str(file)]) == 0
+
+
+def test_decisions_are_of_one_movie(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, "1,2,none,,")
+    for arguments in (["--decisions", str(file)], [], [str(tmp_path), "--decisions", str(file), "-m", "x"]):
+        assert main(["fit", *arguments, "-o", str(tmp_path / "c.json"), "--tracker", "distance"]) == 2
+        assert "CTC_FOLDER" in capsys.readouterr().err
