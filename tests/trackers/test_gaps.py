@@ -244,7 +244,7 @@ class TestDistance:
         its_scale = scale[gap - 1]
         step = (cells.coords[graph.mother.numpy()] - cells.coords[graph.daughter.numpy()]).astype(float)
         z = np.linalg.norm(step, axis=1) / its_scale
-        expected = -(np.minimum(z, 5) ** 2) / 2 - np.maximum(z - 5, 0)
+        expected = -(np.minimum(z, 5) ** 2) / 2 - 5 * np.log(np.maximum(z / 5, 1))
         expected += -3 * np.log(its_scale / 8) - 2.5 * (gap - 1)
         np.testing.assert_allclose(graph.score, expected, rtol=1e-4, atol=1e-4)
 
