@@ -18,9 +18,10 @@ from common.data import CHECKOUT, data_folder
 from common.results import write_results
 from experiments.prior.judge import fitted_items, judge_item, learn, parameters
 from experiments.prior.page import page
+from experiments.prior.pool import Likelihood
 from experiments.prior.units import STRIDES, Item, find_items
 from study.units import MODEL, TRACKERS
-from torchtrack_uq.calibration.movie_prior import FORMAT
+from torchtrack_uq.calibration.movie_prior import FORMAT, MoviePrior
 from torchtrack_uq.trackers import make_tracker
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.utils.files import write_atomically
@@ -33,6 +34,10 @@ FITTED_STRIDES = {2: STRIDES, 1: (1, 4)}
 SKIPPED = 3
 """Of the embryos of one kind, which are alike, every so many is used, at strides of `EMBRYO_STRIDES`."""
 EMBRYO_STRIDES = (1, 4)
+FEW_STRIDES = (1, 4)
+"""At which fits to few daughters are judged."""
+AROUND = {"Transformer": "Distance"}
+"""Trackers with few kinds of movies that they were not trained on, and the tracker whose prior theirs is drawn to."""
 
 
 def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
@@ -46,6 +51,11 @@ def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
         if item.unit.stride in (EMBRYO_STRIDES if item.unit.movie in used else FITTED_STRIDES[max_gap])
         and (item.unit.movie not in embryos or item.unit.movie in used)
     ]
+
+
+def _fitted(data: Path, cache: Path, tracker: str, max_gap: int) -> list[tuple[Item, Likelihood]]:
+    items = chosen_items(data, tracker, max_gap)
+    return fitted_items(tqdm(items, f"{tracker}, gap {max_gap}"), cache, max_gap)
 
 
 def main() -> None:
@@ -64,15 +74,25 @@ def main() -> None:
         made = make_tracker(TRACKERS[tracker], "cpu", model=MODEL if tracker == "Transformer" else None)
         identity, shipped = tracker_identity(made), {}
         for max_gap in GAPS:
-            items = chosen_items(options.data, tracker, max_gap)
-            found = fitted_items(tqdm(items, f"{tracker}, gap {max_gap}"), options.cache, max_gap)
             names = parameters(max_gap)
-            shipped[str(max_gap)] = learn(tracker, identity, version, found, names).to_json()
+            found = _fitted(options.data, options.cache, tracker, max_gap)
+            other = AROUND.get(tracker)
+            known = [] if other is None else _fitted(options.data, options.cache, other, max_gap)
+
+            def prior_of(version: str, without: str | None) -> MoviePrior:
+                around = None
+                if known:
+                    pairs = [pair for pair in known if pair[0].kind != without]
+                    around = learn(other, other, version, pairs, names)
+                pairs = [pair for pair in found if pair[0].kind != without]
+                return learn(tracker, identity, version, pairs, names, around)
+
+            shipped[str(max_gap)] = prior_of(version, None).to_json()
             for kind in sorted({item.kind for item, _ in found}):
-                others = [pair for pair in found if pair[0].kind != kind]
-                prior = learn(tracker, identity, f"without-{kind}", others, names)
+                prior = prior_of(f"without-{kind}", kind)
                 for item in tqdm([item for item, _ in found if item.kind == kind], f"judge {kind}"):
-                    rows += judge_item(item, options.cache, max_gap, prior, few=options.few and max_gap > 1)
+                    few = options.few and max_gap > 1 and item.unit.stride in FEW_STRIDES
+                    rows += judge_item(item, options.cache, max_gap, prior, few=few)
         if options.ship:
             content = {"format": FORMAT, "tracker": identity, "gaps": shipped}
             write_atomically(

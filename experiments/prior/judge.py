@@ -23,6 +23,8 @@ from torchtrack_uq.metrics import summarise
 from torchtrack_uq.truth.judged import judge
 
 WIDTHS = np.array([0.4, 1.5, 1.5, 1.5, 1.5])
+RIDGE, RIDGE_AROUND = 1.0, 0.3
+"""Widths that coefficients are free to have: of themselves, and around those of another tracker."""
 SIZES = (30, 100)
 DRAWS = 1
 MOST_STEPS = 20
@@ -35,6 +37,7 @@ def learn(
     version: str,
     found: Sequence[tuple[Item, Likelihood]],
     names: tuple[str, ...],
+    around: MoviePrior | None = None,
 ) -> MoviePrior:
     """The prior of these movies.
 
@@ -44,10 +47,17 @@ def learn(
         version: To be told apart by.
         found: Movies and what their annotation says.
         names: Parameters that it is about.
+        around: The prior of a tracker that was seen on more movies, which this one is drawn to.
     """
     likelihoods = [likelihood for _, likelihood in found]
     k = len(names)
-    coefficients, covariance = pool(likelihoods, np.array(START[:k]), WIDTHS[:k])
+    coefficients, covariance = pool(
+        likelihoods,
+        np.array(START[:k]),
+        WIDTHS[:k],
+        around=None if around is None else around.coefficients,
+        ridge=RIDGE if around is None else RIDGE_AROUND,
+    )
     looks = np.array([likelihood.look for likelihood in likelihoods])
     return MoviePrior(
         tracker=identity,

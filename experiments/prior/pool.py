@@ -33,6 +33,7 @@ def pool(
     start: Floats,
     widths: Floats,
     *,
+    around: Floats | None = None,
     ridge: float = 1.0,
     strength: float = 3.0,
     n_rounds: int = 200,
@@ -42,12 +43,15 @@ def pool(
     Normal hierarchical regression (Gelman et al., Bayesian Data Analysis, 3rd ed., 2013, ch. 15) with Laplace's
     approximation of each movie's likelihood: parameters = (1, look) @ coefficients + noise. The covariance has an
     inverse Wishart prior worth `strength` kinds of movies with these widths, so that it is never narrower than few
-    movies can say; coefficients have priors of `ridge` widths around 0 (and around `start` for the constant).
+    movies can say; coefficients have priors of `ridge` widths around those in `around`, or around 0 and for the
+    constant around `start`.
 
     Args:
         likelihoods: At least one; `look` should have mean 0 and variance 1 or so.
         start: (K,) where the constant is drawn to.
         widths: (K,) standard deviations of the prior.
+        around: (1 + L, K) coefficients of a tracker that was seen on more kinds of movies: what a missed or a dividing
+            cell is does not depend on the tracker.
         ridge: Widths that a coefficient is free to have.
         strength: How many kinds of movies the prior of the covariance is worth.
         n_rounds: Of expectation maximisation.
@@ -59,6 +63,8 @@ def pool(
     floor = np.diag(widths**2)
     prior_mean = np.zeros((x.shape[1], len(start)))
     prior_mean[0] = start
+    if around is not None:
+        prior_mean = around
     coefficients, covariance = prior_mean.copy(), floor.copy()
     n, k = x.shape[1], len(start)
     gram = (x * weight[:, None]).T @ x

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,13 @@ from torchtrack_uq import (
     CandidateGraph,
     Detections,
     DistanceTracker,
+    EventOffsets,
     InputError,
     OverlapTracker,
     UncertainTracker,
     UncertaintyLayer,
 )
-from torchtrack_uq.calibration import GaussianPrior, MoviePrior, movie_prior
+from torchtrack_uq.calibration import GaussianPrior, MoviePrior, fit_events, movie_prior
 from torchtrack_uq.calibration.first_look import LOOKS, first_look
 from torchtrack_uq.calibration.movie_prior import mean_prior
 from torchtrack_uq.cli import main
@@ -85,8 +85,14 @@ class TestGaussianPrior:
 
 
 class TestFirstLook:
-    def test_more_missed_cells_look_worse(self) -> None:
-        looks = [first_look(movie_with_gaps(300, 1, miss=miss).graph, 1.0, {}) for miss in (-6.0, -1.0)]
+    def test_more_missed_cells_look_worse(self, hela_cells: Detections) -> None:
+        looks = []
+        for missing in (0.0, 0.1):
+            kept = np.random.default_rng(0).random(len(hela_cells)) >= missing
+            cells = Detections.from_points(
+                hela_cells.frame[kept], hela_cells.coords[kept], n_frames=hela_cells.n_frames
+            )
+            looks.append(first_look(DistanceTracker(max_gap=2).candidates(cells), 1.5, {"disappear": -1.3}))
         missed = LOOKS.index("missed")
         assert float(looks[1][missed]) > float(looks[0][missed]) + 0.5
 
@@ -220,15 +226,15 @@ def test_the_prior_of_a_fit_matters_less_the_more_is_annotated() -> None:
     known = movie.targets.known.nonzero().squeeze(1)
     coefficients = np.zeros((1 + len(LOOKS), 5))
     coefficients[0] = [1.0, 2.0, 2.0, -2.0, 1.0]
-    from torchtrack_uq import EventOffsets
-    from torchtrack_uq.calibration import fit_events
-
-    prior = replace(a_prior(), coefficients=coefficients).at(movie.graph)
-    away = []
-    for n in (10, 100, len(known)):
+    prior = a_prior(coefficients=coefficients).at(movie.graph)
+    fits = {}
+    for n, given in ((5, prior), (len(known), prior), (len(known), None)):
         chosen = torch.zeros(movie.graph.n_cells, dtype=torch.bool)
         chosen[known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[:n]]] = True
         layer = UncertaintyLayer("auto", events=EventOffsets())
-        found = fit_events(layer, [movie.only(chosen)], prior=prior)
-        away.append(abs(math.log(found.temperature) - 1.0))
-    assert away[0] < away[1] < away[2]
+        found = fit_events(layer, [movie.only(chosen)], prior=given)
+        fits[n, given is None] = math.log(found.temperature)
+        sure = found.certainty.standard_errors["log_temperature"]
+        assert sure < (1.0 if n == 5 else 0.2)
+    few, many, alone = fits.values()
+    assert abs(many - alone) < 0.2 < abs(few - alone)
