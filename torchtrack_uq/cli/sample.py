@@ -52,7 +52,9 @@ def _sample(options: argparse.Namespace) -> None:
     random = RANDOM if options.random is None else options.random
     cells, links = (_read(options.results / name) for name in ("cells.csv", "links.csv"))
     table = to_annotate(cells, links, options.n, seed=options.seed, random=random)
-    write_atomically(options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode())
+    write_atomically(
+        options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+    )
     print(
         f"{len(table)} of {int((cells['frame'] > 0).sum())} daughters are in {options.output}, in random order; "
         "fill in verdict: mother (and mother_frame, mother), none, or bad for what is no cell"
