@@ -56,12 +56,13 @@ def check_risk(movie: Decided, n: int, draws: Draws) -> Iterator[dict[str, objec
                 }  # fmt: skip
 
 
-def check_coverage(movie: Decided, n: int, draws: Draws) -> Iterator[dict[str, object]]:
-    """Share of the daughters that were not drawn whose set holds the truth."""
-    for share, sample in draws.items():
+def check_coverage(movie: Decided, n: int, lists: Draws) -> Iterator[dict[str, object]]:
+    """Share of the daughters that are on no list whose set holds the truth, from the first n of the list."""
+    for share, listed in lists.items():
+        sample = listed.first(n)
         scores = torch.from_numpy(movie.truth[sample.cell])
         rest = np.ones(len(movie.truth), np.bool_)
-        rest[sample.cell] = False
+        rest[listed.cell] = False
         for coverage in COVERAGES:
             weighted = weighted_quantile(
                 scores, torch.from_numpy(sample.conformal_weight), coverage, sample.new_conformal_weight
@@ -139,7 +140,7 @@ def check(movie: Decided, seed: int, *, estimates: bool = True) -> dict[str, lis
         if n == SIZES[0]:
             few = {share: sample.first(FEWEST) for share, sample in draws.items()}
             rows["risk"] += check_risk(movie, FEWEST, few)
-            rows["coverage"] += check_coverage(movie, FEWEST, few)
+            rows["coverage"] += check_coverage(movie, FEWEST, draws)
         if estimates:
             rows["estimates"] += check_estimates(movie, n, draws, seed)
     return rows
