@@ -8,6 +8,7 @@ to few daughters; `--ship` writes `torchtrack_uq/calibration/priors`.
 
 import argparse
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,9 +54,43 @@ def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
     ]
 
 
-def _fitted(data: Path, cache: Path, tracker: str, max_gap: int) -> list[tuple[Item, Likelihood]]:
-    items = chosen_items(data, tracker, max_gap)
-    return fitted_items(tqdm(items, f"{tracker}, gap {max_gap}"), cache, max_gap)
+@dataclass(frozen=True)
+class Fits:
+    """What single movies say of a tracker, and of the one that its prior is drawn to.
+
+    Attributes:
+        tracker: What the study calls it.
+        identity: What the package calls it.
+        names: Parameters that were fitted.
+        own: Its movies.
+        other: Those of the tracker in `AROUND`, or none.
+    """
+
+    tracker: str
+    identity: str
+    names: tuple[str, ...]
+    own: list[tuple[Item, Likelihood]]
+    other: list[tuple[Item, Likelihood]]
+
+    @classmethod
+    def of(cls, data: Path, cache: Path, tracker: str, max_gap: int) -> "Fits":
+        """Fitted now where that was not done before."""
+
+        def fitted(name: str) -> list[tuple[Item, Likelihood]]:
+            items = chosen_items(data, name, max_gap)
+            return fitted_items(tqdm(items, f"{name}, gap {max_gap}"), cache, max_gap)
+
+        made = make_tracker(TRACKERS[tracker], "cpu", model=MODEL if tracker == "Transformer" else None)
+        other = fitted(AROUND[tracker]) if tracker in AROUND else []
+        return cls(tracker, tracker_identity(made), parameters(max_gap), fitted(tracker), other)
+
+    def prior(self, version: str, without: str | None = None) -> MoviePrior:
+        """Learned from all movies but those of one kind."""
+        own, other = ([pair for pair in pairs if pair[0].kind != without] for pairs in (self.own, self.other))
+        around = None
+        if other:
+            around = learn(AROUND[self.tracker], self.identity, version, other, self.names)
+        return learn(self.tracker, self.identity, version, own, self.names, around)
 
 
 def main() -> None:
@@ -71,28 +106,16 @@ def main() -> None:
     version = datetime.now(UTC).strftime("%Y-%m-%d")
     rows: list[dict[str, object]] = []
     for tracker in options.trackers:
-        made = make_tracker(TRACKERS[tracker], "cpu", model=MODEL if tracker == "Transformer" else None)
-        identity, shipped = tracker_identity(made), {}
+        shipped = {}
         for max_gap in GAPS:
-            names = parameters(max_gap)
-            found = _fitted(options.data, options.cache, tracker, max_gap)
-            other = AROUND.get(tracker)
-            known = [] if other is None else _fitted(options.data, options.cache, other, max_gap)
-
-            def prior_of(version: str, without: str | None) -> MoviePrior:
-                around = None
-                if known:
-                    pairs = [pair for pair in known if pair[0].kind != without]
-                    around = learn(other, other, version, pairs, names)
-                pairs = [pair for pair in found if pair[0].kind != without]
-                return learn(tracker, identity, version, pairs, names, around)
-
-            shipped[str(max_gap)] = prior_of(version, None).to_json()
-            for kind in sorted({item.kind for item, _ in found}):
-                prior = prior_of(f"without-{kind}", kind)
-                for item in tqdm([item for item, _ in found if item.kind == kind], f"judge {kind}"):
+            fits = Fits.of(options.data, options.cache, tracker, max_gap)
+            shipped[str(max_gap)] = fits.prior(version).to_json()
+            for kind in sorted({item.kind for item, _ in fits.own}):
+                prior = fits.prior(f"without-{kind}", kind)
+                for item in tqdm([item for item, _ in fits.own if item.kind == kind], f"judge {kind}"):
                     few = options.few and max_gap > 1 and item.unit.stride in FEW_STRIDES
                     rows += judge_item(item, options.cache, max_gap, prior, few=few)
+        identity = fits.identity
         if options.ship:
             content = {"format": FORMAT, "tracker": identity, "gaps": shipped}
             write_atomically(
