@@ -32,8 +32,8 @@ PRIORS = CHECKOUT / "torchtrack_uq" / "calibration" / "priors"
 GAPS = (2, 1)
 FITTED_STRIDES = {2: STRIDES, 1: (1, 4)}
 """Movies without gaps at fewer strides: their sums take longer."""
-SKIPPED = 3
-"""Of the embryos of one kind, which are alike, every so many is used, at strides of `EMBRYO_STRIDES`."""
+EMBRYOS_USED = ("ascidian-Pm02", "ascidian-Pm04", "celegans-20241108_JIM767_25_L5", "celegans-CE")
+"""Of the embryos of one kind, which are alike; at strides of `EMBRYO_STRIDES`."""
 EMBRYO_STRIDES = (1, 4)
 FEW_STRIDES = (1, 4)
 """At which fits to few daughters are judged."""
@@ -43,15 +43,14 @@ AROUND = {"Transformer": "Distance"}
 
 def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
     """What a prior is learned from and judged on."""
-    items = find_items(data, tracker)
-    embryos = sorted({item.unit.movie for item in items if item.kind != item.unit.recording})
-    used = set(embryos[::SKIPPED]) if max_gap > 1 else set()
-    return [
-        item
-        for item in items
-        if item.unit.stride in (EMBRYO_STRIDES if item.unit.movie in used else FITTED_STRIDES[max_gap])
-        and (item.unit.movie not in embryos or item.unit.movie in used)
-    ]
+    used = EMBRYOS_USED if max_gap > 1 else ()
+
+    def wanted(item: Item) -> bool:
+        if item.kind == item.unit.recording:
+            return item.unit.stride in FITTED_STRIDES[max_gap]
+        return item.unit.movie in used and item.unit.stride in EMBRYO_STRIDES
+
+    return [item for item in find_items(data, tracker) if wanted(item)]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torchtrack_uq.calibration import (
     fit_temperature,
     score_folders,
 )
+from torchtrack_uq.calibration.movie_prior import mean_prior, movie_prior
 from torchtrack_uq.cli import main
 from torchtrack_uq.layers import EventOffsets
 from torchtrack_uq.metrics import summarise
@@ -27,9 +28,10 @@ class TestDescribeFit:
         layer = UncertaintyLayer("AS", events=EventOffsets() if events else None)
         movies = list(score_folders([walks], tracker, layer, progress=False))
         fit = fit_temperature(layer, movies)
+        prior = movie_prior(tracker)
+        assert prior is not None
         if events:
-            with pytest.warns(CalibrationWarning, match="no annotated cell disappears"):
-                fit = fit_events(layer, movies)
+            fit = fit_events(layer, movies, prior=mean_prior([prior.at(movie.graph) for movie in movies]))
         described = describe_fit(layer, tracker, movies, fit)
         assert float(layer.temperature.detach()) == pytest.approx(fit.temperature)
         file = tmp_path / "command.json"
@@ -45,7 +47,8 @@ class TestDescribeFit:
             "--max-gap",
             "1",
         ]
-        assert main([*command, "--events" if events else "--not-cautious", "--quiet"]) == 0
+        flags = ["--events"] if events else ["--temperature-only", "--not-cautious"]
+        assert main([*command, *flags, "--quiet"]) == 0
         assert f"fitted on {fit.n_daughters} daughters" in capsys.readouterr().out
         stored = Calibration.load(file)
         assert described.review is not None

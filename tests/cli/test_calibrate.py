@@ -141,7 +141,17 @@ class TestCommands:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("torchtrack_uq.calibration.temperature_fit.minimize_scalar", interrupted)
-        assert main(["fit", str(walks), "-o", str(out), "--tracker", "distance", "--quiet"]) == 130
+        command = [
+            "fit",
+            str(walks),
+            "-o",
+            str(out),
+            "--tracker",
+            "distance",
+            "--temperature-only",
+            "--quiet",
+        ]
+        assert main(command) == 130
         assert out.read_bytes() == before
         assert [file.name for file in tmp_path.iterdir()] == ["c.json"]
 

@@ -24,6 +24,7 @@ from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.in_words import summary
+from torchtrack_uq.results.links_table import links_table
 from torchtrack_uq.results.proof import proof_columns
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
@@ -119,32 +120,8 @@ class TrackingResult:
         empty for "no mother": 0 is a frame). The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
         nobody's daughters and have no row. With `acceptance` also `accepted`: the selected rows that need no review.
         """
-        graph, label = self.candidates, self.detections.label
-        mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
-        orphan = np.flatnonzero(self.detections.frame > 0)
-        cell = np.concatenate([daughter, orphan])
-        table = pd.DataFrame(
-            {
-                "frame": self.detections.frame[cell],
-                "mother": np.concatenate([label[mother], np.zeros(len(orphan), np.int64)]),
-                "daughter": label[cell],
-                "score": np.concatenate([graph.score.numpy(), graph.appear.numpy()[orphan]]),
-                "probability": np.concatenate(
-                    [self.probabilities.link.numpy(), self.probabilities.null.numpy()[orphan]]
-                ),
-                "selected": np.concatenate([self.selected, self.mother[orphan] < 0]),
-            }
-        )
-        if self.acceptance is not None:
-            table["accepted"] = table["selected"] & self.accepted[cell]
-        frames = np.concatenate([self.detections.frame[mother], np.zeros(len(orphan), np.int64)])
-        none = np.arange(len(cell)) >= len(daughter)
-        table["mother_frame"] = pd.Series(frames, dtype="Int64").mask(none)
-        # no mother first, then as labels and frames go
-        order = table.assign(at=np.where(none, -1, frames)).sort_values(
-            ["frame", "daughter", "mother", "at"], kind="stable"
-        )
-        return table.loc[order.index].reset_index(drop=True)
+        accepted = None if self.acceptance is None else self.accepted
+        return links_table(self.detections, self.probabilities, self.selected, self.mother, accepted)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
