@@ -43,14 +43,25 @@ RANGE = 5.0
 NAMES = (LOG_TEMPERATURE, "appear", "disappear", "divide", "miss")
 N_ROUNDS = 6
 SHOWN_ROUNDS = (1, 2, N_ROUNDS)
-WAYS = {
-    "all": (NAMES, None),
-    "all, worth 100 daughters": (NAMES, 100),
-    "all but T and divide": (("appear", "disappear", "miss"), None),
-    "all but T and divide, worth 100 daughters": (("appear", "disappear", "miss"), 100),
-    "all but divide, worth 30 daughters": ((LOG_TEMPERATURE, "appear", "disappear", "miss"), 30),
+TOLD_APART = np.array([
+    [1.0, 0, 0, 0, 0],
+    [0, 1, 1, 0, 0],
+    [0, 0, 1, 1, 0],
+    [0, 0, 0, 0, 1],
+])  # fmt: skip
+"""What a posterior tells apart: log T, appear + disappear, disappear + divide, miss. How the sums are shared out it does
+not tell, so neither does the prior; rates do."""
+T, COME_AND_GO, DIVIDE, MISSED = range(4)
+WAYS: dict[str, tuple[tuple[int, ...], int | None]] = {
+    "all": ((T, COME_AND_GO, DIVIDE, MISSED), None),
+    "all, worth 100 daughters": ((T, COME_AND_GO, DIVIDE, MISSED), 100),
+    "all but T": ((COME_AND_GO, DIVIDE, MISSED), None),
+    "all but T and division": ((COME_AND_GO, MISSED), None),
+    "all but T and division, worth 100 daughters": ((COME_AND_GO, MISSED), 100),
+    "coming and going": ((COME_AND_GO,), None),
+    "coming and going, worth 100 daughters": ((COME_AND_GO,), 100),
 }
-"""Parameters that are free, and how many daughters the evidence counts as at most."""
+"""What of `TOLD_APART` is free, and how many daughters the evidence counts as at most."""
 
 
 @dataclass(frozen=True)
@@ -161,24 +172,32 @@ def maximised(
     counts: Counts,
     density: Density,
     prior: GaussianPrior,
-    free: tuple[str, ...],
+    free: tuple[int, ...],
     worth: int | None,
 ) -> dict[str, float]:
     """The parameters that make the expected log-probability and the prior's largest, those that are free."""
     weight = 1.0 if worth is None else min(1.0, worth / counts.daughters)
-    mean = np.array([prior.values[name] for name in NAMES])
-    precision = np.linalg.inv(prior.covariance)
+    mean = TOLD_APART @ np.array([prior.values[name] for name in NAMES])
+    order = [prior.names.index(name) for name in NAMES]
+    covariance = TOLD_APART @ prior.covariance[np.ix_(order, order)] @ TOLD_APART.T
+    precision = np.linalg.inv(covariance)
+    start = TOLD_APART @ np.array([values[name] for name in NAMES])
 
-    def with_free(x: Floats) -> dict[str, float]:
-        return values | dict(zip(free, x.tolist(), strict=True))
+    def told(x: Floats) -> Floats:
+        found = start.copy()
+        found[list(free)] = x[:-1]
+        return found
+
+    def at(x: Floats) -> dict[str, float]:
+        log_temperature, both, dividing, miss = told(x).tolist()
+        none = float(x[-1])
+        return dict(zip(NAMES, (log_temperature, both - none, none, dividing - none, miss), strict=True))
 
     def loss(x: Floats) -> float:
-        at = with_free(x)
-        away = np.array([at[name] for name in NAMES]) - mean
-        return -weight * expected(at, counts, density) + float(away @ precision @ away) / 2
+        away = told(x) - mean
+        return -weight * expected(at(x), counts, density) + float(away @ precision @ away) / 2
 
-    found = minimize(loss, [values[name] for name in free], method="L-BFGS-B")
-    return with_free(found.x)
+    return at(minimize(loss, [*start[list(free)], values["disappear"]], method="L-BFGS-B").x)
 
 
 @torch.no_grad()
