@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def cut(movie: AnnotatedMovie, n: int) -> list[AnnotatedMovie]:
     n_frames = movie.detections.n_frames
     n = min(n, n_frames // FEWEST_FRAMES)
     bounds = np.linspace(0, n_frames, n + 1).round().astype(int)
-    parts = [movie.frames(int(a), int(b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [movie.frames(int(a), int(b)) for a, b in pairwise(bounds)]
     return [middle_frames(part, MOST_CELLS // n) for part in parts]
 
 
@@ -149,7 +150,11 @@ def _fitted(movie: ScoredMovie, prior: GaussianPrior) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = fit_events(layer, [movie], prior=prior, max_steps=MOST_STEPS)
-    return {LOG_TEMPERATURE: math.log(found.temperature), **{k: 0.0 for k in prior.names[1:]}, **found.offsets}
+    return {
+        LOG_TEMPERATURE: math.log(found.temperature),
+        **dict.fromkeys(prior.names[1:], 0.0),
+        **found.offsets,
+    }
 
 
 def drift_rows(cache: Path) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 The distance tracker's scores become the log-probability of a movie's cells and their links. A mother has 0, 1 or 2
 daughters with probabilities p0, p1, p2; a link spans two frames with probability m, since its daughter was missed; a
 daughter lies around her mother with a density that is the exponential of the tempered score over its integral N_g(T);
-other cells appear at lambda a frame and unit of volume, anywhere in the field. That is the posterior of the package with
+other cells appear at lambda a frame and unit of volume, anywhere in the field. That is the package's posterior with
 
     disappear = log(p0 / p1),  divide = log(2 p2 / p1),  miss = log N_1 - log N_2 + logit m,
     appear = log lambda + log N_1 - log(1 - m)
@@ -49,8 +49,8 @@ TOLD_APART = np.array([
     [0, 0, 1, 1, 0],
     [0, 0, 0, 0, 1],
 ])  # fmt: skip
-"""What a posterior tells apart: log T, appear + disappear, disappear + divide, miss. How the sums are shared out it does
-not tell, so neither does the prior; rates do."""
+"""What a posterior tells apart: log T, appear + disappear, disappear + divide, miss. How the sums are shared out, the
+prior cannot know; rates do."""
 T, COME_AND_GO, DIVIDE, MISSED = range(4)
 WAYS: dict[str, tuple[tuple[int, ...], int | None]] = {
     "all": ((T, COME_AND_GO, DIVIDE, MISSED), None),
@@ -99,7 +99,7 @@ class Density:
         )
 
     def log_normaliser(self, gap: int, log_temperature: float) -> float:
-        """log of the integral of exp(score / T) over space, by the trapezoidal rule."""
+        """Log of the integral of exp(score / T) over space, by the trapezoidal rule."""
         z = np.linspace(0, self.reach[gap - 1] / self.scales[gap - 1], 2000)
         score = gaussian_with_tail(z, RANGE) + (gap - 1) * MISS
         score = score + float(widening(self.scales[gap - 1 : gap], self.scales[0], self.n_dims)[0])
@@ -160,7 +160,7 @@ def expected(values: dict[str, float], counts: Counts, density: Density) -> floa
 
 
 def evidence(p: LinkProbabilities, values: dict[str, float], counts: Counts, density: Density) -> float:
-    """log Z and what it leaves out: the log-probability of the cells, whatever their links."""
+    """Log Z and what it leaves out: the log-probability of the cells, whatever their links."""
     r = rates(values, density)
     assert p.log_z is not None
     left_out = counts.daughters * (r["seen"] - r["n1"]) + counts.mothers * r["p1"]
@@ -184,7 +184,7 @@ def maximised(
     start = TOLD_APART @ np.array([values[name] for name in NAMES])
 
     def told(x: Floats) -> Floats:
-        found = start.copy()
+        found: Floats = start.copy()
         found[list(free)] = x[:-1]
         return found
 

@@ -73,4 +73,5 @@ def chosen_elsewhere(table: pd.DataFrame) -> pd.DataFrame:
         means = others.groupby(["how", "share", "kind"])["nll"].mean().groupby(["how", "share"]).mean()
         how, share = means.idxmin()
         chosen.append(rows[(rows["how"] == how) & (rows["share"] == share)].assign(how="chosen elsewhere"))
-    return pd.concat([table, *chosen], ignore_index=True)
+    found: pd.DataFrame = pd.concat([table, *chosen], ignore_index=True)
+    return found

@@ -35,20 +35,20 @@ class Priors:
             for item in chosen_items(data_folder(), tracker, MAX_GAP)
             if all((cache / f"{item.key}_{MAX_GAP}.{kind}").is_file() for kind in ("json", "pt"))
         ]
-        self.tracker, self._found = tracker, fitted_items(items, cache, MAX_GAP)
+        self.tracker, self.fitted = tracker, fitted_items(items, cache, MAX_GAP)
         self._known: dict[str, MoviePrior] = {}
 
     def without(self, kind: str) -> MoviePrior:
         """Learned from all movies of other kinds."""
         if kind not in self._known:
-            others = [pair for pair in self._found if pair[0].kind != kind]
+            others = [pair for pair in self.fitted if pair[0].kind != kind]
             name, names = f"without-{kind}", parameters(MAX_GAP)
             self._known[kind] = learn(self.tracker, self.tracker.lower(), name, others, names)
         return self._known[kind]
 
     def items(self, strides: tuple[int, ...]) -> Iterator[tuple[Item, MoviePrior]]:
         """Every movie with the prior that has not seen its kind."""
-        return ((item, self.without(item.kind)) for item, _ in self._found if item.unit.stride in strides)
+        return ((item, self.without(item.kind)) for item, _ in self.fitted if item.unit.stride in strides)
 
 
 def base_of(item: Item) -> dict[str, object]:
@@ -74,7 +74,7 @@ def figures(judged: JudgedDaughters, before: JudgedDaughters) -> dict[str, float
     found = summarise([judged])
     frames = judged.frame.numpy()
     change = (losses(judged) - losses(before)).numpy()
-    noise = mean_change(np.bincount(frames, change), np.bincount(frames).astype(float))
+    noise = mean_change(np.bincount(frames, change).astype(float), np.bincount(frames).astype(float))
     return {
         **{name: float(found[name]) for name in ("nll", "ece", "accuracy")},
         "n_daughters": len(judged),
