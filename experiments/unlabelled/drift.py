@@ -41,7 +41,7 @@ CUTS = (3, 5)
 MOST_CELLS = 4000
 """Of a movie; stretches of larger ones are cut short around their own middles, so that beginning and end stay."""
 N_FITTED = 100
-DRAWS = 3
+DRAWS = 1
 
 
 @dataclass(frozen=True)
@@ -157,21 +157,17 @@ def _fitted(movie: ScoredMovie, prior: GaussianPrior) -> dict[str, float]:
     }
 
 
-def drift_rows(cache: Path) -> pd.DataFrame:
-    """All movies of `MOVIES`."""
+def drift_rows(cache: Path, *, fits: bool) -> pd.DataFrame:
+    """All movies of `MOVIES`, quick ones first: looks, or fits to few daughters."""
     priors, rows = Priors("Distance", cache), []
     units = [unit for unit in find_units(data_folder(), list(MOVIES), STRIDES) if unit.tracker == "Distance"]
     for unit in reversed(units):
         movie = read_unit(unit)
-        for rate in RATES:
-            item = Item(unit, rate)
+        for item in (Item(unit, rate) for rate in RATES):
             prior = priors.without(item.kind)
-            for n in CUTS:
-                stretches = score_stretches(movie, n, unit, rate)
+            for n in (2,) if fits else CUTS:
+                stretches = score_stretches(movie, n, unit, item.rate)
                 if len(stretches) > 1:
-                    rows += [{**base_of(item), "cut": n, **row} for row in look_rows(stretches, prior)]
-            halves = score_stretches(movie, 2, unit, rate)
-            if len(halves) == 2:
-                rows += [{**base_of(item), "cut": 2, **row} for row in fit_rows(halves, prior)]
-            print(item.key, flush=True)
+                    found = fit_rows(stretches, prior) if fits else look_rows(stretches, prior)
+                    rows += [{**base_of(item), "cut": n, **row} for row in found]
     return pd.DataFrame(rows)
