@@ -25,6 +25,7 @@ from torchtrack_uq.datasets.points import is_points_folder
 from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.trackers import DistanceTracker
+from torchtrack_uq.trackers.neighbours import can_be_linked, typical_displacements
 from torchtrack_uq.truth.judged import JudgedDaughters, judge
 
 MOVIES = (
@@ -72,13 +73,13 @@ def score_stretches(movie: AnnotatedMovie, n: int, unit: Unit, rate: float) -> l
     points = is_points_folder(unit.folder)
     parts = [with_errors(part, points=points, rates=rates) for part in cut(movie, n)]
     tracker = DistanceTracker(max_gap=MAX_GAP)
-    scales = [tracker._scales(part.detections) for part in parts]
-    known = [scale for scale in scales if scale is not None and len(scale) == MAX_GAP]
-    common = np.exp(np.mean(np.log(known), axis=0))
+    parts = [part for part in parts if can_be_linked(part.detections, MAX_GAP)]
+    scales = [typical_displacements(part.detections, MAX_GAP) for part in parts]
+    common = np.exp(np.mean(np.log(scales), axis=0))
     found = []
     for part, scale in zip(parts, scales, strict=True):
         targets = part.targets(MAX_GAP)
-        if scale is None or not targets.n_judged:
+        if not targets.n_judged:
             continue
         graphs = (tracker._score(part.detections, its) for its in (common, scale))
         found.append(Stretch(*(ScoredMovie(part.name, graph, targets) for graph in graphs)))
@@ -109,6 +110,7 @@ def _together(movies: list[ScoredMovie], means: list[dict[str, float]]) -> Judge
 def look_rows(stretches: list[Stretch], prior: MoviePrior) -> Iterator[dict[str, object]]:
     """One look and one for each stretch, at scores with common displacements and with each stretch's own."""
     n, before = len(stretches), None
+    of_scale: JudgedDaughters | None = None
     for scale in ("common", "own"):
         movies: list[ScoredMovie] = [getattr(stretch, scale) for stretch in stretches]
         one = prior.at(CandidateGraph.batch([movie.graph for movie in movies])).values
@@ -116,8 +118,11 @@ def look_rows(stretches: list[Stretch], prior: MoviePrior) -> Iterator[dict[str,
         ways = {"one look": [one] * n, "own looks": each, "half way": [between(one, its) for its in each]}
         for name, means in ways.items():
             judged = _together(movies, means)
-            before = before or judged
-            yield {"how": f"{scale} scale, {name}", **figures(judged, before)}
+            before, of_scale = before or judged, judged if name == "one look" else of_scale
+            assert of_scale is not None
+            looks = figures(judged, of_scale)
+            row = {"change_by_look": looks["change"], "p_worse_by_look": looks["p_worse"]}
+            yield {"how": f"{scale} scale, {name}", **figures(judged, before), **row}
 
 
 def fit_rows(halves: list[Stretch], prior: MoviePrior) -> Iterator[dict[str, object]]:

@@ -32,10 +32,9 @@ from torchtrack_uq.calibration.movie_prior import MoviePrior
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
-from torchtrack_uq.trackers import DistanceTracker
 from torchtrack_uq.trackers.distance import MISS
 from torchtrack_uq.trackers.gaps import widening
-from torchtrack_uq.trackers.neighbours import REACH, gaussian_with_tail, spacing
+from torchtrack_uq.trackers.neighbours import REACH, gaussian_with_tail, spacing, typical_displacements
 from torchtrack_uq.truth.judged import judge
 
 Floats = NDArray[np.float64]
@@ -87,8 +86,7 @@ class Density:
         """Of a movie that the distance tracker scored with its default settings."""
         coords = graph.coords.numpy()
         cells = Detections.from_points(graph.frame.numpy(), coords, n_frames=graph.n_frames)
-        scales = DistanceTracker(max_gap=MAX_GAP)._scales(cells)
-        assert scales is not None
+        scales = typical_displacements(cells, MAX_GAP)
         scales = np.pad(scales, (0, MAX_GAP - len(scales)), mode="edge")
         widest = max(REACH * RANGE * scales[0], spacing(cells))
         reach = np.maximum(widest, RANGE * scales)

@@ -5,13 +5,8 @@ import pandas as pd
 from benchmarks.machine import describe_machine
 
 NOISE = 0.025
-REFERENCE = {
-    "drift": "common scale, one look",
-    "fits": "fit around one look",
-    "floor": "prior's mean",
-    "evidence": "prior's mean",
-    "looks": "first look",
-}
+CUT = 3
+SHOWN = ("common scale, one look", "common scale, own looks", "own scale, one look", "own scale, own looks")
 
 
 def summary(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -49,7 +44,7 @@ def page(table: pd.DataFrame, text: dict[str, str]) -> list[str]:
         table: All rows, with a column `question`.
         text: What was found, by question, and as a whole under "".
     """
-    parts = {question: rows for question, rows in table.groupby("question")}
+    parts = dict(iter(table.groupby("question")))
     drift, fits, floor = parts["drift"], parts["fits"], parts["floor"]
     evidence, looks = parts["evidence"], parts["looks"]
     last = evidence[evidence["round"].isin([0, evidence["round"].max()])]
@@ -72,7 +67,7 @@ def page(table: pd.DataFrame, text: dict[str, str]) -> list[str]:
         "",
         "### Single movies, cut in three",
         "",
-        by_movie(drift[drift["cut"] == 3], ["common scale, one look", "common scale, half way", "common scale, own looks", "own scale, one look"]),
+        by_movie(drift[drift["cut"] == CUT], list(SHOWN)),
         "",
         "### Fits to 100 daughters of the first half, judged on the second",
         "",
