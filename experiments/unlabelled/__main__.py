@@ -20,6 +20,7 @@ from experiments.unlabelled.findings import FINDINGS
 from experiments.unlabelled.floor import floor_rows
 from experiments.unlabelled.more_looks import more_look_rows
 from experiments.unlabelled.page import page
+from experiments.unlabelled.whole import whole_rows
 from study.units import TRACKERS
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -34,6 +35,7 @@ def main() -> None:
     cache: Path = options.cache
     questions = {
         "drift": lambda: drift_rows(cache, fits=False),
+        "whole": lambda: whole_rows(cache),
         "fits": lambda: drift_rows(cache, fits=True),
         "floor": lambda: floor_rows(list(TRACKERS), cache),
         "evidence": lambda: evidence_rows(cache),

@@ -41,6 +41,8 @@ STRIDES = (1, 4)
 CUTS = (3, 5)
 MOST_CELLS = 4000
 """Of a movie; stretches of larger ones are cut short around their own middles, so that beginning and end stay."""
+MOST_FITTED = 1500
+"""Likewise, where fits are made: they take longer."""
 N_FITTED = 100
 DRAWS = 1
 
@@ -58,20 +60,22 @@ class Stretch:
     own: ScoredMovie
 
 
-def cut(movie: AnnotatedMovie, n: int) -> list[AnnotatedMovie]:
+def cut(movie: AnnotatedMovie, n: int, most_cells: int) -> list[AnnotatedMovie]:
     """Stretches of about as many frames; fewer where they would be shorter than `FEWEST_FRAMES`."""
     n_frames = movie.detections.n_frames
     n = min(n, n_frames // FEWEST_FRAMES)
     bounds = np.linspace(0, n_frames, n + 1).round().astype(int)
     parts = [movie.frames(int(a), int(b)) for a, b in pairwise(bounds)]
-    return [middle_frames(part, MOST_CELLS // n) for part in parts]
+    return [middle_frames(part, most_cells // n) for part in parts]
 
 
-def score_stretches(movie: AnnotatedMovie, n: int, unit: Unit, rate: float) -> list[Stretch]:
+def score_stretches(
+    movie: AnnotatedMovie, n: int, unit: Unit, rate: float, most_cells: int = MOST_CELLS
+) -> list[Stretch]:
     """Stretches with errors, scored; those without a daughter to judge are left out."""
     rates = CorruptionRates(rate, rate / 5, rate / 5, rate / 5)
     points = is_points_folder(unit.folder)
-    parts = [with_errors(part, points=points, rates=rates) for part in cut(movie, n)]
+    parts = [with_errors(part, points=points, rates=rates) for part in cut(movie, n, most_cells)]
     tracker = DistanceTracker(max_gap=MAX_GAP)
     parts = [part for part in parts if can_be_linked(part.detections, MAX_GAP)]
     scales = [typical_displacements(part.detections, MAX_GAP) for part in parts]
@@ -171,7 +175,7 @@ def drift_rows(cache: Path, *, fits: bool) -> pd.DataFrame:
         for item in (Item(unit, rate) for rate in RATES):
             prior = priors.without(item.kind)
             for n in (2,) if fits else CUTS:
-                stretches = score_stretches(movie, n, unit, item.rate)
+                stretches = score_stretches(movie, n, unit, item.rate, MOST_FITTED if fits else MOST_CELLS)
                 if len(stretches) > 1:
                     found = fit_rows(stretches, prior) if fits else look_rows(stretches, prior)
                     rows += [{**base_of(item), "cut": n, **row} for row in found]

@@ -24,6 +24,7 @@ from torchtrack_uq.trackers.neighbours import spacing
 from torchtrack_uq.truth.judged import judge
 
 Floats = NDArray[np.float64]
+STRIDES = (1, 4)
 N_ROUNDS = 4
 BESIDE = {"evidence": slice(0, 3), "crowding": slice(3, 4), "evidence and crowding": slice(0, 4)}
 
@@ -48,8 +49,8 @@ def more_looks(graph: CandidateGraph) -> Floats:
 
 
 def more_look_rows(cache: Path) -> pd.DataFrame:
-    """The distance tracker's movies at all strides."""
-    found = Priors("Distance", cache).fitted
+    """The distance tracker's movies at strides 1 and 4, for the priors too."""
+    found = [pair for pair in Priors("Distance", cache).fitted if pair[0].unit.stride in STRIDES]
     movies = [score_item(item, cache) for item, _ in found]
     extra = np.array([more_looks(movie.graph) for movie in movies])
     extra = (extra - extra.mean(0)) / extra.std(0)

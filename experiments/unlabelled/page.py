@@ -46,7 +46,8 @@ def page(table: pd.DataFrame, text: dict[str, str]) -> list[str]:
     """
     parts = dict(iter(table.groupby("question")))
     drift, fits, floor = parts["drift"], parts["fits"], parts["floor"]
-    evidence, looks = parts["evidence"], parts["looks"]
+    evidence, looks, whole = parts["evidence"], parts["looks"], parts["whole"]
+    text = {question: " ".join(words.split()) for question, words in text.items()}
     last = evidence[evidence["round"].isin([0, evidence["round"].max()])]
     first = evidence[evidence["round"].isin([0, 1])]
     best = "all but T and division, worth 100 daughters"
@@ -68,6 +69,14 @@ def page(table: pd.DataFrame, text: dict[str, str]) -> list[str]:
         "### Single movies, cut in three",
         "",
         by_movie(drift[drift["cut"] == CUT], list(SHOWN)),
+        "",
+        "### Displacements that follow the movie, on whole movies",
+        "",
+        text["whole"],
+        "",
+        _markdown(summary(whole, ["how"])),
+        "",
+        by_movie(whole, list(dict.fromkeys(whole["how"]))),
         "",
         "### Fits to 100 daughters of the first half, judged on the second",
         "",

@@ -22,8 +22,8 @@ from torchtrack_uq.layers import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.truth.judged import judge
 
-MOST_CELLS = 10000
-SIZES = (500, 1000, 2000)
+MOST_CELLS = 6000
+SIZES = (1000, 2000)
 STRIDES = (1, 2, 4, 8)
 SKIPPED = 3
 """Of the embryos of one kind every so many is used, as for the prior."""
