@@ -11,11 +11,12 @@ SHOWN = ("common scale, one look", "common scale, own looks", "own scale, one lo
 
 def summary(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Means over movies, and on how many the NLL rose or fell by more than noise (one-sided 2.5 % each)."""
+    table = table.assign(better=(table["p_worse"] > 1 - NOISE) & (table["change"] < 0))
     grouped = table.groupby(keys, sort=False, dropna=False)
     found = grouped[["nll", "ece", "accuracy", "change"]].mean()
     found["se"] = grouped["change"].sem()
     found["worse"] = grouped["p_worse"].apply(lambda p: int((p < NOISE).sum()))
-    found["better"] = grouped["p_worse"].apply(lambda p: int((p > 1 - NOISE).sum()))
+    found["better"] = grouped["better"].sum()
     found["of"] = grouped.size()
     found["worst"], found["best"] = grouped["change"].max(), grouped["change"].min()
     return found.reset_index()
