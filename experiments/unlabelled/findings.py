@@ -69,7 +69,7 @@ other movies teach, is what is left of the evidence once its bias is learned.
     "looks": """
 The same idea the other way round: what the evidence makes of coming and going, of misses and of ends (four rounds from
 the same numbers for every movie, T and division held), or how far apart cells are in displacements, as further columns
-of the first look, whose weights other kinds of movies teach. Strides 1 and 4, for the prior too. The evidence takes .004
+of the first look, whose weights other movies teach. Strides 1 and 4, for the prior too. The evidence takes .004
 nats off the mean (standard error .004), at stride 1 .0015 without errors, but most of it is mouse-epidermis at
 stride 4, and six of 44 movies are worse by more than noise (cglutamicum-06min, stride 4, errors, +.040; cell-migration,
 stride 4, +.026). Crowding makes things worse. Ten kinds of movies are too few for more columns. Not built.
