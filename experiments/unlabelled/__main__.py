@@ -8,6 +8,7 @@ and not made again. Writes `results/unlabelled_and_drift.md` and `.csv`.
 
 import argparse
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--parts", type=Path, default=CHECKOUT / ".cache" / "unlabelled")
     options = parser.parse_args()
     cache: Path = options.cache
-    questions = {
+    questions: dict[str, Callable[[], pd.DataFrame]] = {
         "drift": lambda: drift_rows(cache, fits=False),
         "whole": lambda: whole_rows(cache),
         "fits": lambda: drift_rows(cache, fits=True),

@@ -114,7 +114,6 @@ def _together(movies: list[ScoredMovie], means: list[dict[str, float]]) -> Judge
 def look_rows(stretches: list[Stretch], prior: MoviePrior) -> Iterator[dict[str, object]]:
     """One look and one for each stretch, at scores with common displacements and with each stretch's own."""
     n, before = len(stretches), None
-    of_scale: JudgedDaughters | None = None
     for scale in ("common", "own"):
         movies: list[ScoredMovie] = [getattr(stretch, scale) for stretch in stretches]
         one = prior.at(CandidateGraph.batch([movie.graph for movie in movies])).values
@@ -122,11 +121,8 @@ def look_rows(stretches: list[Stretch], prior: MoviePrior) -> Iterator[dict[str,
         ways = {"one look": [one] * n, "own looks": each, "half way": [between(one, its) for its in each]}
         for name, means in ways.items():
             judged = _together(movies, means)
-            before, of_scale = before or judged, judged if name == "one look" else of_scale
-            assert of_scale is not None
-            looks = figures(judged, of_scale)
-            row = {"change_by_look": looks["change"], "p_worse_by_look": looks["p_worse"]}
-            yield {"how": f"{scale} scale, {name}", **figures(judged, before), **row}
+            before = before or judged
+            yield {"how": f"{scale} scale, {name}", **figures(judged, before)}
 
 
 def fit_rows(halves: list[Stretch], prior: MoviePrior) -> Iterator[dict[str, object]]:

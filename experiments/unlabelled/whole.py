@@ -61,5 +61,5 @@ def whole_rows(cache: Path) -> pd.DataFrame:
                 spread = displacements_by_frame(movie.detections, MAX_GAP, size or 10**9)[:, 0]
                 row = {"how": how, "widest": float(np.ptp(np.log(spread))), "n_links": graph.n_links}
                 rows.append({**base_of(Item(unit, rate)), **row, **figures(judged, before)})
-            print(unit.key, rate, [round(float(r["nll"]), 4) for r in rows[-4:]], flush=True)
+            print(unit.key, rate, flush=True)
     return pd.DataFrame(rows)
