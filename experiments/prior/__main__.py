@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from common.data import CHECKOUT, data_folder
 from common.results import write_results
+from experiments.prior.detections import judge_detections_of
 from experiments.prior.judge import fitted_items, judge_item, learn, parameters
 from experiments.prior.page import page
 from experiments.prior.pool import Likelihood
@@ -36,7 +37,8 @@ EMBRYOS_USED = ("ascidian-Pm02", "ascidian-Pm04", "celegans-20241108_JIM767_25_L
 """Of the embryos of one kind, which are alike; at strides of `EMBRYO_STRIDES`."""
 EMBRYO_STRIDES = (1, 4)
 FEW_STRIDES = (1, 4)
-"""At which fits to few daughters are judged."""
+FEW_TRACKERS = ("Distance", "Transformer")
+"""For which fits to few daughters are judged."""
 AROUND = {"Transformer": "Distance"}
 """Trackers with few kinds of movies that they were not trained on, and the tracker whose prior theirs is drawn to."""
 
@@ -104,6 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     version = datetime.now(UTC).strftime("%Y-%m-%d")
     rows: list[dict[str, object]] = []
+    doubts: list[dict[str, object]] = []
     for tracker in options.trackers:
         shipped = {}
         for max_gap in GAPS:
@@ -112,16 +115,26 @@ def main() -> None:
             for kind in sorted({item.kind for item, _ in fits.own}):
                 prior = fits.prior(f"without-{kind}", kind)
                 for item in tqdm([item for item, _ in fits.own if item.kind == kind], f"judge {kind}"):
-                    few = options.few and max_gap > 1 and item.unit.stride in FEW_STRIDES
+                    few = (
+                        options.few
+                        and max_gap > 1
+                        and item.unit.stride in FEW_STRIDES
+                        and tracker in FEW_TRACKERS
+                    )
                     rows += judge_item(item, options.cache, max_gap, prior, few=few)
+                    if max_gap > 1 and item.rate > 0:
+                        doubts += judge_detections_of(item, options.cache, prior)
         identity = fits.identity
         if options.ship:
             content = {"format": FORMAT, "tracker": identity, "gaps": shipped}
             write_atomically(
                 PRIORS / f"{TRACKERS[tracker]}.json", (json.dumps(content, indent=1) + "\n").encode()
             )
-    table = pd.DataFrame(rows)
-    write_results(options.output, "movie_prior", page(table), {"movie_prior": table.round(5)})
+    tables = {
+        "movie_prior": pd.DataFrame(rows).round(5),
+        "movie_prior_detections": pd.DataFrame(doubts).round(5),
+    }
+    write_results(options.output, "movie_prior", page(*tables.values()), tables)
 
 
 if __name__ == "__main__":

@@ -137,11 +137,12 @@ def _rows(movie: ScoredMovie, prior: MoviePrior, *, few: bool) -> list[dict[str,
     cells = first.nonzero().squeeze(1)
     with torch.no_grad():
         decided = prior.layer(auto, movie.graph)(movie.graph).confidence[cells].numpy()
-    draws = [("all", np.arange(len(cells)), 0)]
+    draws = []
     for n, draw in ((n, draw) for n in SIZES if n < len(cells) for draw in range(DRAWS)):
         draws.append((f"{n} at random", np.random.default_rng(draw).permutation(len(cells))[:n], draw))
-        asked = AnnotationSample.draw(usefulness(decided), n, seed=draw)
-        draws.append((f"{n} by `sample`", asked.cell, draw))
+        if n == min(SIZES):
+            asked = AnnotationSample.draw(usefulness(decided), n, seed=draw)
+            draws.append((f"{n} by `sample`", asked.cell, draw))
     for name, drawn, draw in draws:
         chosen = torch.zeros_like(known)
         chosen[cells[torch.as_tensor(drawn)]] = True

@@ -16,8 +16,13 @@ stride counts the same. Written by `python -m experiments.prior --few`; single m
 """
 
 
-def page(table: pd.DataFrame) -> list[str]:
-    """Lines of Markdown."""
+def page(table: pd.DataFrame, detections: pd.DataFrame) -> list[str]:
+    """Lines of Markdown.
+
+    Args:
+        table: Rows of `judge_item`.
+        detections: Rows of `judge_detections_of`.
+    """
     whole = table[~table["how"].str.startswith("second half")]
     half = table[table["how"].str.startswith("second half")]
     lines = [
@@ -54,7 +59,39 @@ def page(table: pd.DataFrame) -> list[str]:
             _means(per_movie, ["tracker", "rate", "stride", "how"]),
             "",
         ]
-    return [*lines, "## Movies that it harms", "", _harmed(whole), ""]
+    return [
+        *lines,
+        "## After a miss, and detections in doubt",
+        "",
+        "Masks with errors, links up to two frames. `accuracy_after_gap`: of the daughters whose mother was missed in "
+        "the frame before, over all movies (`n_after_gap`); calibration errors of being missed and of being made up: "
+        "means over movies.",
+        "",
+        _doubts(detections, ["tracker", "stride", "how"]),
+        "",
+        "Without mouse-epidermis:",
+        "",
+        _doubts(detections[detections["movie"] != "mouse-epidermis"], ["tracker", "how"]),
+        "",
+        "## Movies that it harms",
+        "",
+        _harmed(whole),
+        "",
+    ]
+
+
+def _doubts(table: pd.DataFrame, keys: list[str]) -> str:
+    right = table.assign(right=table["accuracy_after_gap"].fillna(0) * table["n_after_gap"])
+    groups = right.groupby(keys, sort=False)
+    sums = groups[["right", "n_after_gap"]].sum()
+    means = groups[["ece_missed", "ece_false"]].mean()
+    shown = means.assign(
+        accuracy_after_gap=sums["right"] / sums["n_after_gap"],
+        n_after_gap=sums["n_after_gap"],
+        movies=groups.size(),
+    )
+    found: str = shown.reset_index().to_markdown(index=False, floatfmt=".4f")
+    return found
 
 
 def _means(table: pd.DataFrame, keys: list[str]) -> str:

@@ -256,8 +256,8 @@ class TestUnusualMovies:
         check_probabilities(AssignmentPosterior(method, k=50)(CandidateGraph.from_problem(problem)))
 
     def test_a_second_daughter_likelier_than_a_first_is_refused_with_its_frames(self) -> None:
-        cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
-        graph = CandidateGraph.from_links(cells, [0], [1], [0.0], divide=1.0)
+        cells = Detections.from_points(np.array([0, 1, 1]), np.zeros((3, 2)))
+        graph = CandidateGraph.from_links(cells, [0, 0], [1, 2], [0.0, 0.0], divide=1.0)
         with pytest.raises(InputError, match="frames 0 and 1 cannot be linked: disappear"):
             AssignmentPosterior("AS")(graph)
 

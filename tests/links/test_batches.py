@@ -181,7 +181,8 @@ def test_losses_of_a_batch_are_the_sums_over_its_movies(loss, method: str) -> No
     for count in ("n_unreachable", "n_crowded", "n_impossible"):
         assert getattr(whole, count) == sum(getattr(part, count) for part in parts)
     total = sum(float(part.loss.detach()) * part.n_daughters for part in parts)
-    assert float(whole.loss.detach()) * whole.n_daughters == pytest.approx(total, rel=1e-12)
+    rounding = 1e-9 if method == "bp" else 1e-12  # of sweeps that end where nothing changes by more
+    assert float(whole.loss.detach()) * whole.n_daughters == pytest.approx(total, rel=rounding)
 
 
 def test_map_judgement_and_corrections_keep_movies_apart() -> None:

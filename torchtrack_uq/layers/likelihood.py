@@ -76,16 +76,18 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     reachable = targets.reachable(graph)
     removed = targets.known & ~reachable
     mother = torch.where(reachable, targets.mother, -1)
-    if bool((reachable | ~graph.is_daughter).all()):
-        log_p = posterior.log_prob(without_unknown_fates(layer.tempered(graph), targets, removed), mother)
-    elif posterior.name == "AS":
+    if posterior.name == "AS":
         graph = without_unknown_fates(layer.tempered(graph), targets, removed)
         graph = without_daughters(graph, ~reachable)
         log_p = posterior.log_prob(graph, mother)
     else:
+        # what is known of the daughters says what is known of their mothers' fates
         everyone = torch.ones_like(targets.mother_known)
         graph = without_unknown_fates(layer.tempered(graph), replace(targets, mother_known=everyone), removed)
-        log_p = posterior.log_prob_partial(graph, mother, reachable)
+        if bool((reachable | ~graph.is_daughter).all()):  # one sum instead of two
+            log_p = posterior.log_prob(graph, mother)
+        else:
+            log_p = posterior.log_prob_partial(graph, mother, reachable)
     if bool(torch.isnan(log_p).any()):
         raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
     n_pairs = len(log_p)
