@@ -96,6 +96,29 @@ class TestFirstLook:
         missed = LOOKS.index("missed")
         assert float(looks[1][missed]) > float(looks[0][missed]) + 0.5
 
+    def test_stretches_of_a_long_movie_look_like_all_of_it(
+        self, hela_cells: Detections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        graph = DistanceTracker(max_gap=2).candidates(hela_cells)
+        whole = first_look(graph, 1.5, {"disappear": -1.3})
+        monkeypatch.setattr("torchtrack_uq.calibration.first_look.MOST_CELLS", len(hela_cells) // 2)
+        stretches = first_look(graph, 1.5, {"disappear": -1.3})
+        assert not torch.equal(whole, stretches)
+        torch.testing.assert_close(whole, stretches, atol=0.4, rtol=0)
+
+    @pytest.mark.parametrize("most", [1, 3, 30])
+    @pytest.mark.parametrize("max_gap", [1, 3])
+    def test_few_frames_or_cells_are_enough_for_stretches(
+        self, monkeypatch: pytest.MonkeyPatch, most: int, max_gap: int
+    ) -> None:
+        monkeypatch.setattr("torchtrack_uq.calibration.first_look.MOST_CELLS", most)
+        for n_frames in (1, 2, 3, 9):
+            frame = np.repeat(np.arange(n_frames), 4)
+            frame = frame[frame != 4]  # an empty one
+            cells = Detections.from_points(frame, np.random.default_rng(0).random((len(frame), 2)) * 50)
+            graph = DistanceTracker(scale=5.0, max_gap=max_gap).candidates(cells)
+            assert torch.isfinite(first_look(graph, 1.0, {})).all()
+
     def test_an_empty_movie_has_a_look(self) -> None:
         cells = Detections.from_points(np.zeros(0, int), np.zeros((0, 2)), n_frames=3)
         graph = CandidateGraph.from_links(cells, [], [], np.zeros(0), max_gap=2)

@@ -8,6 +8,8 @@ from torchtrack_uq.links.candidates import CandidateGraph
 
 LOOKS = ("null", "disappear", "divide", "missed", "entropy")
 """What `first_look` says, in its order."""
+MOST_CELLS = 6000
+"""Of longer movies, so many are looked at."""
 _TYPICAL = (0.015, 0.03, 0.04, 0.02, 0.1)
 _LEAST = 0.003
 _SPREAD = 1.2  # of the logarithms, over the movies that priors were learned from
@@ -20,6 +22,8 @@ def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, flo
     Masks with errors give themselves away: cells seem to appear and disappear inside the field, and links over gaps are
     likely. How such numbers and the event scores that annotated movies ask for go together is learned from movies
     (`MoviePrior`); it is what makes a prior's mean fit a movie that nobody annotated.
+
+    Of a long movie, three stretches of frames are looked at: its beginning, middle and end.
 
     Args:
         graph: A movie's candidate links as the tracker scores them.
@@ -41,6 +45,7 @@ def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, flo
     >>> first_look(graph, 1.0, {})[:2]
     tensor([-1.3..., -1.9...], dtype=torch.float64)
     """
+    graph = _stretches(graph)
     layer = UncertaintyLayer("auto", temperature, events=EventOffsets(**offsets)).to(graph.device)
     found = layer(graph)
     daughters, mothers = graph.is_daughter, graph.is_mother
@@ -54,3 +59,40 @@ def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, flo
         found.entropy[daughters].double().sum() / n,
     ]).cpu()  # fmt: skip
     return torch.log((values + _LEAST) / torch.tensor(_TYPICAL, dtype=torch.float64)) / _SPREAD
+
+
+def _stretches(graph: CandidateGraph) -> CandidateGraph:
+    """Begin, middle and end as movies of one graph, a third of `MOST_CELLS` each; the graph itself if it is small."""
+    if graph.n_cells <= MOST_CELLS or graph.n_movies > 1:
+        return graph
+    offsets, n_frames = graph.cell_offsets, graph.n_frames
+    wanted, least = MOST_CELLS // 3, graph.max_gap + 2
+    found, begin = [], 0
+    for centre in (0.0, 0.5, 1.0):
+        cell = int(round(centre * (graph.n_cells - wanted)))
+        begin = max(begin, int(torch.searchsorted(offsets, cell, right=True)) - 1)
+        end = max(int(torch.searchsorted(offsets, cell + wanted)), begin + least)
+        begin, end = max(min(begin, n_frames - least), 0), min(end, n_frames)
+        found.append(_frames(graph, begin, end))
+        begin = end
+    return CandidateGraph.batch(found)
+
+
+def _frames(graph: CandidateGraph, begin: int, end: int) -> CandidateGraph:
+    """Frames begin, ..., end - 1 as a movie of their own."""
+    first, last = int(graph.cell_offsets[begin]), int(graph.cell_offsets[end])
+    links = (graph.mother >= first) & (graph.daughter < last)
+    cells = slice(first, last)
+    return CandidateGraph(
+        mother=graph.mother[links] - first,
+        daughter=graph.daughter[links] - first,
+        score=graph.score[links],
+        appear=graph.appear[cells],
+        disappear=graph.disappear[cells],
+        divide=graph.divide[cells],
+        frame=graph.frame[cells] - begin,
+        label=graph.label[cells],
+        coords=graph.coords[cells],
+        n_frames=end - begin,
+        max_gap=graph.max_gap,
+    )
