@@ -15,7 +15,9 @@ METHODS = ("auto", "AS", "SM", "bp")
 def track(movie: tuple[np.ndarray, np.ndarray], tracker: str, method: str, max_gap: int) -> TrackingResult:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of AS, that its list covers little
-        return UncertainTracker(tracker, method, device="cpu", max_gap=max_gap).track(*movie, progress=False)
+        # by the tracker's own scores: what other movies say depends on whether links may skip frames
+        uncertain = UncertainTracker(tracker, method, 1.0, device="cpu", max_gap=max_gap)
+        return uncertain.track(*movie, progress=False)
 
 
 def is_sound(result: TrackingResult, max_gap: int) -> None:

@@ -29,7 +29,9 @@ def page(table: pd.DataFrame) -> list[str]:
             if (table["method"] == FITTED).any()
             else ""
         ),
-        "Means over movies; NLL with probabilities floored at 1e-6.",
+        "Means over movies; NLL with probabilities floored at 1e-6. These are the scores that `--temperature 1` gives; "
+        "what the defaults do, which fit what a movie looks like, is in [movie_prior.md](movie_prior.md), for every "
+        "tracker and stride.",
         "",
         *(line for stride in sorted(table["stride"].unique()) for line in _means(table, int(stride))),
         "## Every movie: 5 % missed, and none",

@@ -43,7 +43,7 @@ def test_solvers_release_the_gil():
 
 
 def test_the_first_error_reaches_the_caller():
-    bad = AssignmentProblem.build([0], [0], 0.0, 1, 1, divide=1.0)
+    bad = AssignmentProblem.build([0, 0], [0, 1], 0.0, 1, 2, divide=1.0)
     with pytest.raises(ValueError, match="disappear \\+ divide"):
         solve_each(solve_map, [standard_instance(5, 0.3), bad])
 

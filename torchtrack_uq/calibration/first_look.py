@@ -43,7 +43,7 @@ def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, flo
     >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
     >>> graph = CandidateGraph.from_links(cells, [0], [1], [9.0])
     >>> first_look(graph, 1.0, {})[:2]
-    tensor([-1.3..., -1.9...], dtype=torch.float64)
+    tensor([-1.3076, -1.8852], dtype=torch.float64)
     """
     graph = _stretches(graph)
     layer = UncertaintyLayer("auto", temperature, events=EventOffsets(**offsets)).to(graph.device)
@@ -69,7 +69,7 @@ def _stretches(graph: CandidateGraph) -> CandidateGraph:
     wanted, least = MOST_CELLS // 3, graph.max_gap + 2
     found, begin = [], 0
     for centre in (0.0, 0.5, 1.0):
-        cell = int(round(centre * (graph.n_cells - wanted)))
+        cell = round(centre * (graph.n_cells - wanted))
         begin = max(begin, int(torch.searchsorted(offsets, cell, right=True)) - 1)
         end = max(int(torch.searchsorted(offsets, cell + wanted)), begin + least)
         begin, end = max(min(begin, n_frames - least), 0), min(end, n_frames)
