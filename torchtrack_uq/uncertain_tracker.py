@@ -147,9 +147,19 @@ class UncertainTracker:
             selected=map_links(layer.corrected(probabilities.graph)),
             tracker=self.tracker.name,
             temperature=float(layer.temperature),
+            prior=None if self.prior is None else self.prior.name,
             scaled=_scaled(layer, probabilities),
             border_share=_border_share(layer, probabilities.graph),
         )
+
+    def layer_for(self, graph: CandidateGraph) -> UncertaintyLayer:
+        """The layer that a movie's probabilities are of; to weigh it anew after corrections, for example.
+
+        Args:
+            graph: The movie's candidate links as tracked (`TrackingResult.candidates`), before any correction: where
+                temperature and event scores come from other movies, they depend on what it looks like.
+        """
+        return self.layer if self.prior is None else self.prior.layer(self.layer, graph)
 
     def _probabilities(
         self, detections: Detections, movie: Movie, progress: bool
@@ -158,7 +168,7 @@ class UncertainTracker:
         if self.prior is None:
             return self.layer, self.layer.probabilities(self.tracker, detections, movie, progress=progress)
         scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
-        layer = self.prior.layer(self.layer, graph_of(scores))
+        layer = self.layer_for(graph_of(scores))
         return layer, layer(scores)
 
 

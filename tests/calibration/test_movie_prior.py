@@ -25,6 +25,7 @@ from torchtrack_uq.calibration.first_look import LOOKS, first_look
 from torchtrack_uq.calibration.movie_prior import mean_prior
 from torchtrack_uq.cli import main
 from torchtrack_uq.datasets.example import hela_example
+from torchtrack_uq.posterior import map_links
 from torchtrack_uq.trackers import make_tracker
 
 
@@ -210,6 +211,11 @@ class TestUncertainTracker:
         torch.testing.assert_close(result.probabilities.link, expected.link)
         assert result.temperature == pytest.approx(float(layer.temperature.detach()))
         torch.testing.assert_close(result.candidates.score, graph.score)  # the tracker's own
+        again = uncertain.layer_for(result.candidates)
+        assert torch.equal(map_links(again.corrected(result.candidates)), torch.from_numpy(result.selected))
+        with torch.no_grad():
+            torch.testing.assert_close(again(result.candidates).link, result.probabilities.link)
+        assert f"T and event scores from other movies: {uncertain.prior.name}" in result.summary()
 
 
 def test_evaluate_says_which_prior_and_what_it_made_of_each_movie(tmp_path: Path, walks: Path) -> None:

@@ -55,6 +55,11 @@ class Tracked(Protocol):
         ...
 
     @property
+    def prior(self) -> str | None:
+        """What temperature and event scores are from, if from other movies."""
+        ...
+
+    @property
     def acceptance(self) -> AcceptanceThreshold | None:
         """Which decisions need no review."""
         ...
@@ -100,10 +105,11 @@ def summary(result: Tracked) -> str:
     method = with_options(result.probabilities.method, result.probabilities.options)
     n_gaps = int((result.candidates.gap.numpy()[result.selected] > 1).sum())
     gaps = f" ({n_gaps} over gaps)" if result.candidates.max_gap > 1 else ""
+    known = "" if result.prior is None else f"; T and event scores from other movies: {result.prior}"
     lines = [
         f"{len(detections)} cells in {detections.n_frames} frames: {n_links} links{gaps}, "
         f"{n_divisions} divisions, {len(result.tracklets.table)} tracks "
-        f"({result.tracker}, {method}, T = {result.temperature:g})",
+        f"({result.tracker}, {method}, T = {result.temperature:.3g}{known})",
         f"{int(doubtful.sum())} of {n_decisions} decisions are doubtful ({share:.1%} below "
         f"probability {DOUBTFUL_BELOW:g})",
     ]

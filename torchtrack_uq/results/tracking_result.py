@@ -64,6 +64,7 @@ class TrackingResult:
             which `p_false` is summed; without them it is a product of marginals, see `false_cells`.
         border_share: (N,) share of each cell's appearing and disappearing that is due to the border, by an
             `EventModel`; without it, all of it near the border and nothing far inside, see `CellDoubts`.
+        prior: Name of the prior that temperature and event scores are from, None for others.
     """
 
     movie: Movie
@@ -75,6 +76,7 @@ class TrackingResult:
     acceptance: AcceptanceThreshold | None = None
     scaled: CandidateGraph | None = None
     border_share: Mapping[str, Tensor] | None = None
+    prior: str | None = None
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
