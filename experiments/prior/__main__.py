@@ -55,6 +55,12 @@ def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
     return [item for item in find_items(data, tracker) if wanted(item)]
 
 
+def fits_to_few(item: Item) -> bool:
+    """Whether fits to few daughters of a movie are judged: not of embryos, whose sums take long."""
+    common = item.kind == item.unit.recording and item.unit.tracker in FEW_TRACKERS
+    return common and item.unit.stride in FEW_STRIDES
+
+
 @dataclass(frozen=True)
 class Fits:
     """What single movies say of a tracker, and of the one that its prior is drawn to.
@@ -115,12 +121,7 @@ def main() -> None:
             for kind in sorted({item.kind for item, _ in fits.own}):
                 prior = fits.prior(f"without-{kind}", kind)
                 for item in tqdm([item for item, _ in fits.own if item.kind == kind], f"judge {kind}"):
-                    few = (
-                        options.few
-                        and max_gap > 1
-                        and item.unit.stride in FEW_STRIDES
-                        and tracker in FEW_TRACKERS
-                    )
+                    few = options.few and max_gap > 1 and fits_to_few(item)
                     rows += judge_item(item, options.cache, max_gap, prior, few=few)
                     if max_gap > 1 and item.rate > 0:
                         doubts += judge_detections_of(item, options.cache, prior)
