@@ -105,6 +105,25 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
             read_annotations(file, CELLS)
 
 
+@pytest.mark.parametrize("axes", ["yx", "zyx"])
+def test_a_list_of_another_movie_or_stride_is_known_by_where_its_cells_are(tmp_path: Path, axes: str) -> None:
+    cells = Detections.from_points(np.array([0, 1]), np.full((2, len(axes)), 7.25), label=np.array([3, 3]))
+    header = ",".join(["frame,label,verdict,mother_frame,mother,tracked_mother", *axes])
+    for place, fits in ((7.2, True), ("", True), (9, False)):
+        file = written(
+            tmp_path, f"1,3,mother,0,3,3,{','.join(['7.25'] * (len(axes) - 1))},{place}", header=header
+        )
+        if fits:
+            assert read_annotations(file, cells).known.tolist() == [False, True]
+        else:
+            with pytest.raises(
+                InputError, match=r"line 2: cell 3 of frame 1 is listed at .*, 9\), but is at .*stride"
+            ):
+                read_annotations(file, cells)
+    other = written(tmp_path, "1,3,mother,0,3,99,99", header="frame,label,verdict,mother_frame,mother,y,x")
+    assert read_annotations(other, cells).known.any()  # a table of one's own, perhaps in micrometres
+
+
 def test_a_list_says_whether_it_prefers_some_daughters(tmp_path: Path) -> None:
     header = "frame,label,verdict,mother_frame,mother,inclusion_probability"
     assert drawn_evenly(written(tmp_path, "1,2,none,,"))

@@ -1,11 +1,14 @@
 """What a person said about some cells of a movie, as targets to fit to."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.names import NO_MOTHER
@@ -14,6 +17,8 @@ from torchtrack_uq.truth.targets import LinkTargets
 
 COLUMNS = ("frame", "label", "verdict", "mother_frame", "mother")
 VERDICTS = ("mother", "none", "bad")
+_SAME_PLACE = 0.5
+"""Pixels that a centroid in a file may be off, by rounding."""
 
 
 def read_annotations(
@@ -27,14 +32,15 @@ def read_annotations(
     as mothers.
 
     Args:
-        file: CSV with the columns `COLUMNS`; others are not looked at.
+        file: CSV with the columns `COLUMNS`. Of others, only the centroids in a list of `torchtrack-uq sample` are
+            looked at: they tell whether it is of this movie.
         detections: The movie's cells; frames count as theirs do.
         max_gap: How many frames links may span.
 
     Raises:
-        InputError: The file cannot be read or lacks columns, a cell that does not exist, an unknown verdict, a mother
-            who is not in one of the `max_gap` frames before, a cell judged twice, a mother of more than two, or no
-            verdict at all.
+        InputError: The file cannot be read or lacks columns, a cell that does not exist or is elsewhere, an unknown
+            verdict, a mother who is not in one of the `max_gap` frames before, a cell judged twice, a mother of more
+            than two, or no daughter that is judged.
     """
     table = _read(Path(file))
     cell = {
@@ -46,6 +52,7 @@ def read_annotations(
     for at, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
         where, frame, label = f"{file}, line {at + 1}", int(row["frame"]), int(row["label"])
         daughter = _cell(cell, frame, label, where)
+        _check_place(row, detections.coords[daughter], where)
         if known[daughter] or bad[daughter]:
             raise InputError(f"{where}: cell {label} of frame {frame} is judged twice; keep one of the rows")
         if row["verdict"] == "bad":
@@ -145,8 +152,9 @@ def _read(file: Path) -> pd.DataFrame:
         raise InputError(
             f"{file} has several columns {', '.join(twice)}; expected one of each: keep the right one"
         )
-    table = table[list(COLUMNS)]
-    table = table.assign(**{name: table[name].str.strip() for name in COLUMNS})
+    # where a cell is: of the lists of `sample` only, since other tables may use other units
+    axes = [axis for axis in "zyx" if found.count(axis) == 1 and "tracked_mother" in found]
+    table = pd.DataFrame({name: table[name].str.strip() for name in (*COLUMNS, *axes)})
     table["verdict"] = table["verdict"].str.lower()
     table = table[table["verdict"] != ""]
     if len(unknown := table[~table["verdict"].isin(VERDICTS)]):
@@ -163,6 +171,20 @@ def _read(file: Path) -> pd.DataFrame:
             raise InputError(f"{file}, line {at + 1}: {name} is {table[name][at]!r}; expected a whole number")
         table = table.assign(**{name: numbers})
     return table
+
+
+def _check_place(row: dict[Any, Any], coords: NDArray[np.float32], where: str) -> None:
+    """Labels come again in other movies and at other strides; the cells are then elsewhere."""
+    listed = pd.to_numeric(pd.Series([row.get(axis) for axis in "zyx"[3 - len(coords) :]]), errors="coerce")
+    if bool((np.abs(listed.to_numpy(float) - coords) > _SAME_PLACE).any()):
+        raise InputError(
+            f"{where}: cell {int(row['label'])} of frame {int(row['frame'])} is listed at {_place(listed)}, but is at "
+            f"{_place(coords)} in these masks; are these the decisions of another movie or stride?"
+        )
+
+
+def _place(numbers: Iterable[float]) -> str:
+    return "(" + ", ".join(f"{number:.4g}" for number in numbers) + ")"
 
 
 def _cell(cell: dict[tuple[int, int], int], frame: int, label: int, where: str) -> int:
