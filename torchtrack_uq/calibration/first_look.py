@@ -39,7 +39,7 @@ def first_look(graph: CandidateGraph, temperature: float, offsets: dict[str, flo
     >>> cells = Detections.from_points(np.array([0, 1]), np.zeros((2, 2)))
     >>> graph = CandidateGraph.from_links(cells, [0], [1], [9.0])
     >>> first_look(graph, 1.0, {})[:2]
-    tensor([-1.3..., -1.9...], dtype=torch.float64)
+    tensor([-1.3..., -1.8...], dtype=torch.float64)
     """
     layer = UncertaintyLayer("auto", temperature, events=EventOffsets(**offsets)).to(graph.device)
     found = layer(graph)
