@@ -110,8 +110,7 @@ class UncertainTracker:
         else:
             self.layer = UncertaintyLayer(method, temperature, paper=paper)
         plain_layer = temperature is None and not paper and not isinstance(method, UncertaintyLayer)
-        takes_prior = plain_layer and self.layer.posterior.sums_assignments
-        self.prior: MoviePrior | None = movie_prior(self.tracker) if takes_prior else None
+        self._takes_prior = plain_layer and self.layer.posterior.sums_assignments
 
     @property
     def method(self) -> str:
@@ -137,6 +136,7 @@ class UncertainTracker:
         if self.calibration is not None:
             self.calibration.check(self.method, self.calibration.tracker, stride)
         detections = Detections.from_movie(movie, progress=progress)
+        prior = self.prior
         layer, found = self._probabilities(detections, movie, progress)
         probabilities = found.to("cpu")
         warn_of_short_lists(probabilities)
@@ -147,10 +147,18 @@ class UncertainTracker:
             selected=map_links(layer.corrected(probabilities.graph)),
             tracker=self.tracker.name,
             temperature=float(layer.temperature),
-            prior=None if self.prior is None else self.prior.name,
+            prior=None if prior is None else prior.name,
             scaled=_scaled(layer, probabilities),
             border_share=_border_share(layer, probabilities.graph),
         )
+
+    @property
+    def prior(self) -> MoviePrior | None:
+        """What other movies say, where temperature and event scores are taken from there.
+
+        None for a tracker whose weights or event scores have changed since, too.
+        """
+        return movie_prior(self.tracker) if self._takes_prior else None
 
     def layer_for(self, graph: CandidateGraph) -> UncertaintyLayer:
         """The layer that a movie's probabilities are of; to weigh it anew after corrections, for example.
@@ -159,7 +167,8 @@ class UncertainTracker:
             graph: The movie's candidate links as tracked (`TrackingResult.candidates`), before any correction: where
                 temperature and event scores come from other movies, they depend on what it looks like.
         """
-        return self.layer if self.prior is None else self.prior.layer(self.layer, graph)
+        prior = self.prior
+        return self.layer if prior is None else prior.layer(self.layer, graph)
 
     def _probabilities(
         self, detections: Detections, movie: Movie, progress: bool

@@ -8,7 +8,7 @@ import pytest
 
 from torchtrack_uq import Detections, InputError
 from torchtrack_uq.calibration import Calibration
-from torchtrack_uq.calibration.annotations import read_annotations
+from torchtrack_uq.calibration.annotations import drawn_evenly, read_annotations
 from torchtrack_uq.cli import main
 from torchtrack_uq.datasets.example import hela_example
 
@@ -43,14 +43,20 @@ def test_what_is_no_cell_is_judged_neither_as_daughter_nor_as_mother(tmp_path: P
         (["1,8,none,,"], "line 2: there is no cell 8 in frame 1"),
         (["1,2,mother,0,99"], "there is no cell 99 in frame 0"),
         (["1,4,none,,", "2,2,mother,0,5"], "line 3: .* pass --max-gap 2"),
-        (["1,2,mother,1,4"], "the mother is of frame 1"),
+        (["1,2,mother,1,4"], "the mother is of frame 1, .* expected an earlier frame"),
         (["1,2,mother,0,"], "the column mother is empty"),
         (["0,3,none,,"], "nobody's daughters"),
         (["1,2,none,,", "1,2,mother,0,3"], "judged twice"),
         (["1,2,none,,", "1,2,bad,,"], "judged twice"),
         (["1,2,mother,0,3", "1,4,mother,0,3", "1,9,mother,0,3"], "more than two daughters"),
         (["1,2,,,"], "has no verdict"),
-        (["1,9,bad,,"], "has no verdict"),
+        (["1,9,bad,,"], "judges no daughter: 1 cells are bad"),
+        (["1,9,bad,,", "2,7,mother,1,9"], "judges no daughter: 1 cells are bad"),
+        (["1,2,mother,2,2"], "the mother is of frame 2, .* expected an earlier frame"),
+        (["1,2,mother,-1,3"], "expected an earlier frame, from 0 on"),
+        (["1,2,mother,0,0"], "her label is 0, which is background; write none"),
+        (["", "", "1,2,yes,,"], "line 4: verdict"),
+        (["1,2,mother,0,3,", "1,4,none,,,"], "cannot be read .* line 2, saw 6"),
         (["1.5,2,none,,"], "frame is .1.5."),
         (["one,2,none,,"], "expected a whole number"),
         (["1,2,mother,0,three"], "mother is 'three'"),
@@ -72,13 +78,72 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_annotations(binary, CELLS)
 
 
-def test_from_a_tracked_movie_to_a_fit_with_what_the_list_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_spreadsheets_write_is_read(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
+    rows = [
+        "frame,label,verdict,mother_frame,mother,remark",
+        "1,2,mother,0.0,3.0,ü",
+        "1,4",
+        "",
+        "1,9,none,,,",
+    ]
+    file = tmp_path / "decisions.csv"
+    file.write_bytes((end.join(rows) + end).replace(",", separator).encode(encoding))
+    targets = read_annotations(file, CELLS)
+    assert targets.known.nonzero().squeeze(1).tolist() == [2, 4]
+    assert targets.mother[targets.known].tolist() == [0, -1]
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    for name in ("verdict", "verdict "):
+        file = written(
+            tmp_path, "1,2,none,,,mother", header=f"frame,label,verdict,mother_frame,mother,{name}"
+        )
+        with pytest.raises(InputError, match="several columns verdict"):
+            read_annotations(file, CELLS)
+
+
+@pytest.mark.parametrize("axes", ["yx", "zyx"])
+def test_a_list_of_another_movie_or_stride_is_known_by_where_its_cells_are(tmp_path: Path, axes: str) -> None:
+    cells = Detections.from_points(np.array([0, 1]), np.full((2, len(axes)), 7.25), label=np.array([3, 3]))
+    header = ",".join(["frame,label,verdict,mother_frame,mother,tracked_mother", *axes])
+    for place, fits in ((7.2, True), ("", True), (9, False)):
+        file = written(
+            tmp_path, f"1,3,mother,0,3,3,{','.join(['7.25'] * (len(axes) - 1))},{place}", header=header
+        )
+        if fits:
+            assert read_annotations(file, cells).known.tolist() == [False, True]
+        else:
+            with pytest.raises(
+                InputError, match=r"line 2: cell 3 of frame 1 is listed at .*, 9\), but is at .*stride"
+            ):
+                read_annotations(file, cells)
+    other = written(tmp_path, "1,3,mother,0,3,99,99", header="frame,label,verdict,mother_frame,mother,y,x")
+    assert read_annotations(other, cells).known.any()  # a table of one's own, perhaps in micrometres
+
+
+def test_a_list_says_whether_it_prefers_some_daughters(tmp_path: Path) -> None:
+    header = "frame,label,verdict,mother_frame,mother,inclusion_probability"
+    assert drawn_evenly(written(tmp_path, "1,2,none,,"))
+    assert drawn_evenly(written(tmp_path, "1,2,none,,,0.5", "", "1,4,,,,0.5", header=header))
+    assert not drawn_evenly(written(tmp_path, "1,2,none,,,0.5", "1,4,,,,1", header=header))
+    assert not drawn_evenly(
+        written(tmp_path, "1,2,none,,,0.5", "1,4,none,,,", header=header)
+    )  # one of their own
+
+
+@pytest.mark.parametrize("random", ["0.5", "1"])
+def test_from_a_tracked_movie_to_a_fit_with_what_the_list_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random: str
+) -> None:
     """Track, ask, answer (here as the tracker decided), fit, and track again with the fit."""
     images, masks = (str(path) for path in hela_example())
     shared = ["-i", images, "-m", masks, "--tracker", "distance", "--quiet"]
     assert main(["track", *shared, "-o", str(tmp_path / "OUT")]) == 0
     asked = tmp_path / "asked.csv"
-    assert main(["sample", str(tmp_path / "OUT"), "-n", "30", "-o", str(asked)]) == 0
+    assert main(["sample", str(tmp_path / "OUT"), "-n", "30", "-o", str(asked), "--random", random]) == 0
     table = pd.read_csv(asked)
     table["verdict"] = np.where(table["tracked_mother"] > 0, "mother", "none")
     table["mother"], table["mother_frame"] = table["tracked_mother"], table["tracked_mother_frame"]
@@ -89,6 +154,20 @@ def test_from_a_tracked_movie_to_a_fit_with_what_the_list_asked_for(tmp_path: Pa
     assert fitted.n_daughters == 30
     assert fitted.prior is not None
     assert main(["track", *shared, "-o", str(tmp_path / "NEW"), "--temperature", str(file)]) == 0
+    # the promise about accepted decisions is about a random sample
+    assert (fitted.review is not None) == (random == "1")
+    assert ("prefers doubtful decisions" in capsys.readouterr().out) == (random != "1")
+    accept = [
+        "track",
+        *shared,
+        "-o",
+        str(tmp_path / "OK"),
+        "--temperature",
+        str(file),
+        "--accept-error",
+        "0.3",
+    ]
+    assert main(accept) == (0 if random == "1" else 2)
 
 
 def test_decisions_are_of_one_movie(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

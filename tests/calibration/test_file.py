@@ -95,6 +95,20 @@ class TestFile:
                 '"offsets": {"foo": 1}}',
                 "appear, disappear and divide",
             ),
+            *(
+                (
+                    '{"format": "torchtrack-uq calibration 2", "method": "AS", "tracker": "a", "temperature": 1, '
+                    f"{entry}}}",
+                    message,
+                )
+                for entry, message in (
+                    ('"prior": 3', "prior must be a name"),
+                    ('"prior_width": "x"', "prior_width must be a positive number"),
+                    ('"standard_errors": "x"', "standard_errors must be numbers"),
+                    ('"standard_errors": {"appear": -1}', "standard_errors must be numbers"),
+                    ('"standard_errors": {"appear": NaN}', "standard_errors must be numbers"),
+                )
+            ),
         ],
     )
     def test_files_that_are_none(self, tmp_path: Path, content: str, message: str) -> None:

@@ -223,3 +223,14 @@ def test_intervals_cover_and_narrow_with_annotation() -> None:
     assert max(widths) < 0.4
     # 80 % intervals; 40 movies: at least 25 (binomial, one in 1,000)
     assert (inside >= 25).all(), inside
+
+
+def test_what_nothing_depends_on_costs_nothing() -> None:
+    """Without prior, one direction of the offsets stays open; K - 1 others cost half a nat each over n daughters."""
+    movie = simulated_movie(60, 5)
+    layer = UncertaintyLayer("exact", events=EventOffsets())
+    found = fit_events(layer, [movie], prior_width=None, offset_width=None).certainty
+    assert found.standard_errors["appear"] == math.inf
+    for n in (1, 50, 10_000):
+        assert found.expected_excess(n) == pytest.approx(3 / (2 * n), rel=1e-3)
+    assert found.expected_excess(0) == math.inf

@@ -204,7 +204,7 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            (["--accept-error", "0.01"], "--accept-error needs annotated decisions"),
+            (["--accept-error", "0.01"], "--accept-error needs a random sample of annotated decisions"),
             (["--confidence", "0.9"], "--confidence belongs to --accept-error"),
         ],
     )

@@ -95,6 +95,22 @@ def test_a_daughter_without_usable_truth_is_summed_over(method: str, reason: str
     assert bool(torch.isfinite(gradient).all())
 
 
+@pytest.mark.parametrize("known", [[True, False], [False, False]])
+def test_links_that_are_known_to_be_wrong_count(known: list[bool]) -> None:
+    """Also where nothing else is known of their frame pair."""
+    links = [(0, 2, 0.4), (1, 2, 0.1), (0, 3, 0.9), (1, 3, -0.4)]
+    graph = graph_of([0, 0, 1, 1], links, appear=-0.3, disappear=-0.7, divide=-0.2)
+    targets = replace(
+        truth(graph, [-1, -1, 0, -1], [True, True, *known]), rejected=torch.tensor([[0, 3], [1, 2]])
+    )
+    found = joint_nll(UncertaintyLayer("exact"), graph, targets)
+    parents, weights = all_assignments(graph.problem(1))
+    agrees = (parents[:, 1] != 0) & ((parents[:, 0] == 0) if known[0] else (parents[:, 0] != 1))
+    expected = np.logaddexp.reduce(weights) - np.logaddexp.reduce(weights[agrees])
+    assert float(found.loss.detach()) == pytest.approx(expected, abs=1e-6)
+    assert found.n_daughters == sum(known)
+
+
 def _one_unusable(method: str, reason: str) -> tuple[CandidateGraph, LayerLoss]:
     links = [(0, 2, 0.4), (1, 2, 0.1), (0, 3, 0.9)]
     graph = graph_of([0, 0, 1, 1], links, appear=-0.3, disappear=-0.7, divide=-0.2)

@@ -1,11 +1,14 @@
 """What a person said about some cells of a movie, as targets to fit to."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.names import NO_MOTHER
@@ -14,6 +17,8 @@ from torchtrack_uq.truth.targets import LinkTargets
 
 COLUMNS = ("frame", "label", "verdict", "mother_frame", "mother")
 VERDICTS = ("mother", "none", "bad")
+_SAME_PLACE = 0.5
+"""Pixels that a centroid in a file may be off, by rounding."""
 
 
 def read_annotations(
@@ -27,14 +32,15 @@ def read_annotations(
     as mothers.
 
     Args:
-        file: CSV with the columns `COLUMNS`; others are not looked at.
+        file: CSV with the columns `COLUMNS`. Of others, only the centroids in a list of `torchtrack-uq sample` are
+            looked at: they tell whether it is of this movie.
         detections: The movie's cells; frames count as theirs do.
         max_gap: How many frames links may span.
 
     Raises:
-        InputError: The file cannot be read or lacks columns, a cell that does not exist, an unknown verdict, a mother
-            who is not in one of the `max_gap` frames before, a cell judged twice, a mother of more than two, or no
-            verdict at all.
+        InputError: The file cannot be read or lacks columns, a cell that does not exist or is elsewhere, an unknown
+            verdict, a mother who is not in one of the `max_gap` frames before, a cell judged twice, a mother of more
+            than two, or no daughter that is judged.
     """
     table = _read(Path(file))
     cell = {
@@ -44,8 +50,9 @@ def read_annotations(
     known = np.zeros(len(detections), np.bool_)
     bad = np.zeros(len(detections), np.bool_)
     for at, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
-        where, frame, label = f"{file}, line {at + 2}", int(row["frame"]), int(row["label"])
+        where, frame, label = f"{file}, line {at + 1}", int(row["frame"]), int(row["label"])
         daughter = _cell(cell, frame, label, where)
+        _check_place(row, detections.coords[daughter], where)
         if known[daughter] or bad[daughter]:
             raise InputError(f"{where}: cell {label} of frame {frame} is judged twice; keep one of the rows")
         if row["verdict"] == "bad":
@@ -56,14 +63,24 @@ def read_annotations(
         known[daughter] = True
         if row["verdict"] == "mother":
             before = frame - 1 if pd.isna(row["mother_frame"]) else int(row["mother_frame"])
-            if not frame - max_gap <= before < frame:
+            if before >= frame or before < 0:
+                raise InputError(
+                    f"{where}: the mother is of frame {before}, her daughter of frame {frame}; expected an earlier "
+                    "frame, from 0 on"
+                )
+            if before < frame - max_gap:
                 raise InputError(
                     f"{where}: the mother is of frame {before}, her daughter of frame {frame}; links span up to "
-                    f"{max_gap} frame(s) here: pass --max-gap {max(frame - before, 1)}, or correct the row"
+                    f"{max_gap} frame(s) here: pass --max-gap {frame - before}, or correct the row"
                 )
             if pd.isna(row["mother"]):
                 raise InputError(
                     f"{where}: the verdict is mother, but the column mother is empty; give her label"
+                )
+            if row["mother"] == 0:
+                raise InputError(
+                    f"{where}: the verdict is mother, but her label is 0, which is background; write none for a cell "
+                    "without mother"
                 )
             mother[daughter] = _cell(cell, before, int(row["mother"]), where)
     for crowded in np.flatnonzero(np.bincount(mother[mother >= 0], minlength=1) > 2):
@@ -72,30 +89,77 @@ def read_annotations(
             "daughters; a mother has at most two"
         )
     known &= ~((mother >= 0) & bad[mother.clip(min=0)])
+    if not known.any() and bad.any():
+        raise InputError(
+            f"{file} judges no daughter: {bad.sum()} cells are bad, and what is said of others is only that these are "
+            "their mothers; a fit needs daughters with the verdict mother or none"
+        )
     if not known.any():
         raise InputError(f"{file} has no verdict; write mother, none or bad in the column verdict")
     nothing = torch.zeros(len(detections), dtype=torch.bool)
     return LinkTargets(torch.from_numpy(mother), torch.from_numpy(known), nothing)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def drawn_evenly(file: str | os.PathLike[str]) -> bool:
+    """Whether every daughter of a list was as likely to be drawn as any other, as far as the list says.
+
+    `torchtrack-uq sample` prefers doubtful decisions (but with `--random 1`), which makes the answers no random sample:
+    errors are more frequent among them than in the movie. Its column `inclusion_probability` tells; a table without it
+    says nothing.
+
+    Args:
+        file: As for `read_annotations`.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    table = _rows(Path(file))
+    table = table[(table != "").any(axis=1)]
+    return len({*map(tuple, table.loc[:, table.columns == "inclusion_probability"].to_numpy())}) <= 1
+
+
+def _rows(file: Path) -> pd.DataFrame:
     try:
-        # as text, since pandas takes the word None for nothing
-        table = pd.read_csv(file, skipinitialspace=True, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read as a table of decisions: {error}") from error
-    table.columns = table.columns.str.strip()
-    if lacking := [name for name in COLUMNS if name not in table]:
+        with file.open(encoding="utf-8-sig") as lines:
+            header = lines.readline()
+        # as text, since pandas takes the word None for nothing; with the header, since it renames columns otherwise
+        rows = pd.read_csv(
+            file,
+            sep=max(",;\t", key=header.count),
+            header=None,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+        ).fillna("")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} cannot be read as a table of decisions: {str(error).strip()}; expected CSV in UTF-8"
+        ) from error
+    return rows.iloc[1:].set_axis(rows.iloc[0].str.strip(), axis=1)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    table = _rows(file)
+    found = [str(name) for name in table.columns]
+    if lacking := [name for name in COLUMNS if name not in found]:
         raise InputError(
             f"{file} lacks the column(s) {', '.join(lacking)}; expected {', '.join(COLUMNS)}, as "
-            "`torchtrack-uq sample` writes them"
+            f"`torchtrack-uq sample` writes them, got {', '.join(found)}"
         )
-    table = table.assign(**{name: table[name].str.strip() for name in COLUMNS})
+    if twice := [name for name in COLUMNS if found.count(name) > 1]:
+        raise InputError(
+            f"{file} has several columns {', '.join(twice)}; expected one of each: keep the right one"
+        )
+    # where a cell is: of the lists of `sample` only, since other tables may use other units
+    axes = [axis for axis in "zyx" if found.count(axis) == 1 and "tracked_mother" in found]
+    table = pd.DataFrame({name: table[name].str.strip() for name in (*COLUMNS, *axes)})
     table["verdict"] = table["verdict"].str.lower()
     table = table[table["verdict"] != ""]
     if len(unknown := table[~table["verdict"].isin(VERDICTS)]):
         raise InputError(
-            f"{file}, line {unknown.index[0] + 2}: verdict {unknown['verdict'].iloc[0]!r} is unknown; expected "
+            f"{file}, line {unknown.index[0] + 1}: verdict {unknown['verdict'].iloc[0]!r} is unknown; expected "
             f"{', '.join(VERDICTS)}, or nothing"
         )
     for name in ("frame", "label", "mother_frame", "mother"):
@@ -104,9 +168,23 @@ def _read(file: Path) -> pd.DataFrame:
         wrong = (numbers.isna() & ~optional) | ((numbers % 1 != 0) & numbers.notna())
         if wrong.any():
             at = table.index[wrong][0]
-            raise InputError(f"{file}, line {at + 2}: {name} is {table[name][at]!r}; expected a whole number")
+            raise InputError(f"{file}, line {at + 1}: {name} is {table[name][at]!r}; expected a whole number")
         table = table.assign(**{name: numbers})
     return table
+
+
+def _check_place(row: dict[Any, Any], coords: NDArray[np.float32], where: str) -> None:
+    """Labels come again in other movies and at other strides; the cells are then elsewhere."""
+    listed = pd.to_numeric(pd.Series([row.get(axis) for axis in "zyx"[3 - len(coords) :]]), errors="coerce")
+    if bool((np.abs(listed.to_numpy(float) - coords) > _SAME_PLACE).any()):
+        raise InputError(
+            f"{where}: cell {int(row['label'])} of frame {int(row['frame'])} is listed at {_place(listed)}, but is at "
+            f"{_place(coords)} in these masks; are these the decisions of another movie or stride?"
+        )
+
+
+def _place(numbers: Iterable[float]) -> str:
+    return "(" + ", ".join(f"{number:.4g}" for number in numbers) + ")"
 
 
 def _cell(cell: dict[tuple[int, int], int], frame: int, label: int, where: str) -> int:

@@ -121,7 +121,17 @@ class Calibration:
                 "offsets must be finite numbers for appear, disappear and divide, and for miss where there is one, "
                 f"got {self.offsets!r}"
             )
-
+        if self.prior is not None and not isinstance(self.prior, str):
+            raise InputError(f"prior must be a name, got {self.prior!r}")
+        if self.prior_width is not None and not (_is_number(self.prior_width) and self.prior_width > 0):
+            raise InputError(f"prior_width must be a positive number, got {self.prior_width!r}")
+        if self.standard_errors is not None and not (
+            isinstance(self.standard_errors, dict)
+            and all(x is None or (_is_number(x) and x >= 0) for x in self.standard_errors.values())
+        ):
+            raise InputError(
+                f"standard_errors must be numbers from 0 on by name, or null, got {self.standard_errors!r}"
+            )
         if self.event_model is not None and not (
             isinstance(self.event_model, dict)
             and {*self.event_model} == {*COEFFICIENTS}

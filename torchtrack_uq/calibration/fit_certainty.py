@@ -1,5 +1,6 @@
 """How sure a fit of temperature and event scores is, and what more annotation would buy."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +74,15 @@ class FitCertainty:
         """Nats a daughter that probabilities lose on average by what n annotated daughters leave open.
 
         tr(F C(n)) / 2 with the information F of a daughter and C(n) = (n F + prior)^-1, the covariance after n of them.
+        Directions that no probability depends on cost nothing, however little is known of them (one of appear,
+        disappear and divide always is such).
         """
-        covariance = _inverse(n_daughters * self.information + self.prior_precision)
-        with np.errstate(invalid="ignore"):
-            products = np.where(self.information == 0, 0.0, self.information * covariance)
-        return float(products.sum() / 2)
+        value, vector = np.linalg.eigh(n_daughters * self.information + self.prior_precision)
+        known = value > 1e-12 * max(float(value.max(initial=0)), 1e-300)
+        costs = np.einsum("ki,kl,li->i", vector, self.information, vector)  # of a nat along each direction
+        if (costs[~known] > 1e-9 * max(float(costs.max(initial=0)), 1e-300)).any():
+            return math.inf
+        return float((costs[known] / value[known]).sum() / 2)
 
 
 def mean_gradient(objective: EventObjective, value: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def _fit(options: argparse.Namespace) -> None:
         fit_events,
         fit_temperature,
     )
+    from torchtrack_uq.calibration.annotations import drawn_evenly
     from torchtrack_uq.calibration.movie_prior import mean_prior, movie_prior
     from torchtrack_uq.layers import EventModel, EventOffsets, UncertaintyLayer
     from torchtrack_uq.metrics import summarise
@@ -111,6 +113,9 @@ def _fit(options: argparse.Namespace) -> None:
             fit = fit_temperature(layer, movies, prior_width=width, cautious=options.cautious)
         name = None if prior is None or known is None else known.name
         fitted = describe_fit(layer, tracker, movies, fit, stride=options.stride, before=before, prior=name)
+        uneven = options.decisions is not None and not drawn_evenly(options.decisions)
+        if uneven:  # counts of right and wrong decisions would be taken for those of a random sample
+            fitted = replace(fitted, review=None)
         fitted.save(options.output)
     method = with_options(fitted.method, fitted.method_options)
     print(
@@ -133,10 +138,15 @@ def _fit(options: argparse.Namespace) -> None:
     elif fit.n_unreachable:
         print(f"{fit.n_unreachable} daughters were left out: their true mother is no candidate")
     print(
-        "on these movies, which is milder than on new ones: "
+        f"on these {'daughters' if uneven else 'movies'}, which is milder than on new ones: "
         f"NLL (reachable daughters) {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, "
         f"ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
     )
+    if uneven:
+        print(
+            "the list prefers doubtful decisions: NLL and ECE are those of the list and not of the movie, and "
+            "--accept-error can promise nothing with this file; see docs/guarantees.md, or sample with --random 1"
+        )
     print(f"use it with --temperature {options.output}")
 
 

@@ -109,8 +109,9 @@ def _acceptance(
         return None
     if review is None:
         raise InputError(
-            "--accept-error needs annotated decisions; make a calibration file with `torchtrack-uq fit` and pass it "
-            "as --temperature FILE"
+            "--accept-error needs a random sample of annotated decisions; make a calibration file with `torchtrack-uq "
+            "fit` from annotated folders, or from a list of `torchtrack-uq sample --random 1`, and pass it as "
+            "--temperature FILE"
         )
     return review.threshold(
         options.accept_error, 1 - (0.95 if options.confidence is None else options.confidence)

@@ -44,8 +44,9 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
 
     - A frame pair in which a mother has more than two true daughters (possible where frames are skipped) is left out.
     - A daughter that nobody annotated, or whose true mother is no candidate, is summed over: the loss is the likelihood
-      of what is known, whatever she does (`log_prob_partial`). "AS" has no such likelihood; there she is taken out of
-      her frame pair as a daughter.
+      of what is known, whatever she does (`log_prob_partial`), but for links that are known to be wrong
+      (`LinkTargets.rejected_links`). "AS" has no such likelihood; there she is taken out of her frame pair as a
+      daughter.
     - Mothers whose true daughter is no candidate get event scores 0: that they seem to disappear is not held against
       them. With "AS" so do all whose daughters are not all known.
 
@@ -76,6 +77,8 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
     reachable = targets.reachable(graph)
     removed = targets.known & ~reachable
     mother = torch.where(reachable, targets.mother, -1)
+    rejected = targets.rejected_links(graph) & ~targets.known[graph.daughter]
+    about = reachable.clone()  # daughters of whom anything is known
     if posterior.name == "AS":
         graph = without_unknown_fates(layer.tempered(graph), targets, removed)
         graph = without_daughters(graph, ~reachable)
@@ -87,24 +90,25 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
         if bool((reachable | ~graph.is_daughter).all()):  # one sum instead of two
             log_p = posterior.log_prob(graph, mother)
         else:
-            log_p = posterior.log_prob_partial(graph, mother, reachable)
+            log_p = posterior.log_prob_partial(graph, mother, reachable, rejected)
+            about[graph.daughter[rejected]] = True
     if bool(torch.isnan(log_p).any()):
         raise InputError("the joint log-likelihood is NaN; are the scores or the temperature too large?")
     n_pairs = len(log_p)
     crowded = torch.zeros(n_pairs, dtype=torch.bool, device=graph.device)
     crowded[graph.problem_of_mother[targets.n_daughters > 2]] = True
-    daughters = segment_sum(
-        reachable[graph.is_daughter].double(), graph.problem_of_daughter[graph.is_daughter], n_pairs
-    )
+    at = graph.problem_of_daughter[graph.is_daughter]
+    daughters = segment_sum(reachable[graph.is_daughter].double(), at, n_pairs)
+    asked = segment_sum(about[graph.is_daughter].double(), at, n_pairs) > 0
     possible = torch.isfinite(log_p.detach())
-    counted = (daughters > 0) & possible & ~crowded
+    counted = asked & possible & ~crowded
     n_daughters = int(daughters[counted].sum())
     return LayerLoss(
         -log_p[counted].sum() / max(n_daughters, 1),
         n_daughters,
         int(removed.sum()),
         int(crowded.sum()),
-        int(((daughters > 0) & ~possible & ~crowded).sum()),
+        int((asked & ~possible & ~crowded).sum()),
     )
 
 

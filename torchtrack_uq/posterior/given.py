@@ -1,11 +1,17 @@
 """Candidate links given the mothers of some daughters, for likelihoods of what was annotated of a movie."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from torchtrack_uq.assignment import AssignmentProblem, InfeasibleProblemError, solve_map
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.problems import MovieProblems, to_host
 
 
 def given_mothers(
@@ -24,7 +30,8 @@ def given_mothers(
     Returns:
         The graph, without what is asked of problems in which it cannot be; and (P,) bool, in which problems it can: no
         mother has a third known daughter, all known links are candidates that are neither forbidden nor rejected, and
-        what is rejected leaves every daughter an option.
+        what is left lets every daughter have a mother who must have one (appear = -inf), and every mother a daughter
+        (disappear = -inf).
 
     Raises:
         InputError: Shapes or dtypes that do not fit, or mothers out of range.
@@ -64,15 +71,51 @@ def given_mothers(
     most = torch.where(graph.divide.detach() == -torch.inf, 1, 2)
     bad = torch.zeros(graph.n_problems, dtype=torch.bool, device=graph.device)
     bad[graph.problem_of_daughter[known & ~linked & ~possible_null]] = True
-    if rejected is not None:
-        some = segment_sum(possible.double(), graph.daughter, n) > 0
-        bad[graph.problem_of_daughter[graph.is_daughter & ~some & ~may_appear]] = True
     bad[graph.problem_of_mother[load > most]] = True
+    given = _with_options(graph, mother, known, chosen, rejected, ~bad)
+    forced = graph.appear.detach() == -torch.inf
+    bound = forced & graph.is_daughter & ~known, (graph.disappear.detach() == -torch.inf) & graph.is_mother
+    unsure = torch.zeros_like(bad)
+    for of_cell, cells in zip((graph.problem_of_daughter, graph.problem_of_mother), bound, strict=True):
+        unsure[of_cell[cells]] = True
+    stuck = _stuck(given, (unsure & ~bad).nonzero().squeeze(1).tolist())
+    if not stuck:
+        return given, ~bad
+    bad[stuck] = True
+    return _with_options(graph, mother, known, chosen, rejected, ~bad), ~bad
+
+
+def _with_options(
+    graph: CandidateGraph,
+    mother: Tensor,
+    known: Tensor,
+    chosen: Tensor,
+    rejected: Tensor | None,
+    possible: Tensor,
+) -> CandidateGraph:
+    """The graph with only `chosen` links of known daughters and no rejected ones, in the problems that are possible."""
     at = graph.problem_of_daughter.clamp(min=0)
-    fixed = known & ~bad[at] if graph.n_problems else known
+    fixed = known & possible[at] if graph.n_problems else known
     gone = fixed[graph.daughter] & ~chosen
     if rejected is not None:
-        gone = gone | (rejected & ~bad[at[graph.daughter]])
+        gone = gone | (rejected & possible[at[graph.daughter]])
     score = graph.score.masked_fill(gone, -torch.inf)
     appear = graph.appear.masked_fill(fixed & (mother >= 0), -torch.inf)
-    return graph.with_scores(score, appear, graph.disappear, graph.divide), ~bad
+    return graph.with_scores(score, appear, graph.disappear, graph.divide)
+
+
+def _stuck(graph: CandidateGraph, candidates: Sequence[int]) -> list[int]:
+    """Those of some problems that have no feasible assignment."""
+    if not candidates:
+        return []
+    problems = MovieProblems.of(graph)
+    allowed = np.where(np.isneginf(to_host(Choices.of(graph).score)), -np.inf, 0.0)
+    return [pair for pair in candidates if _is_stuck(problems.build(pair, allowed))]
+
+
+def _is_stuck(problem: AssignmentProblem) -> bool:
+    try:
+        solve_map(problem)
+    except InfeasibleProblemError:
+        return True
+    return False
