@@ -21,7 +21,7 @@ from experiments.prior.detections import judge_detections_of
 from experiments.prior.judge import fitted_items, judge_item, learn, parameters
 from experiments.prior.page import page
 from experiments.prior.pool import Likelihood
-from experiments.prior.units import STRIDES, Item, find_items
+from experiments.prior.units import RATES, STRIDES, Item, find_items
 from study.units import MODEL, TRACKERS
 from torchtrack_uq.calibration.movie_prior import FORMAT, MoviePrior
 from torchtrack_uq.trackers import make_tracker
@@ -33,6 +33,8 @@ PRIORS = CHECKOUT / "torchtrack_uq" / "calibration" / "priors"
 GAPS = (2, 1)
 FITTED_STRIDES = {2: STRIDES, 1: (1, 4)}
 """Movies without gaps at fewer strides: their sums take longer."""
+FITTED_RATES = {2: RATES, 1: (0.0,)}
+"""Who links consecutive frames only trusts the masks; with errors in them, all that is left for cells is to appear."""
 EMBRYOS_USED = ("ascidian-Pm02", "ascidian-Pm04", "celegans-20241108_JIM767_25_L5", "celegans-CE")
 """Of the embryos of one kind, which are alike; at strides of `EMBRYO_STRIDES`."""
 EMBRYO_STRIDES = (1, 4)
@@ -48,6 +50,8 @@ def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
     used = EMBRYOS_USED if max_gap > 1 else ()
 
     def wanted(item: Item) -> bool:
+        if item.rate not in FITTED_RATES[max_gap]:
+            return False
         if item.kind == item.unit.recording:
             return item.unit.stride in FITTED_STRIDES[max_gap]
         return item.unit.movie in used and item.unit.stride in EMBRYO_STRIDES
