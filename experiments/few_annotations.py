@@ -123,6 +123,9 @@ def report(table: pd.DataFrame) -> list[str]:
     lines = [
         "# Temperatures from few annotations",
         "",
+        "Of the temperature alone. Temperature and event scores from few daughters, with a prior that has seen other "
+        "movies, are in [movie_prior.md](movie_prior.md).",
+        "",
         " ".join((__doc__ or "").split("\n\n")[1].split()),
         "",
         f"Means over cases (movie, tracker, stride, method), each the mean of {DRAWS} draws. Columns: width of "
