@@ -80,14 +80,15 @@ class TestDeletedCell:
             assert result.cells["p_missed"][cell] > 0.9
         assert n_right == 5
 
-    def test_without_links_over_gaps_she_appeared_inside(self, masks: Masks) -> None:
+    def test_without_links_over_gaps_she_appeared_inside_or_is_in_doubt(self, masks: Masks) -> None:
         _, lost, last = plain_tracks(masks)[0]
         without = masks.copy()
         without[LOST][without[LOST] == lost] = 0
         result = track(without, max_gap=1)
         rank, reason = rank_of(result, LOST + 1, last)
         assert rank < len(result.review()) / 10
-        assert reason == "appeared inside"
+        # where another cell is near, she may be its second daughter instead
+        assert reason in ("appeared inside", "two mothers alike", "mother or none")
 
 
 class TestEmptyFrame:
