@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from torchtrack_uq import Detections, InputError
 from torchtrack_uq.calibration import Calibration
@@ -175,3 +176,18 @@ def test_decisions_are_of_one_movie(tmp_path: Path, capsys: pytest.CaptureFixtur
     for arguments in (["--decisions", str(file)], [], [str(tmp_path), "--decisions", str(file), "-m", "x"]):
         assert main(["fit", *arguments, "-o", str(tmp_path / "c.json"), "--tracker", "distance"]) == 2
         assert "CTC_FOLDER" in capsys.readouterr().err
+
+
+def test_the_default_tracker_is_fitted_to_decisions_too(
+    blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    """Its scores come out of a network, whose graph the fit must not go through again and again."""
+    images, masks = blobs
+    for name, array in (("images.tif", images), ("masks.tif", masks)):
+        tifffile.imwrite(tmp_path / name, array)
+    rows = [f"{t},{label},mother,{t - 1},{label}" for t in (1, 2) for label in (1, 9)]
+    file = written(tmp_path, *rows, "3,2,mother,2,1")
+    out = tmp_path / "calibration.json"
+    where = ["-i", str(tmp_path / "images.tif"), "-m", str(tmp_path / "masks.tif"), "--quiet"]
+    assert main(["fit", "--decisions", str(file), *where, "-o", str(out)]) == 0
+    assert Calibration.load(out).n_daughters == 5

@@ -71,7 +71,8 @@ def read_annotations(
             if before < frame - max_gap:
                 raise InputError(
                     f"{where}: the mother is of frame {before}, her daughter of frame {frame}; links span up to "
-                    f"{max_gap} frame(s) here: pass --max-gap {frame - before}, or correct the row"
+                    f"{max_gap} frame(s) here: write none, which is all that such links can say, or pass "
+                    f"--max-gap {frame - before}"
                 )
             if pd.isna(row["mother"]):
                 raise InputError(

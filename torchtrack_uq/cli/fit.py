@@ -138,7 +138,8 @@ def _fit(options: argparse.Namespace) -> None:
     elif fit.n_unreachable:
         print(f"{fit.n_unreachable} daughters were left out: their true mother is no candidate")
     print(
-        f"on these {'daughters' if uneven else 'movies'}, which is milder than on new ones: "
+        f"on these {'daughters' if uneven else 'movies'}, which is milder than on new ones, "
+        "against T = 1 and the tracker's own event scores: "
         f"NLL (reachable daughters) {fitted.nll_before:.4f} -> {fitted.nll_after:.4f}, "
         f"ECE {fitted.ece_before:.4f} -> {fitted.ece_after:.4f}"
     )
@@ -165,6 +166,8 @@ def _movies(
             "--decisions FILE are those of one movie: give its masks with -m MASKS (and -i IMAGES), no CTC_FOLDER and "
             "no --segmentation"
         )
+    import torch
+
     from torchtrack_uq.calibration import ScoredMovie
     from torchtrack_uq.calibration.annotations import read_annotations
     from torchtrack_uq.layers.method import graph_of
@@ -175,7 +178,8 @@ def _movies(
     movie = Movie.open(options.images, options.masks, options.stride)
     detections = Detections.from_movie(movie, progress=not options.quiet)
     targets = read_annotations(options.decisions, detections, max_gap=max_gap_of(tracker))
-    scores = layer.scores(tracker, detections, movie, progress=not options.quiet)
+    with torch.no_grad():
+        scores = layer.scores(tracker, detections, movie, progress=not options.quiet)
     targets = targets.to(graph_of(scores).device)
     name = str(options.decisions)
     return [ScoredMovie(name, scores, targets, layer.solve(scores), detections=detections)]
