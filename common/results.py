@@ -1,17 +1,35 @@
 """Results as people and programs read them: a page in Markdown with its tables as CSV beside it."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from torchtrack_uq.utils.files import write_atomically
+
+Kept = TypeVar("Kept")
 
 
 def write_csv(file: Path, table: pd.DataFrame, float_format: str | None = None) -> None:
     """A table as CSV, all at once or not at all."""
     text = table.to_csv(index=False, float_format=float_format, lineterminator="\n")
     write_atomically(file, text.encode())
+
+
+def kept(file: Path, make: Callable[[], Kept]) -> Kept:
+    """What `make` returns, made once and read from then on; whatever JSON holds.
+
+    Args:
+        file: That keeps it; written all at once.
+        make: Is called where there is no such file.
+    """
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(make()).encode())
+    found: Kept = json.loads(file.read_text())
+    return found
 
 
 def write_results(

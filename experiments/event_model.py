@@ -66,6 +66,11 @@ def first_frames(movie: AnnotatedMovie, most_cells: int = MOST_CELLS) -> Annotat
     return movie.frames(0, min(max(n, FEWEST_FRAMES), cells.n_frames))
 
 
+def rates_at(missed: float) -> CorruptionRates:
+    """So many cells missed, and a fifth of it each merged, split and made up."""
+    return CorruptionRates(missed, missed / 5, missed / 5, missed / 5)
+
+
 def with_errors(movie: AnnotatedMovie, *, points: bool, rates: CorruptionRates = RATES) -> AnnotatedMovie:
     """Errors at these rates; points can neither merge nor split. Small frames hold fewer, and are taken as they are."""
     rates = replace(rates, merged=0.0, split=0.0) if points else rates

@@ -137,7 +137,7 @@ class UncertainTracker:
             self.calibration.check(self.method, self.calibration.tracker, stride)
         detections = Detections.from_movie(movie, progress=progress)
         prior = self.prior
-        layer, found = self._probabilities(detections, movie, progress)
+        layer, found = self._probabilities(prior, detections, movie, progress)
         probabilities = found.to("cpu")
         warn_of_short_lists(probabilities)
         return TrackingResult(
@@ -171,13 +171,13 @@ class UncertainTracker:
         return self.layer if prior is None else prior.layer(self.layer, graph)
 
     def _probabilities(
-        self, detections: Detections, movie: Movie, progress: bool
+        self, prior: MoviePrior | None, detections: Detections, movie: Movie, progress: bool
     ) -> tuple[UncertaintyLayer, LinkProbabilities]:
         """With the layer that they are of: the tracker's, or with a prior one for this movie."""
-        if self.prior is None:
+        if prior is None:
             return self.layer, self.layer.probabilities(self.tracker, detections, movie, progress=progress)
         scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
-        layer = self.layer_for(graph_of(scores))
+        layer = prior.layer(self.layer, graph_of(scores))
         return layer, layer(scores)
 
 

@@ -6,7 +6,6 @@ What was scored and judged is kept in the cache: a run that was stopped goes on 
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,11 @@ import torch
 from tqdm import tqdm
 
 from common.data import CHECKOUT, data_folder
-from common.results import write_results
+from common.results import kept, write_results
 from experiments.imperfect.judge import FITTED_AT, fitted_layers, plain_layers, rows_of
 from experiments.imperfect.page import page
 from experiments.imperfect.units import STRIDES, Case, find_cases
 from study.units import TRACKERS
-from torchtrack_uq.utils.files import write_atomically
 
 RESULTS = Path(__file__).parents[1] / "results"
 LARGEST_TO_FIT = 800
@@ -43,7 +41,7 @@ def main() -> None:
     cases = find_cases(options.data, options.movies, options.trackers, tuple(options.strides))
     rows = []
     for case in tqdm(cases, "judge"):
-        rows += _kept(
+        rows += kept(
             options.cache / f"{case.key}.json", lambda case=case: rows_of(case, options.cache, plain_layers())
         )
     for held_out in tqdm(_groups(cases) if options.fit else [], "fit on other recordings"):
@@ -56,18 +54,9 @@ def main() -> None:
                     fitted = fitted_layers(_others(held_out[0], cases), options.cache)
                 return rows_of(case, options.cache, fitted)
 
-            rows += _kept(options.cache / f"{case.key}_fitted.json", judged)
+            rows += kept(options.cache / f"{case.key}_fitted.json", judged)
     table = pd.DataFrame(rows)
     write_results(RESULTS, "imperfect_masks", page(table), {"imperfect_masks": table}, "%.4f")
-
-
-def _kept(file: Path, make: "object") -> list[dict[str, object]]:
-    """What `make` returns, once."""
-    if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(make()).encode())  # type: ignore[operator]
-    found: list[dict[str, object]] = json.loads(file.read_text())
-    return found
 
 
 def _groups(cases: list[Case]) -> list[list[Case]]:

@@ -8,10 +8,10 @@ import torch
 
 from experiments.automatic_masks import MOVIES as WITH_IMAGES
 from experiments.automatic_masks import read_segmented
-from experiments.event_model import GAPS, JUDGED_GAP, STRIDES, first_frames, with_errors
+from experiments.event_model import GAPS, JUDGED_GAP, STRIDES, first_frames, rates_at, with_errors
 from study.units import MODEL, TRACKERS, Unit, find_units, read_unit
 from torchtrack_uq.calibration.scored import ScoredMovie
-from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates
+from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.datasets.points import is_points_folder
 from torchtrack_uq.trackers import make_tracker
 
@@ -62,8 +62,7 @@ def read_case(case: Case) -> AnnotatedMovie:
     perfect = read_unit(unit)
     if case.largest is not None:
         perfect = first_frames(perfect, case.largest)
-    rate = float(case.errors)
-    rates = CorruptionRates(rate, rate / 5, rate / 5, rate / 5)
+    rates = rates_at(float(case.errors))
     return with_errors(perfect, points=is_points_folder(unit.folder), rates=rates)
 
 

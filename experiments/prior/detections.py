@@ -1,13 +1,12 @@
 """What the prior does for cells after a miss, and for the probabilities that detections are missed or false."""
 
-import json
 import math
-import os
 import warnings
 from pathlib import Path
 
 import torch
 
+from common.results import kept
 from experiments.prior.units import Item, read_item, score_item
 from torchtrack_uq.calibration.movie_prior import MoviePrior
 from torchtrack_uq.layers import UncertaintyLayer
@@ -21,12 +20,12 @@ SHOWN = ("n_after_gap", "accuracy_after_gap", "ece_missed", "ece_false")
 
 def judge_detections_of(item: Item, cache: Path, prior: MoviePrior) -> list[dict[str, object]]:
     """Rows of a movie with errors, links up to two frames: before, and with a prior learned without its kind."""
-    file = cache / f"{item.key}_{prior.version}_detections.json"
-    if not file.is_file():
+
+    def make() -> list[dict[str, object]]:
         movie = score_item(item, cache)
         truth = read_item(item).detection_truth()
         auto = UncertaintyLayer("auto")
-        rows = []
+        rows: list[dict[str, object]] = []
         for name, layer in (("auto, T = 1", auto), ("auto, no annotation", prior.layer(auto, movie.graph))):
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of movies in which few cells were missed
@@ -37,13 +36,7 @@ def judge_detections_of(item: Item, cache: Path, prior: MoviePrior) -> list[dict
                     events |= judge_detections({"false": false}, truth, movie.graph.frame)
                 found = summarise([judge(p, movie.targets)], [events])
             rows.append({"how": name, **{metric: found.get(metric, math.nan) for metric in SHOWN}})
-        part = file.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(rows))
-        os.replace(part, file)
-    base = {
-        "tracker": item.unit.tracker,
-        "movie": item.unit.movie,
-        "stride": item.unit.stride,
-        "rate": item.rate,
-    }
-    return [base | row for row in json.loads(file.read_text())]
+        return rows
+
+    file = cache / f"{item.key}_{prior.version}_detections.json"
+    return [item.columns | row for row in kept(file, make)]

@@ -1,12 +1,12 @@
 """What the annotation of each movie says of temperature and event scores, kept on disk."""
 
-import json
-import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from common.results import kept
 from experiments.prior.pool import Likelihood
 from experiments.prior.units import Item, score_item
 from torchtrack_uq.calibration.event_fit import _minimise, objective_of
@@ -32,34 +32,31 @@ LOOK_AT = {
 
 def fit_item(item: Item, cache: Path, max_gap: int) -> Likelihood | None:
     """The likelihood of a movie's annotation by parameters, None where nothing can be fitted."""
-    file = cache / f"{item.key}_{max_gap}.json"
-    if not file.is_file():
-        movie = score_item(item, cache, max_gap=max_gap)
-        layer = UncertaintyLayer("auto", events=EventOffsets())
-        content: dict[str, list[float] | list[list[float]]] = {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                objective = objective_of(layer, [movie], TEMPERATURE_WIDTH, OFFSET_WIDTH, None)
-            except InputError:
-                objective = None
-            if objective is not None:
-                objective.set(START[: len(objective.parameters)])
-                _minimise(list(objective.parameters.values()), objective.loss, MOST_STEPS)
-                found = FitCertainty.of(objective)
-                slope = mean_gradient(objective, found.value) * objective.n_daughters
-                temperature, offsets = LOOK_AT[item.unit.tracker]
-                content = {
-                    "value": found.value.tolist(),
-                    "gradient": slope.tolist(),
-                    "information": (found.information * objective.n_daughters).tolist(),
-                    "look": first_look(movie.graph, temperature, offsets).tolist(),
-                }
-        part = file.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(content))
-        os.replace(part, file)
-    content = json.loads(file.read_text())
+    content = kept(cache / f"{item.key}_{max_gap}.json", lambda: _fitted(item, cache, max_gap))
     if not content:
         return None
     value, gradient, information, look = (np.array(content[key]) for key in content)
     return Likelihood(item.kind, value, gradient, information, look)
+
+
+def _fitted(item: Item, cache: Path, max_gap: int) -> dict[str, Any]:
+    """Fields of its `Likelihood` but the kind; none where nothing can be fitted."""
+    movie = score_item(item, cache, max_gap=max_gap)
+    layer = UncertaintyLayer("auto", events=EventOffsets())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            objective = objective_of(layer, [movie], TEMPERATURE_WIDTH, OFFSET_WIDTH, None)
+        except InputError:
+            return {}
+        objective.set(START[: len(objective.parameters)])
+        _minimise(list(objective.parameters.values()), objective.loss, MOST_STEPS)
+        found = FitCertainty.of(objective)
+        slope = mean_gradient(objective, found.value) * objective.n_daughters
+    temperature, offsets = LOOK_AT[item.unit.tracker]
+    return {
+        "value": found.value.tolist(),
+        "gradient": slope.tolist(),
+        "information": (found.information * objective.n_daughters).tolist(),
+        "look": first_look(movie.graph, temperature, offsets).tolist(),
+    }

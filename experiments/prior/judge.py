@@ -1,7 +1,5 @@
 """Every movie judged with a prior learned from all others: without annotation, with few daughters, with all."""
 
-import json
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common.results import kept
 from experiments.event_model import JUDGED_GAP
 from experiments.prior.fit import LOOK_AT, NAMES, START, fit_item
 from experiments.prior.pool import Likelihood, pool
@@ -91,23 +90,13 @@ def judge_item(
     Fits are to daughters of the first half of the frames, and all is judged on the second half too.
     """
     file = cache / f"{item.key}_{max_gap}_{prior.version}_judged{'_few' if few else ''}.json"
-    if not file.is_file():
-        movie = score_item(item, cache, max_gap=max_gap)
+
+    def rows() -> list[dict[str, object]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rows = _rows(movie, prior, few=few)
-        part = file.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(rows))
-        os.replace(part, file)
-    base = {
-        "tracker": item.unit.tracker,
-        "movie": item.unit.movie,
-        "kind": item.kind,
-        "stride": item.unit.stride,
-        "rate": item.rate,
-        "max_gap": max_gap,
-    }
-    return [base | row for row in json.loads(file.read_text())]
+            return _rows(score_item(item, cache, max_gap=max_gap), prior, few=few)
+
+    return [item.columns | {"max_gap": max_gap} | row for row in kept(file, rows)]
 
 
 def _rows(movie: ScoredMovie, prior: MoviePrior, *, few: bool) -> list[dict[str, object]]:

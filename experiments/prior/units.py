@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.event_model import JUDGED_GAP, with_errors
+from experiments.event_model import JUDGED_GAP, rates_at, with_errors
 from study.units import MODEL, MOVIES, TRACKERS, Unit, find_units, read_unit
 from torchtrack_uq.calibration import ScoredMovie
-from torchtrack_uq.datasets import AnnotatedMovie, CorruptionRates
+from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.datasets.points import is_points_folder
 from torchtrack_uq.trackers import make_tracker
 
@@ -46,6 +46,18 @@ class Item:
         found = [name for name in EMBRYOS if self.unit.movie.startswith(name)]
         return found[0] if found else self.unit.recording
 
+    @property
+    def columns(self) -> dict[str, object]:
+        """What a table says of which movie a row is of."""
+        unit = self.unit
+        return {
+            "tracker": unit.tracker,
+            "movie": unit.movie,
+            "kind": self.kind,
+            "stride": unit.stride,
+            "rate": self.rate,
+        }
+
 
 def find_items(data: Path, tracker: str, strides: tuple[int, ...] = STRIDES) -> list[Item]:
     """All that a data folder allows; quick ones first."""
@@ -71,8 +83,7 @@ def read_item(item: Item, most_cells: int | None = MOST_CELLS) -> AnnotatedMovie
     movie = read_unit(item.unit)
     if most_cells is not None:
         movie = middle_frames(movie, most_cells)
-    rates = CorruptionRates(item.rate, item.rate / 5, item.rate / 5, item.rate / 5)
-    return with_errors(movie, points=is_points_folder(item.unit.folder), rates=rates)
+    return with_errors(movie, points=is_points_folder(item.unit.folder), rates=rates_at(item.rate))
 
 
 def score_item(item: Item, cache: Path, *, max_gap: int = JUDGED_GAP) -> ScoredMovie:

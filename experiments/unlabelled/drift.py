@@ -15,7 +15,7 @@ from common.data import data_folder
 from experiments.event_model import with_errors
 from experiments.prior.judge import MOST_STEPS
 from experiments.prior.units import FEWEST_FRAMES, RATES, Item, middle_frames
-from experiments.unlabelled.left_out import MAX_GAP, Priors, base_of, figures
+from experiments.unlabelled.left_out import MAX_GAP, Priors, figures
 from study.units import Unit, find_units, read_unit
 from torchtrack_uq.calibration import GaussianPrior, ScoredMovie, fit_events
 from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE
@@ -174,5 +174,5 @@ def drift_rows(cache: Path, *, fits: bool) -> pd.DataFrame:
                 stretches = score_stretches(movie, n, unit, item.rate, MOST_FITTED if fits else MOST_CELLS)
                 if len(stretches) > 1:
                     found = fit_rows(stretches, prior) if fits else look_rows(stretches, prior)
-                    rows += [{**base_of(item), "cut": n, **row} for row in found]
+                    rows += [{**item.columns, "cut": n, **row} for row in found]
     return pd.DataFrame(rows)

@@ -25,7 +25,7 @@ from scipy.special import gamma
 
 from experiments.prior.units import score_item
 from experiments.unlabelled.drift import mean_at
-from experiments.unlabelled.left_out import MAX_GAP, Priors, base_of, figures
+from experiments.unlabelled.left_out import MAX_GAP, Priors, figures
 from torchtrack_uq.calibration import GaussianPrior, ScoredMovie
 from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE
 from torchtrack_uq.calibration.movie_prior import MoviePrior
@@ -224,6 +224,6 @@ def evidence_rows(cache: Path) -> pd.DataFrame:
     """The distance tracker's movies at strides 1 and 4."""
     rows = []
     for item, prior in Priors("Distance", cache).items((1, 4)):
-        rows += [{**base_of(item), **row} for row in evidence_of(score_item(item, cache), prior)]
+        rows += [{**item.columns, **row} for row in evidence_of(score_item(item, cache), prior)]
         print(item.key, flush=True)
     return pd.DataFrame(rows)

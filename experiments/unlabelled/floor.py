@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from experiments.prior.units import score_item
-from experiments.unlabelled.left_out import Priors, base_of, figures
+from experiments.unlabelled.left_out import Priors, figures
 from torchtrack_uq.calibration import ScoredMovie
 from torchtrack_uq.calibration.movie_prior import MoviePrior
 from torchtrack_uq.layers import UncertaintyLayer
@@ -57,7 +57,7 @@ def floor_of(movie: ScoredMovie, prior: MoviePrior) -> Iterator[dict[str, object
 def floor_rows(trackers: list[str], cache: Path) -> pd.DataFrame:
     """All movies of all trackers."""
     rows = [
-        {**base_of(item), **row}
+        {**item.columns, **row}
         for tracker in trackers
         for item, prior in Priors(tracker, cache).items((1, 2, 4, 8))
         for row in floor_of(score_item(item, cache), prior)

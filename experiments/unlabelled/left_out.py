@@ -51,18 +51,6 @@ class Priors:
         return ((item, self.without(item.kind)) for item, _ in self.fitted if item.unit.stride in strides)
 
 
-def base_of(item: Item) -> dict[str, object]:
-    """Columns that say which movie a row is of."""
-    unit = item.unit
-    return {
-        "tracker": unit.tracker,
-        "movie": unit.movie,
-        "kind": item.kind,
-        "stride": unit.stride,
-        "rate": item.rate,
-    }
-
-
 def losses(judged: JudgedDaughters) -> Tensor:
     """(D,) nats of each daughter."""
     return -judged.true_log_p.detach().clamp(min=float(np.log(LEAST)))

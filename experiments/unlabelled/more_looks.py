@@ -15,7 +15,7 @@ from experiments.prior.pool import Likelihood, pool
 from experiments.prior.units import Item, score_item
 from experiments.unlabelled.drift import mean_at
 from experiments.unlabelled.evidence import COME_AND_GO, MISSED, Counts, Density, maximised
-from experiments.unlabelled.left_out import Priors, base_of, figures
+from experiments.unlabelled.left_out import Priors, figures
 from torchtrack_uq.calibration import GaussianPrior
 from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -66,7 +66,7 @@ def more_look_rows(cache: Path) -> pd.DataFrame:
                     values = dict(zip(NAMES, its[n].tolist(), strict=True))
                     judged = judge(mean_at(values)(movies[k].graph), movies[k].targets)
                 before = before or judged
-                rows.append({**base_of(found[k][0]), "how": name, **figures(judged, before)})
+                rows.append({**found[k][0].columns, "how": name, **figures(judged, before)})
     return pd.DataFrame(rows)
 
 

@@ -9,7 +9,7 @@ import torch
 from common.data import data_folder
 from experiments.event_model import with_errors
 from experiments.prior.units import RATES, Item, find_items, middle_frames
-from experiments.unlabelled.left_out import MAX_GAP, Priors, base_of, figures
+from experiments.unlabelled.left_out import MAX_GAP, Priors, figures
 from experiments.unlabelled.local_displacements import (
     CELLS_A_STRETCH,
     displacements_by_frame,
@@ -60,6 +60,6 @@ def whole_rows(cache: Path) -> pd.DataFrame:
                 how = "one scale" if size is None else f"a scale every {size} cells"
                 spread = displacements_by_frame(movie.detections, MAX_GAP, size or 10**9)[:, 0]
                 row = {"how": how, "widest": float(np.ptp(np.log(spread))), "n_links": graph.n_links}
-                rows.append({**base_of(Item(unit, rate)), **row, **figures(judged, before)})
+                rows.append({**Item(unit, rate).columns, **row, **figures(judged, before)})
             print(unit.key, rate, flush=True)
     return pd.DataFrame(rows)

@@ -96,7 +96,7 @@ def fit_events(
     before = objective.values
     try:
         if prior is not None:
-            objective.set([objective.prior.values.get(name, value) for name, value in before.items()])
+            objective.start_at_prior()
         converged = _minimise(list(objective.parameters.values()), objective.loss, max_steps)
         return finish_events(objective, converged)
     except BaseException:  # an interrupted fit leaves the layer as it was

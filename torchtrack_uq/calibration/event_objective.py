@@ -127,19 +127,23 @@ class EventObjective:
         total = torch.zeros((), dtype=torch.float64)
         for movie, known in zip(self.movies, self.truths, strict=True):
             graph, mother = self.layer.tempered(movie.graph), known.truth.mother
-            parts = []
-            if bool(known.whole.any()):
-                parts.append((self._posterior.log_prob(graph, mother), known.whole))
-            if bool(known.partly.any()):
+            if bool(
+                known.partly.any()
+            ):  # of whole problems it is the same, by the two sums that the others need
                 found = self._posterior.log_prob_partial(graph, mother, known.known, known.rejected)
-                parts.append((found, known.partly))
-            for found, counts in parts:
-                total = total + found[counts & (found > -torch.inf)].double().sum().cpu()
+            else:
+                found = self._posterior.log_prob(graph, mother)
+            counts = (known.whole | known.partly) & (found > -torch.inf)
+            total = total + found[counts].double().sum().cpu()
         return total / self.n_daughters
 
     def loss(self) -> Tensor:
         """Minus the likelihood and the logarithm of the prior, a daughter; with gradient in `parameters`."""
         return -self.log_likelihood() + self.prior.penalty(self.parameters) / self.n_daughters
+
+    def start_at_prior(self) -> None:
+        """Give the layer the prior's mean, where there is one of a parameter."""
+        self.set([self.prior.values.get(name, value) for name, value in self.values.items()])
 
     @torch.no_grad()
     def set(self, values: Sequence[float]) -> None:

@@ -58,8 +58,7 @@ class EventModule(pl.LightningModule):
         self.layer = layer
         self.objective = objective_of(layer, movies, prior_width, offset_width, coefficient_width, prior)
         if prior is not None:
-            known = self.objective.prior.values
-            self.objective.set([known.get(name, value) for name, value in self.objective.values.items()])
+            self.objective.start_at_prior()
         self.fit_result: EventFit | None = None
         self._before = math.inf
 

@@ -1,6 +1,6 @@
 """Likelihood of annotated links under the uncertainty layer: the losses for training scorers through it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -11,7 +11,7 @@ from torchtrack_uq.functional import segment_sum
 from torchtrack_uq.layers.joint_likelihood import JointLikelihood
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
-from torchtrack_uq.truth.feasible import without_daughters, without_unknown_fates
+from torchtrack_uq.truth.feasible import without_daughters, without_lost_fates, without_unknown_fates
 from torchtrack_uq.truth.judged import true_log_p
 from torchtrack_uq.truth.targets import LinkTargets
 
@@ -85,8 +85,7 @@ def joint_nll(layer: UncertaintyLayer, graph: CandidateGraph, targets: LinkTarge
         log_p = posterior.log_prob(graph, mother)
     else:
         # what is known of the daughters says what is known of their mothers' fates
-        everyone = torch.ones_like(targets.mother_known)
-        graph = without_unknown_fates(layer.tempered(graph), replace(targets, mother_known=everyone), removed)
+        graph = without_lost_fates(layer.tempered(graph), targets, removed)
         if bool((reachable | ~graph.is_daughter).all()):  # one sum instead of two
             log_p = posterior.log_prob(graph, mother)
         else:

@@ -73,8 +73,10 @@ def given_mothers(
     bad[graph.problem_of_daughter[known & ~linked & ~possible_null]] = True
     bad[graph.problem_of_mother[load > most]] = True
     given = _with_options(graph, mother, known, chosen, rejected, ~bad)
-    forced = graph.appear.detach() == -torch.inf
-    bound = forced & graph.is_daughter & ~known, (graph.disappear.detach() == -torch.inf) & graph.is_mother
+    bound = (
+        ~may_appear & graph.is_daughter & ~known,
+        (graph.disappear.detach() == -torch.inf) & graph.is_mother,
+    )
     unsure = torch.zeros_like(bad)
     for of_cell, cells in zip((graph.problem_of_daughter, graph.problem_of_mother), bound, strict=True):
         unsure[of_cell[cells]] = True

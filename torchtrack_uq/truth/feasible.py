@@ -64,9 +64,18 @@ class FeasibleTruth(TensorFields):
 
 def without_unknown_fates(graph: CandidateGraph, targets: LinkTargets, removed: Tensor) -> CandidateGraph:
     """Event scores 0 for mothers of whom it is not known how many daughters they have."""
-    fate = targets.mother_known.clone()
+    return without_lost_fates(_with_fates(graph, targets.mother_known), targets, removed)
+
+
+def without_lost_fates(graph: CandidateGraph, targets: LinkTargets, removed: Tensor) -> CandidateGraph:
+    """Event scores 0 for the true mothers of removed daughters: they seem to have fewer than they do."""
+    fate = torch.ones_like(targets.mother_known)
     lost = targets.mother[removed]
     fate[lost[lost >= 0]] = False
+    return _with_fates(graph, fate)
+
+
+def _with_fates(graph: CandidateGraph, fate: Tensor) -> CandidateGraph:
     return replace(
         graph,
         disappear=torch.where(fate, graph.disappear, 0.0),
