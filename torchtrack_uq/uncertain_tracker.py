@@ -1,6 +1,7 @@
 """The front door: images and masks in, tracks with probabilities out."""
 
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -117,9 +118,15 @@ class UncertainTracker:
         """Name of the method."""
         return self.layer.method
 
-    @torch.no_grad()
     def track(
-        self, imgs: FramesLike | None, masks: FramesLike, *, stride: int = 1, progress: bool = True
+        self,
+        imgs: FramesLike | None,
+        masks: FramesLike,
+        *,
+        stride: int = 1,
+        voxel_size: Sequence[float] | None = None,
+        interval: float | None = None,
+        progress: bool = True,
     ) -> TrackingResult:
         """Track one movie.
 
@@ -127,15 +134,43 @@ class UncertainTracker:
             imgs: Images: a folder of TIFFs, a multi-page TIFF, a numpy or dask array (T, (Z,) Y, X); or None.
             masks: Label masks of the same shape, 0 for background.
             stride: Take every `stride`-th frame.
+            voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); by default what the files state, else
+                voxels are taken for cubes.
+            interval: Seconds between frames; by default what the files state.
             progress: Whether to show progress bars.
 
         Raises:
             InputError: Images or masks that cannot be used, found before the tracker starts.
         """
-        movie = Movie.open(imgs, masks, stride)
-        if self.calibration is not None:
-            self.calibration.check(self.method, self.calibration.tracker, stride)
-        detections = Detections.from_movie(movie, progress=progress)
+        movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval)
+        return self.track_movie(movie, progress=progress)
+
+    def track_movie(self, movie: Movie, *, progress: bool = True) -> TrackingResult:
+        """Track a movie that is open; as `track`.
+
+        Raises:
+            InputError: Frames that cannot be used.
+        """
+        self._check_stride(movie.stride)
+        return self.track_detections(
+            Detections.from_movie(movie, progress=progress), movie, progress=progress
+        )
+
+    @torch.no_grad()
+    def track_detections(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> TrackingResult:
+        """Track cells that are known already; as `track`.
+
+        Args:
+            detections: The movie's N cells.
+            movie: The pixels that they were measured on; None for points, for trackers that look at no pixel.
+            progress: Whether to show progress bars.
+
+        Raises:
+            InputError: The tracker needs pixels, or detections and movie do not belong together.
+        """
+        self._check_stride(detections.stride)
         prior = self.prior
         layer, found = self._probabilities(prior, detections, movie, progress)
         probabilities = found.to("cpu")
@@ -151,6 +186,10 @@ class UncertainTracker:
             scaled=_scaled(layer, probabilities),
             border_share=_border_share(layer, probabilities.graph),
         )
+
+    def _check_stride(self, stride: int) -> None:
+        if self.calibration is not None:
+            self.calibration.check(self.method, self.calibration.tracker, stride)
 
     @property
     def prior(self) -> MoviePrior | None:
@@ -171,7 +210,7 @@ class UncertainTracker:
         return self.layer if prior is None else prior.layer(self.layer, graph)
 
     def _probabilities(
-        self, prior: MoviePrior | None, detections: Detections, movie: Movie, progress: bool
+        self, prior: MoviePrior | None, detections: Detections, movie: Movie | None, progress: bool
     ) -> tuple[UncertaintyLayer, LinkProbabilities]:
         """With the layer that they are of: the tracker's, or with a prior one for this movie."""
         if prior is None:

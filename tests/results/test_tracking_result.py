@@ -281,7 +281,7 @@ class TestNothingIsLost:
         code = (
             "import signal, sys, time\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # jobs in the background ignore it
-            "import torchtrack_uq.results.tracking_result as save\n"
+            "import torchtrack_uq.results.save as save\n"
             "def wait(*_):\n"
             "    print('writing', flush=True)\n"
             "    time.sleep(60)\n"

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.movie_arguments import add_movie_arguments, open_movie
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
@@ -25,8 +26,7 @@ def add_commands(commands: Any) -> None:
         "track",
         help="track a movie: images and masks in, tracks with probabilities out",
     )
-    track.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
-    track.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
+    add_movie_arguments(track)
     _add_shared(track, default_output=None)
     add_tracker_arguments(track)
     add_temperature_argument(track)
@@ -73,7 +73,6 @@ def _track(options: argparse.Namespace) -> None:
     check_output_folder(
         options.output, options.overwrite
     )  # before torch is imported: a refusal should be quick
-    from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.trackers.gaps import max_gap_of
     from torchtrack_uq.uncertain_tracker import UncertainTracker
@@ -82,7 +81,7 @@ def _track(options: argparse.Namespace) -> None:
     check_can_save()
     choose_device(options.device)
     temperature = read_temperature(options)
-    Movie.open(options.images, options.masks, options.stride)  # refuse bad input before a model is loaded
+    options.movie = open_movie(options)  # refuse bad input before a model is loaded
     acceptance = _acceptance(options, getattr(temperature, "review", None))
     tracker = tracker_of(options, temperature)
     reach, fitted = max_gap_of(tracker), getattr(temperature, "max_gap", None)
@@ -121,12 +120,12 @@ def _acceptance(
 def _demo(options: argparse.Namespace) -> None:
     check_output_folder(options.output, options.overwrite)
     from torchtrack_uq.datasets.example import hela_example
+    from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
     check_can_save()
-    options.images, options.masks = hela_example()
-    options.stride = 1
+    options.movie = Movie.open(*hela_example())
     _run(UncertainTracker("trackastra", device=options.device), options)
 
 
@@ -137,9 +136,7 @@ def _run(
 
     with nothing_written_on_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
-        result = uncertain_tracker.track(
-            options.images, options.masks, stride=options.stride, progress=not options.quiet
-        )
+        result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
         result = result.with_acceptance(acceptance)
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())

@@ -11,6 +11,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.features import FrameMeasurements, measure_frame
 from torchtrack_uq.movies.intensity import IntensityScale
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.scale import aspect, check_scale
 from torchtrack_uq.utils.progress import with_progress
 
 FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "border_dist")
@@ -32,6 +33,8 @@ class Detections:
         has_images: Whether intensities were measured (they are 0 otherwise).
         stride: Frame t here is frame t * stride of the recording.
         field_shape: Shape of a frame, (Y, X) or (Z, Y, X); None for points, of which nobody knows where the field ends.
+        voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); None where nobody knows.
+        interval: Seconds between frames; None where nobody knows.
         row: (N,) int64, row of the table that each cell came from; 0, 1, 2, ... where that was sorted already.
     """
 
@@ -44,6 +47,8 @@ class Detections:
     stride: int = 1
     row: NDArray[np.int64] = field(default_factory=lambda: _IN_ORDER)
     field_shape: tuple[int, ...] | None = None
+    voxel_size: tuple[float, ...] | None = None
+    interval: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -56,6 +61,7 @@ class Detections:
                 f"detections need one label and one centroid a cell: got {n} frames, "
                 f"{self.label.shape} labels and {self.coords.shape} coordinates"
             )
+        check_scale(self.voxel_size, self.interval, self.ndim)
         for name, values in self.features.items():
             if values.ndim != 2 or len(values) != n:
                 raise InputError(f"feature {name!r} has shape {values.shape}; expected ({n}, k)")
@@ -88,6 +94,16 @@ class Detections:
     def ndim(self) -> int:
         """Number of spatial dimensions, 2 or 3."""
         return int(self.coords.shape[1])
+
+    @property
+    def aspect(self) -> NDArray[np.float64]:
+        """(D,) edge lengths of a voxel in units of its edge along x, see `torchtrack_uq.movies.scale.aspect`."""
+        return aspect(self.voxel_size, self.ndim)
+
+    @cached_property
+    def isotropic_coords(self) -> NDArray[np.float64]:
+        """(N, D) centroids in pixels of x along every axis: what distances are measured between."""
+        return self.coords.astype(np.float64) * self.aspect
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -189,6 +205,8 @@ class Detections:
             has_images=has_images,
             stride=movie.stride,
             field_shape=tuple(movie.frame_shape),
+            voxel_size=movie.voxel_size,
+            interval=movie.interval,
         )
 
     @classmethod
@@ -200,6 +218,8 @@ class Detections:
         n_frames: int | None = None,
         *,
         sort: bool = False,
+        voxel_size: tuple[float, ...] | None = None,
+        interval: float | None = None,
     ) -> "Detections":
         """Detections from a table of points, one row a cell, sorted by frame and within a frame by label.
 
@@ -212,6 +232,8 @@ class Detections:
             label: (N,) integers; by default 1, 2, ... within each frame, in the order of the rows.
             n_frames: Number of frames; by default up to the last one with a cell.
             sort: Whether to sort rows that are not sorted.
+            voxel_size: What a step of 1 is in micrometres along ((z,) y, x), where that is known.
+            interval: Seconds between frames, where that is known.
 
         Raises:
             InputError: Rows that are not sorted, lengths that differ, a label twice in a frame, NaN.
@@ -245,6 +267,8 @@ class Detections:
             coords=np.asarray(coords, dtype=np.float32)[order],
             n_frames=int(frames.max(initial=-1)) + 1 if n_frames is None else n_frames,
             row=order,
+            voxel_size=voxel_size,
+            interval=interval,
         )
 
 

@@ -30,12 +30,16 @@ class FrameSource(ABC):
         n_frames: Number of frames.
         frame_shape: Shape of every frame, (Y, X) or (Z, Y, X).
         dtype: dtype of every frame.
+        voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x), where the source states them.
+        interval: Seconds from one frame to the next, where the source states it.
     """
 
     name: str
     n_frames: int
     frame_shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    voxel_size: tuple[float, ...] | None = None
+    interval: float | None = None
 
     @abstractmethod
     def read(self, t: int) -> Frame:
@@ -65,6 +69,8 @@ class SelectedFrames(FrameSource):
         self._source, self._frames = source, frames
         self.name, self.frame_shape, self.dtype = source.name, source.frame_shape, source.dtype
         self.n_frames = len(frames)
+        self.voxel_size = source.voxel_size
+        self.interval = None if source.interval is None else source.interval * frames.step
 
     def read(self, t: int) -> Frame:
         """Read the `t`-th of the chosen frames."""

@@ -1,11 +1,13 @@
 """A movie: masks and, where there are any, images, checked against each other before any work starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.frames import Frame, FramesLike, FrameSource, open_frames
+from torchtrack_uq.movies.scale import check_scale
 
 
 @dataclass(frozen=True)
@@ -16,18 +18,37 @@ class Movie:
         masks: Integer label masks; 0 is background, every other value one cell.
         images: Single-channel images of the same shape, or None where a movie has masks only.
         stride: Which frames of the recording these are: frame t here is frame t * stride there.
+        voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); None where nobody knows: voxels are cubes then.
+        interval: Seconds from one frame of the movie to the next; None where nobody knows.
     """
 
     masks: FrameSource
     images: FrameSource | None = None
     stride: int = 1
+    voxel_size: tuple[float, ...] | None = None
+    interval: float | None = None
 
     @classmethod
-    def open(cls, images: FramesLike | None, masks: FramesLike, stride: int = 1) -> "Movie":
+    def open(
+        cls,
+        images: FramesLike | None,
+        masks: FramesLike,
+        stride: int = 1,
+        *,
+        voxel_size: Sequence[float] | None = None,
+        interval: float | None = None,
+    ) -> "Movie":
         """Open and check images and masks; `stride` takes every `stride`-th frame.
 
+        Args:
+            images: Images, or None; see `open_frames`.
+            masks: Label masks of the same frames and shape.
+            stride: Take every `stride`-th frame.
+            voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); by default what masks or images state.
+            interval: Seconds between frames of the recording; by default what masks or images state.
+
         Raises:
-            InputError: Lengths, shapes or types that do not fit, or fewer than two frames.
+            InputError: Lengths, shapes, types or sizes that do not fit, or fewer than two frames.
 
         >>> masks = np.zeros((5, 8, 8), np.uint16)
         >>> Movie.open(None, masks, stride=2).n_frames
@@ -47,10 +68,18 @@ class Movie:
                 + (f", of which stride {stride} keeps {n_kept}" if stride > 1 else "")
                 + "; tracking needs at least two"
             )
+        sources = [source for source in (mask_frames, image_frames) if source is not None]
+        if voxel_size is None:
+            voxel_size = next((one.voxel_size for one in sources if one.voxel_size is not None), None)
+        if interval is None:
+            interval = next((one.interval for one in sources if one.interval is not None), None)
+        check_scale(voxel_size, interval, len(mask_frames.frame_shape))
         return cls(
             mask_frames.strided(stride),
             None if image_frames is None else image_frames.strided(stride),
             stride,
+            None if voxel_size is None else tuple(float(edge) for edge in voxel_size),
+            None if interval is None else float(interval) * stride,
         )
 
     def select(self, frames: range) -> "Movie":
@@ -59,6 +88,8 @@ class Movie:
             self.masks.select(frames),
             None if self.images is None else self.images.select(frames),
             self.stride * frames.step,
+            self.voxel_size,
+            None if self.interval is None else self.interval * frames.step,
         )
 
     @property

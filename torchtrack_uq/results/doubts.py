@@ -55,7 +55,7 @@ class CellDoubts:
         detections: Detections,
         probabilities: LinkProbabilities,
         selected: NDArray[np.bool_],
-        frame_shape: tuple[int, ...],
+        frame_shape: tuple[int, ...] | None,
         scaled: CandidateGraph | None = None,
         border_share: Mapping[str, Tensor] | None = None,
     ) -> "CellDoubts":
@@ -74,7 +74,7 @@ class CellDoubts:
             detections: The movie's N cells.
             probabilities: Of its E candidate links, on the CPU.
             selected: (E,) bool, the links that were chosen, at most one a daughter.
-            frame_shape: (Y, X) or (Z, Y, X).
+            frame_shape: (Y, X) or (Z, Y, X); None for points: the box around all of them is their field.
             scaled: The candidate links with the scores that the probabilities are of, see `false_cells`.
             border_share: (N,) share of each cell's weight of appearing, and of disappearing, that is due to the border
                 (`EventModel.border_share`); without it, 1 near the border and 0 far inside.
@@ -173,7 +173,7 @@ class CellDoubts:
         }
 
 
-def far_inside(detections: Detections, frame_shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def far_inside(detections: Detections, frame_shape: tuple[int, ...] | None) -> NDArray[np.bool_]:
     """(N,) bool, cells too far from every border of the field to have come over it, or to have left, in one frame."""
     edge = distance_to_border(detections, frame_shape, depth=True) + _HALF_A_PIXEL
     diameter = detections.features.get("equivalent_diameter_area")

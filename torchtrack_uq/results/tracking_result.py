@@ -1,7 +1,6 @@
 """The result of tracking one movie, as tables, as a graph and as files."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,32 +19,16 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
-from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.doubts import CellDoubts
-from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.links_table import links_table
 from torchtrack_uq.results.proof import proof_columns
+from torchtrack_uq.results.save import check_can_save, save_result
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
-from torchtrack_uq.utils.files import staged_folder
-from torchtrack_uq.utils.optional import import_optional
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
-_FILES = re.compile(
-    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html"
-)
-_FLOAT_FORMAT = "%.6g"
-
-
-def check_can_save() -> None:
-    """Refuse to begin where `TrackingResult.save` could not end.
-
-    Raises:
-        InputError: geff or matplotlib is not installed.
-    """
-    import_optional("geff", "files", "writing tracks.geff")
-    import_optional("matplotlib", "files", "drawing doubts.png")
+__all__ = ["TrackingResult", "check_can_save"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +36,7 @@ class TrackingResult:
     """Tracks of a movie with a probability for every candidate link.
 
     Attributes:
-        movie: Images and masks.
+        movie: Images and masks; None where cells are points.
         detections: The movie's N cells.
         probabilities: Probabilities of its E candidate links and of the events, on the CPU.
         selected: (E,) bool, the links of the MAP assignment.
@@ -67,7 +50,7 @@ class TrackingResult:
         prior: Name of the prior that temperature and event scores are from, None for others.
     """
 
-    movie: Movie
+    movie: Movie | None
     detections: Detections
     probabilities: LinkProbabilities
     selected: NDArray[np.bool_]
@@ -108,7 +91,7 @@ class TrackingResult:
             self.detections,
             self.probabilities,
             self.selected,
-            self.movie.frame_shape,
+            None if self.movie is None else self.movie.frame_shape,
             self.scaled,
             self.border_share,
         )
@@ -194,12 +177,12 @@ class TrackingResult:
             (i, {str(name): None if value is pd.NA else value for name, value in cell.items()})
             for i, cell in enumerate(cells)
         )
-        for i, j, *known in self._edges.itertuples(index=False):
+        for i, j, *known in self.edges.itertuples(index=False):
             graph.add_edge(int(i), int(j), **dict(zip(_EDGE_COLUMNS, known, strict=True)))
         return graph
 
     @cached_property
-    def _edges(self) -> pd.DataFrame:
+    def edges(self) -> pd.DataFrame:
         """One row a chosen link: `mother`, `daughter` (cell indices), `score`, `probability`, `entropy`."""
         graph, p = self.candidates, self.probabilities
         daughter = graph.daughter.numpy()[self.selected]
@@ -279,20 +262,7 @@ class TrackingResult:
         Raises:
             InputError: The folder holds files and `overwrite` is False, or geff or matplotlib is not installed.
         """
-        check_can_save()
-        from torchtrack_uq.results.picture import draw_doubts
-
-        with staged_folder(Path(folder), overwrite=overwrite, ours=_FILES) as staging:
-            self.links.to_csv(staging / "links.csv", index=False, float_format=_FLOAT_FORMAT)
-            self.cells.to_csv(staging / "cells.csv", index=False, float_format=_FLOAT_FORMAT)
-            write_ctc(staging, self.movie, self.detections, self.tracklets, progress=progress)
-            cells = self.cells
-            if self.candidates.max_gap > 1:
-                cells = cells.assign(tracklet=self.tracklets.path)
-            write_geff(staging / "tracks.geff", cells, self._edges, self.detections.n_frames)
-            figure = draw_doubts(self.movie, self.detections, self.probabilities, self.selected, self.doubts)
-            figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
-        return Path(folder)
+        return save_result(self, folder, overwrite=overwrite, progress=progress)
 
     def summary(self) -> str:
         """A few lines: how much was tracked, how many decisions and detections are doubtful, and where."""

@@ -1,0 +1,59 @@
+"""Arguments that say which movie is meant and how it is to be read."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torchtrack_uq.movies.movie import Movie
+
+
+def add_movie_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--images`, `--masks` and the scale."""
+    parser.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
+    parser.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
+    add_scale_arguments(parser)
+
+
+def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--voxel-size` and `--interval`."""
+    parser.add_argument(
+        "--voxel-size",
+        metavar="[Z,]Y,X",
+        type=_numbers,
+        help="edge lengths of a voxel in micrometres, such as 0.5,0.16,0.16; where planes lie farther apart than "
+        "pixels, distances need it (default: what the files state, else cubes)",
+    )
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=float,
+        help="time between frames (default: what the files state)",
+    )
+
+
+def scale_of(options: argparse.Namespace) -> dict[str, Any]:
+    """`voxel_size` and `interval` as `Movie.open` and `UncertainTracker.track` take them."""
+    return {
+        "voxel_size": getattr(options, "voxel_size", None),
+        "interval": getattr(options, "interval", None),
+    }
+
+
+def open_movie(options: argparse.Namespace) -> "Movie":
+    """The movie that was named, checked, before anything slow happens.
+
+    Raises:
+        InputError: As `Movie.open`.
+    """
+    from torchtrack_uq.movies.movie import Movie
+
+    return Movie.open(options.images, options.masks, options.stride, **scale_of(options))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of numbers; expected micrometres such as 0.5,0.16,0.16"
+        ) from None

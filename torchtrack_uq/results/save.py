@@ -1,0 +1,85 @@
+"""Everything that a folder of results holds, written at once or not at all."""
+
+import os
+import re
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.results.ctc import write_ctc
+from torchtrack_uq.results.geff import write_geff
+from torchtrack_uq.results.in_words import Tracked
+from torchtrack_uq.utils.files import staged_folder
+from torchtrack_uq.utils.optional import import_optional
+
+OURS = re.compile(r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html")
+"""Names of what `save_result` may write."""
+FLOAT_FORMAT = "%.6g"
+
+
+class Saved(Tracked, Protocol):
+    """What can be written: a `TrackingResult`."""
+
+    @property
+    def movie(self) -> Movie | None:
+        """Images and masks; None for points."""
+        ...
+
+    @property
+    def links(self) -> pd.DataFrame:
+        """All candidate links."""
+        ...
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell."""
+        ...
+
+    @property
+    def edges(self) -> pd.DataFrame:
+        """One row a chosen link, by cell indices."""
+        ...
+
+
+def check_can_save() -> None:
+    """Refuse to begin where `TrackingResult.save` could not end.
+
+    Raises:
+        InputError: geff or matplotlib is not installed.
+    """
+    import_optional("geff", "files", "writing tracks.geff")
+    import_optional("matplotlib", "files", "drawing doubts.png")
+
+
+def save_result(
+    result: Saved,
+    folder: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Write all outputs to a folder, either all of them or none; see `TrackingResult.save`.
+
+    Raises:
+        InputError: The folder holds files and `overwrite` is False, or geff or matplotlib is not installed.
+    """
+    check_can_save()
+    from torchtrack_uq.results.picture import draw_doubts
+
+    with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
+        result.links.to_csv(staging / "links.csv", index=False, float_format=FLOAT_FORMAT)
+        result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
+        if result.movie is not None:
+            write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
+        cells = result.cells
+        if result.candidates.max_gap > 1:
+            cells = cells.assign(tracklet=result.tracklets.path)
+        write_geff(staging / "tracks.geff", cells, result.edges, result.detections.n_frames)
+        if result.movie is not None:
+            figure = draw_doubts(
+                result.movie, result.detections, result.probabilities, result.selected, result.doubts
+            )
+            figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
+    return Path(folder)
