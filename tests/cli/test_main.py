@@ -89,3 +89,44 @@ def test_warnings_of_every_command_are_one_line_each_said_once(
 
     assert run(warn) == 0
     assert capsys.readouterr().err == "warning: the movie is short\nwarning: it is dark\n"
+
+
+def test_what_only_programmers_can_act_on_is_said_to_who_asks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(options: object) -> None:
+        warnings.warn("this argument will be renamed", FutureWarning, stacklevel=1)
+        warnings.warn("the movie is short", stacklevel=1)
+
+    monkeypatch.setattr("torchtrack_uq.cli.download._download", warn)
+    assert main(["download", "--list"]) == 0
+    assert capsys.readouterr().err == "warning: the movie is short\n"
+    assert main(["download", "--list", "-v"]) == 0
+    said = capsys.readouterr().err
+    assert "this argument will be renamed (FutureWarning, " in said
+    assert "torch " in said
+    assert "done in " in said
+
+
+def test_verbose_shows_where_an_error_arose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["track", "-m", str(tmp_path / "missing"), "-o", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert main([*arguments, "-v"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_running_out_of_memory_is_one_sentence(
+    run: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    assert run(fail) == 1
+    assert capsys.readouterr().err.startswith("torchtrack-uq: out of memory; take fewer frames")
+
+
+def test_the_help_says_what_exit_statuses_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "Exit status: 0 done" in capsys.readouterr().out

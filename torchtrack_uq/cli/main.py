@@ -2,9 +2,13 @@
 
 import argparse
 import os
+import platform
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
@@ -18,6 +22,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="torchtrack-uq",
         description="Cell tracking that says how sure it is: link probabilities, tracks and a list of links to review.",
+        epilog="Exit status: 0 done; 1 failed on the way, such as a full disk; 2 unusable input or options, refused "
+        "before anything was written; 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -27,6 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
+    for command in commands.choices.values():
+        command.add_argument(
+            "-v",
+            "--verbose",
+            action="store_true",
+            help="say which versions run, how long it took, and where in the code a warning or an error arose",
+        )
     return parser
 
 
@@ -47,17 +60,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
+    start = time.perf_counter()
+    if options.verbose:
+        print(_versions(), file=sys.stderr)
     before = signal.signal(signal.SIGTERM, _interrupt)  # so that half-written outputs go as after Ctrl-C
     try:
-        with plain_warnings():
+        with plain_warnings(verbose=options.verbose):
             options.run(options)
+            if options.verbose:
+                print(f"torchtrack-uq: done in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     except InputError as error:
+        _show_where(options)
         print(f"torchtrack-uq: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             print(flush=True)  # raises again if it is the output that nobody reads
+        _show_where(options)
         print(f"torchtrack-uq: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        _show_where(options)
+        print(
+            "torchtrack-uq: out of memory; take fewer frames (--stride), fewer cells a frame or a machine with "
+            "more, or another tracker: distance needs least",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"torchtrack-uq: {str(interrupt) or 'interrupted'}", file=sys.stderr)
@@ -65,6 +93,23 @@ def _run(arguments: Sequence[str]) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _versions() -> str:
+    """Of what a result may depend on, without importing any of it."""
+    found = []
+    for name in ("torch", "numpy", "scipy", "trackastra"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} missing")
+    return f"torchtrack-uq {__version__}, Python {platform.python_version()}, {', '.join(found)}"
+
+
+def _show_where(options: argparse.Namespace) -> None:
+    """The traceback of the error at hand, for who asked for it."""
+    if options.verbose:
+        traceback.print_exc()
 
 
 def _drop_output() -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.values import share
 from torchtrack_uq.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def add_commands(commands: Any) -> None:
     sample.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     sample.add_argument(
         "--random",
-        type=float,
+        type=share,
         metavar="SHARE",
         help="share of the list that is spread evenly over all daughters; the rest prefers doubtful decisions. Above "
         "0; 1 is best for --accept-error, see docs/guarantees.md (default: 0.5)",

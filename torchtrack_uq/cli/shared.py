@@ -165,16 +165,25 @@ def scored_movies(
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Warnings as one line each, without the place in the source; the same sentence once."""
+def plain_warnings(*, verbose: bool = False) -> Iterator[None]:
+    """Warnings as one line each, the same sentence once; what only programmers can act on is left out.
+
+    Args:
+        verbose: Say all of them, and where in the source they arose.
+    """
     said: set[str] = set()
 
-    def say(message: Warning | str, *_: object, **__: object) -> None:
+    def say(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+    ) -> None:
         if str(message) not in said:
             said.add(str(message))
-            print(f"warning: {message}", file=sys.stderr)
+            where = f" ({category.__name__}, {filename}:{lineno})" if verbose else ""
+            print(f"warning: {message}{where}", file=sys.stderr)
 
     with warnings.catch_warnings():
+        for programmers_only in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("always" if verbose else "ignore", programmers_only)
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = say
         yield

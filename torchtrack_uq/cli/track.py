@@ -13,6 +13,7 @@ from torchtrack_uq.cli.shared import (
     read_temperature,
     tracker_of,
 )
+from torchtrack_uq.cli.values import share
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.files import check_output_folder
 
@@ -32,14 +33,14 @@ def add_commands(commands: Any) -> None:
     add_temperature_argument(track)
     track.add_argument(
         "--accept-error",
-        type=float,
+        type=share,
         metavar="SHARE",
-        help="mark decisions as accepted so that at most this share of them is wrong, such as 0.01; the others are for "
-        "review. Needs a calibration file, see docs/guarantees.md",
+        help="mark decisions as accepted so that at most this share of them is wrong, such as 1%%; the others are "
+        "for review. Needs a calibration file, see docs/guarantees.md",
     )
     track.add_argument(
         "--confidence",
-        type=float,
+        type=share,
         metavar="SHARE",
         help="how sure that has to be, over the draw of the annotated decisions (default: 0.95)",
     )

@@ -1,0 +1,28 @@
+"""Values as people write them on a command line."""
+
+import argparse
+import math
+
+
+def share(text: str) -> float:
+    """A share of 1, written as 0.01 or as 1%.
+
+    Raises:
+        argparse.ArgumentTypeError: No number, or one outside 0 to 1 (or 0 to 100 with a percent sign).
+
+    >>> share("1%"), share("0.01"), share("2.5 %")
+    (0.01, 0.01, 0.025)
+    """
+    bare = text.strip()
+    percent = bare.endswith("%")
+    try:
+        number = float(bare.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    value = number / 100 if percent else number
+    if not 0 <= value <= 1:
+        hint = f"; for {number:g} percent write {number:g}% or {number / 100:g}" if 1 < number <= 100 else ""
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no share; expected a number from 0 to 1, such as 0.01, or a percentage such as 1%{hint}"
+        )
+    return value
