@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,27 @@ _SAME_PLACE = 0.5
 """Pixels that a centroid in a file may be off, by rounding."""
 
 
-def read_annotations(
-    file: str | os.PathLike[str], detections: Detections, *, max_gap: int = 1
-) -> LinkTargets:
-    """The mothers that a table of decisions gives to some daughters; all others are not known.
+@dataclass(frozen=True)
+class Decisions:
+    """What a person said of a movie's N cells.
+
+    Attributes:
+        mother: (N,) int64, index of the mother that a cell was given, -1 for none; means nothing where not `known`.
+        known: (N,) bool, cells whose mother, or that they have none, was decided.
+        bad: (N,) bool, detections that are no cell.
+    """
+
+    mother: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    bad: NDArray[np.bool_]
+
+
+def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_gap: int = 1) -> Decisions:
+    """What a table of decisions says of some cells; all others are not known.
 
     A row is a daughter: `frame` and `label`, and the `verdict` "mother" with her mother's label in `mother` and frame
     in `mother_frame` (empty for the frame before), "none" for a cell without mother, or "bad" for what is no cell.
-    Rows without verdict are questions that nobody answered; bad detections are not judged, neither as daughters nor
-    as mothers.
+    Rows without verdict are questions that nobody answered.
 
     Args:
         file: CSV with the columns `COLUMNS`. Of others, only the centroids in a list of `torchtrack-uq sample` are
@@ -39,8 +52,8 @@ def read_annotations(
 
     Raises:
         InputError: The file cannot be read or lacks columns, a cell that does not exist or is elsewhere, an unknown
-            verdict, a mother who is not in one of the `max_gap` frames before, a cell judged twice, a mother of more
-            than two, or no daughter that is judged.
+            verdict, a mother who is not in one of the `max_gap` frames before or is no cell, a cell judged twice, a
+            mother of more than two, or no verdict at all.
     """
     table = _read(Path(file))
     cell = {
@@ -89,16 +102,35 @@ def read_annotations(
             f"{file}: cell {detections.label[crowded]} of frame {detections.frame[crowded]} is given more than two "
             "daughters; a mother has at most two"
         )
-    known &= ~((mother >= 0) & bad[mother.clip(min=0)])
-    if not known.any() and bad.any():
-        raise InputError(
-            f"{file} judges no daughter: {bad.sum()} cells are bad, and what is said of others is only that these are "
-            "their mothers; a fit needs daughters with the verdict mother or none"
-        )
-    if not known.any():
+    if not known.any() and not bad.any():
         raise InputError(f"{file} has no verdict; write mother, none or bad in the column verdict")
+    return Decisions(mother, known, bad)
+
+
+def read_annotations(
+    file: str | os.PathLike[str], detections: Detections, *, max_gap: int = 1
+) -> LinkTargets:
+    """The mothers that a table of decisions gives to some daughters, as targets to fit to.
+
+    Bad detections are not judged, neither as daughters nor as mothers.
+
+    Args:
+        file: As for `read_decisions`.
+        detections: The movie's cells; frames count as theirs do.
+        max_gap: How many frames links may span.
+
+    Raises:
+        InputError: As `read_decisions`, or no daughter is judged.
+    """
+    found = read_decisions(file, detections, max_gap=max_gap)
+    known = found.known & ~((found.mother >= 0) & found.bad[found.mother.clip(min=0)])
+    if not known.any():
+        raise InputError(
+            f"{file} judges no daughter: {found.bad.sum()} cells are bad, and what is said of others is only that "
+            f"these are their mothers; a fit needs daughters with the verdict mother or none"
+        )
     nothing = torch.zeros(len(detections), dtype=torch.bool)
-    return LinkTargets(torch.from_numpy(mother), torch.from_numpy(known), nothing)
+    return LinkTargets(torch.from_numpy(found.mother), torch.from_numpy(known), nothing)
 
 
 def drawn_evenly(file: str | os.PathLike[str]) -> bool:

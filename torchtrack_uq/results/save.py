@@ -11,10 +11,13 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.in_words import Tracked
+from torchtrack_uq.results.state import FILE as STATE
 from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional
 
-OURS = re.compile(r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html")
+OURS = re.compile(
+    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html|state\.npz"
+)
 """Names of what `save_result` may write."""
 FLOAT_FORMAT = "%.6g"
 
@@ -40,6 +43,10 @@ class Saved(Tracked, Protocol):
     @property
     def edges(self) -> pd.DataFrame:
         """One row a chosen link, by cell indices."""
+        ...
+
+    def state(self) -> bytes:
+        """All of it, to be loaded again."""
         ...
 
 
@@ -73,6 +80,7 @@ def save_result(
         result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
         if result.movie is not None:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
+        (staging / STATE).write_bytes(result.state())
         cells = result.cells
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)

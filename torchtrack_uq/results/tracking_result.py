@@ -12,18 +12,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torchtrack_uq.calibration.annotations import Decisions
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.guarantees.annotation_sample import RANDOM
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
+from torchtrack_uq.results.corrected import corrected_fields
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.links_table import links_table
 from torchtrack_uq.results.proof import proof_columns
+from torchtrack_uq.results.review_table import review_table
 from torchtrack_uq.results.save import check_can_save, save_result
+from torchtrack_uq.results.state import load_state, state_bytes
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 
@@ -216,24 +221,7 @@ class TrackingResult:
             `mother` (label that was chosen, or 0), `probability` (of that choice), the centroid, then `mother_frame`
             (empty for none), `doubt` and `reason` (what is likeliest to be wrong, see `CellDoubts` and `REASONS`).
         """
-        linked = self.mother >= 0
-        mother = np.where(linked, self.detections.label[self.mother], 0)
-        mother_frame = pd.Series(self.detections.frame[self.mother], dtype="Int64").mask(~linked)
-        table = self.cells.assign(
-            cell=np.arange(len(self.detections)),
-            mother=mother,
-            mother_frame=mother_frame,
-            probability=self.decision_probability,
-            doubt=self.doubts.doubt,
-            reason=self.doubts.reason,
-        )
-        axes = list("zyx"[-self.detections.ndim :])
-        names = ["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]
-        table = table[[*names, "mother_frame", "doubt", "reason"]]
-        ranked = table[(table["frame"] > 0) & ~self.accepted].sort_values(
-            ["doubt", "entropy"], ascending=False, kind="stable"
-        )
-        return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)
+        return review_table(self, n)
 
     def to_annotate(self, n: int = 100, *, seed: int = 0, random: float = RANDOM) -> pd.DataFrame:
         """Daughters to annotate, drawn so that what they show holds for the movie; see `to_annotate`.
@@ -263,6 +251,52 @@ class TrackingResult:
             InputError: The folder holds files and `overwrite` is False, or geff or matplotlib is not installed.
         """
         return save_result(self, folder, overwrite=overwrite, progress=progress)
+
+    def state(self) -> bytes:
+        """Everything but the pixels, to the last digit: `state.npz`."""
+        plain = {"tracker": self.tracker, "temperature": self.temperature, "prior": self.prior}
+        return state_bytes(self, plain)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        images: FramesLike | None = None,
+        masks: FramesLike | None = None,
+    ) -> "TrackingResult":
+        """A result as `save` wrote it.
+
+        Args:
+            folder: As given to `save`.
+            images: The movie's images; by default those that it was tracked with, if they are still in their place.
+            masks: The masks that were tracked; by default those in the folder, with the labels that cells had.
+
+        Raises:
+            InputError: No result, a damaged one, one of another version, or pixels of another movie.
+        """
+        return cls(**load_state(Path(folder), images, masks))
+
+    def correct(self, decisions: Decisions) -> "TrackingResult":
+        """The result given that a person is right about some cells; see `torchtrack_uq.results.corrected`.
+
+        What was promised of decisions (`acceptance`) was promised of the tracker's, and is dropped.
+
+        Args:
+            decisions: As `read_decisions` reads them from a table.
+
+        Raises:
+            InputError: Decisions that contradict each other, or a method that sums over no assignments.
+        """
+        changed = corrected_fields(
+            decisions,
+            movie=self.movie,
+            detections=self.detections,
+            probabilities=self.probabilities,
+            scaled=self.scaled,
+            border_share=self.border_share,
+        )
+        return replace(self, **changed)
 
     def summary(self) -> str:
         """A few lines: how much was tracked, how many decisions and detections are doubtful, and where."""

@@ -1,0 +1,89 @@
+"""A result that was saved and loaded again is the same to the last digit; broken files are refused."""
+
+import itertools
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from torchtrack_uq import InputError, UncertainTracker
+from torchtrack_uq.datasets.example import hela_example
+from torchtrack_uq.results.tracking_result import TrackingResult
+
+
+@pytest.fixture(scope="module")
+def tracked() -> TrackingResult:
+    images, masks = hela_example()
+    return UncertainTracker("distance").track(images, masks, progress=False)
+
+
+@pytest.fixture(scope="module")
+def saved(tracked: TrackingResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tracked.save(tmp_path_factory.mktemp("saved") / "out", progress=False)
+
+
+def test_what_is_loaded_is_what_was_saved(tracked: TrackingResult, saved: Path) -> None:
+    loaded = TrackingResult.load(saved)
+    pd.testing.assert_frame_equal(loaded.links, tracked.links)
+    pd.testing.assert_frame_equal(loaded.cells, tracked.cells)
+    pd.testing.assert_frame_equal(loaded.review(), tracked.review())
+    assert loaded.summary() == tracked.summary()
+    for field in fields(tracked.probabilities):
+        one, other = (getattr(result.probabilities, field.name) for result in (tracked, loaded))
+        if isinstance(one, torch.Tensor):
+            assert torch.equal(one, other), field.name
+    assert loaded.movie is not None
+    assert tracked.movie is not None
+    for t in range(tracked.movie.n_frames):
+        np.testing.assert_array_equal(loaded.movie.read_mask(t), tracked.movie.read_mask(t))
+
+
+def test_saving_what_was_loaded_writes_the_same_tables(saved: Path, tmp_path: Path) -> None:
+    TrackingResult.load(saved).save(tmp_path / "again", progress=False)
+    for name in ("links.csv", "cells.csv", "res_track.txt"):
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0, 10, 1000])
+def test_a_truncated_file_is_refused(saved: Path, tmp_path: Path, kept: int) -> None:
+    (tmp_path / "state.npz").write_bytes((saved / "state.npz").read_bytes()[:kept])
+    with pytest.raises(InputError, match="cannot be read"):
+        TrackingResult.load(tmp_path)
+
+
+def test_no_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is missing; expected a folder that"):
+        TrackingResult.load(tmp_path)
+    np.savez(tmp_path / "state.npz", a=np.zeros(3))
+    with pytest.raises(InputError, match="no result of this version"):
+        TrackingResult.load(tmp_path)
+
+
+def test_pickles_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "state.npz", facts=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(InputError, match="cannot be read"):
+        TrackingResult.load(tmp_path)
+
+
+def test_masks_that_changed_since_are_refused(saved: Path, tracked: TrackingResult) -> None:
+    assert tracked.movie is not None
+    masks = np.stack([tracked.movie.read_mask(t) for t in range(tracked.movie.n_frames)])
+    loaded = TrackingResult.load(saved, masks=np.where(masks == masks.max(), 0, masks))
+    with pytest.raises(InputError, match="other cells"):
+        loaded.save(saved.parent / "never", progress=False)
+    assert not (saved.parent / "never").exists()
+    with pytest.raises(InputError, match="must be the same frames"):
+        TrackingResult.load(saved, masks=masks[:-1])
+
+
+def test_every_field_is_stored(tracked: TrackingResult, saved: Path) -> None:
+    loaded = TrackingResult.load(saved)
+    for name in ("tracker", "temperature", "prior", "acceptance"):
+        assert getattr(loaded, name) == getattr(tracked, name)
+    names = {field.name for field in fields(TrackingResult)}
+    stored = {"movie", "detections", "probabilities", "selected", "scaled", "border_share"}
+    assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "settings"}
+    assert list(itertools.chain(loaded.detections.features)) == list(tracked.detections.features)

@@ -1,0 +1,60 @@
+"""`torchtrack-uq correct`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.cli.shared import nothing_written_on_error
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_folder
+
+
+def add_commands(commands: Any) -> None:
+    """Add `correct` to a parser's commands."""
+    correct = commands.add_parser(
+        "correct",
+        help="put a person's decisions into a tracked movie: corrected tracks, and what follows for their neighbours",
+    )
+    correct.add_argument("results", type=Path, metavar="OUT", help="folder that `torchtrack-uq track` wrote")
+    correct.add_argument(
+        "decisions",
+        type=Path,
+        metavar="DECISIONS",
+        help="CSV: frame, label, verdict (mother, none, or bad for what is no cell), mother_frame, mother",
+    )
+    correct.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="NEW", help="folder for the corrected results"
+    )
+    correct.add_argument(
+        "-i",
+        "--images",
+        metavar="IMAGES",
+        help="the movie's images (default: where they were when it was tracked)",
+    )
+    correct.add_argument("--overwrite", action="store_true", help="replace earlier results in NEW")
+    correct.add_argument("--quiet", action="store_true", help="no progress bars")
+    correct.set_defaults(run=_correct)
+
+
+def _correct(options: argparse.Namespace) -> None:
+    check_output_folder(options.output, options.overwrite)
+    if options.output.resolve() == options.results.resolve():
+        raise InputError(
+            f"{options.output} holds the results that are corrected; choose another folder, so that nothing is lost"
+        )
+    from torchtrack_uq.calibration.annotations import read_decisions
+    from torchtrack_uq.results.tracking_result import TrackingResult
+
+    with nothing_written_on_error():
+        result = TrackingResult.load(options.results, images=options.images)
+        decisions = read_decisions(options.decisions, result.detections, max_gap=result.candidates.max_gap)
+        corrected = result.correct(decisions)
+        corrected.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+    known = decisions.known & ~decisions.bad
+    changed = int((known & (decisions.mother != result.mother)).sum())
+    print(
+        f"{int(known.sum())} decisions: {changed} differ from the tracker's, {int(decisions.bad.sum())} detections "
+        f"struck out"
+    )
+    print(corrected.summary())
+    print(f"results are in {options.output}")

@@ -1,0 +1,117 @@
+"""A result after a person has decided about some of its cells."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torchtrack_uq.calibration.annotations import Decisions
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.layers.make import make_method
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.corrections import confirm
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.links.without_cells import without_cells
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.relabelled import RelabelledFrames
+from torchtrack_uq.posterior.map_links import map_links
+
+
+@torch.no_grad()
+def corrected_fields(
+    decisions: Decisions,
+    *,
+    movie: Movie | None,
+    detections: Detections,
+    probabilities: LinkProbabilities,
+    scaled: CandidateGraph | None,
+    border_share: Mapping[str, Tensor] | None,
+) -> dict[str, Any]:
+    """The fields of a result that decisions change: the posterior given that the person is right, and its MAP.
+
+    Bad detections are struck out, of the masks too: what is left has the posterior given that they are no cells.
+    Decided daughters have the mothers that they were given, and their neighbours what follows from it.
+
+    Args:
+        decisions: Of these detections.
+        movie: Pixels, or None.
+        detections: N cells.
+        probabilities: As tracked, or as corrected before.
+        scaled: The scores that they are of.
+        border_share: (N,) each, see `TrackingResult`.
+
+    Raises:
+        InputError: The method does not sum over assignments, so that it has no posterior to condition; decisions that
+            contradict each other.
+    """
+    if scaled is None:
+        raise InputError(
+            f"corrections condition a posterior over assignments, which {probabilities.method} has not; track with "
+            "--method auto, exact, AS or bp"
+        )
+    if len(decisions.known) != len(detections):
+        raise InputError(
+            f"decisions are of {len(decisions.known)} cells but the result has {len(detections)}; expected decisions "
+            f"of these detections"
+        )
+    _refuse_contradictions(decisions, detections)
+    graph = probabilities.graph
+    keep = ~decisions.bad
+    mother, known = decisions.mother, decisions.known
+    if decisions.bad.any():
+        dropped = torch.from_numpy(decisions.bad)
+        graph, scaled = without_cells(graph, dropped)[0], without_cells(scaled, dropped)[0]
+        new = np.cumsum(keep) - 1
+        mother = np.where(mother >= 0, new[mother.clip(min=0)], -1)[keep]
+        known = known[keep]
+        movie = None if movie is None else _struck_out(movie, detections, decisions.bad)
+        detections = _kept(detections, keep)
+        if border_share is not None:
+            border_share = {name: share[torch.from_numpy(keep)] for name, share in border_share.items()}
+    cells = np.flatnonzero(known)
+    graph, scaled = (confirm(one, cells, mother[cells]) for one in (graph, scaled))
+    method = make_method(probabilities.method, **probabilities.options)
+    found: LinkProbabilities = method(scaled)
+    return {
+        "movie": movie,
+        "detections": detections,
+        "probabilities": replace(found, graph=graph),
+        "scaled": scaled,
+        "border_share": border_share,
+        "selected": map_links(scaled),
+        "acceptance": None,
+    }
+
+
+def _refuse_contradictions(decisions: Decisions, detections: Detections) -> None:
+    lost = decisions.known & (decisions.mother >= 0)
+    lost &= decisions.bad[decisions.mother.clip(min=0)]
+    for cell in np.flatnonzero(lost)[:1]:
+        mother = decisions.mother[cell]
+        raise InputError(
+            f"cell {detections.label[mother]} of frame {detections.frame[mother]} is judged bad, but is given as "
+            f"mother of cell {detections.label[cell]} of frame {detections.frame[cell]}; withdraw one of the two"
+        )
+
+
+def _kept(detections: Detections, keep: NDArray[np.bool_]) -> Detections:
+    return replace(
+        detections,
+        frame=detections.frame[keep],
+        label=detections.label[keep],
+        coords=detections.coords[keep],
+        features={name: values[keep] for name, values in detections.features.items()},
+        row=detections.row[keep],
+    )
+
+
+def _struck_out(movie: Movie, detections: Detections, bad: NDArray[np.bool_]) -> Movie:
+    frames = [detections.in_frame(t) for t in range(detections.n_frames)]
+    old = [detections.label[at] for at in frames]
+    new = [np.where(bad[at], 0, detections.label[at]) for at in frames]
+    return replace(movie, masks=RelabelledFrames(movie.masks, old, new))

@@ -1,0 +1,45 @@
+"""Cells in the order in which a person should look at them."""
+
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from torchtrack_uq.results.in_words import Tracked
+
+
+class Reviewed(Tracked, Protocol):
+    """What a list is of: a `TrackingResult`."""
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell."""
+        ...
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """(N,) bool, decisions that need no review."""
+        ...
+
+
+def review_table(result: Reviewed, n: int | None = None) -> pd.DataFrame:
+    """See `TrackingResult.review`."""
+    linked = result.mother >= 0
+    mother = np.where(linked, result.detections.label[result.mother], 0)
+    mother_frame = pd.Series(result.detections.frame[result.mother], dtype="Int64").mask(~linked)
+    table = result.cells.assign(
+        cell=np.arange(len(result.detections)),
+        mother=mother,
+        mother_frame=mother_frame,
+        probability=result.decision_probability,
+        doubt=result.doubts.doubt,
+        reason=result.doubts.reason,
+    )
+    axes = list("zyx"[-result.detections.ndim :])
+    names = ["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]
+    table = table[[*names, "mother_frame", "doubt", "reason"]]
+    ranked = table[(table["frame"] > 0) & ~result.accepted].sort_values(
+        ["doubt", "entropy"], ascending=False, kind="stable"
+    )
+    return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)

@@ -1,0 +1,242 @@
+"""A result as one file of arrays, so that a later run goes on where this one ended, to the last digit."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.names import SCORES
+from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.frames import FramesLike, open_frames
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.relabelled import RelabelledFrames
+from torchtrack_uq.results.tracklets import Tracklets
+
+FILE = "state.npz"
+FORMAT = "torchtrack-uq result 1"
+
+
+class Stored(Protocol):
+    """What can be stored: a `TrackingResult`."""
+
+    @property
+    def movie(self) -> Movie | None:
+        """Images and masks."""
+        ...
+
+    @property
+    def detections(self) -> Detections:
+        """N cells."""
+        ...
+
+    @property
+    def probabilities(self) -> LinkProbabilities:
+        """Of E candidate links."""
+        ...
+
+    @property
+    def selected(self) -> NDArray[np.bool_]:
+        """(E,) chosen links."""
+        ...
+
+    @property
+    def scaled(self) -> CandidateGraph | None:
+        """The scores that the probabilities are of."""
+        ...
+
+    @property
+    def border_share(self) -> Mapping[str, Tensor] | None:
+        """What the border does."""
+        ...
+
+    @property
+    def acceptance(self) -> AcceptanceThreshold | None:
+        """What is promised."""
+        ...
+
+    @property
+    def tracklets(self) -> Tracklets:
+        """Tracks."""
+        ...
+
+
+def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
+    """All arrays and numbers of a result, as a compressed numpy archive; pixels are not in it.
+
+    Args:
+        result: A `TrackingResult`.
+        plain: Its fields that are numbers, texts or dictionaries of these.
+    """
+    arrays: dict[str, NDArray[Any]] = {"selected": result.selected, "track": result.tracklets.track}
+    facts: dict[str, Any] = {"format": FORMAT, "plain": dict(plain)}
+    _store("detections", result.detections, arrays, facts)
+    _store("probabilities", result.probabilities, arrays, facts)
+    if result.scaled is not None:
+        arrays |= {f"scaled.{name}": getattr(result.scaled, name).detach().cpu().numpy() for name in SCORES}
+    for name, share in (result.border_share or {}).items():
+        arrays[f"border_share.{name}"] = share.detach().cpu().numpy()
+    facts["acceptance"] = None if result.acceptance is None else asdict(result.acceptance)
+    movie = result.movie
+    source = None if movie is None or movie.images is None else Path(movie.images.name)
+    facts["images"] = str(source.resolve()) if source is not None and source.exists() else None
+    facts["has_masks"] = movie is not None
+    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def load_state(
+    folder: str | Path, images: FramesLike | None = None, masks: FramesLike | None = None
+) -> dict[str, Any]:
+    """The fields of a `TrackingResult`, from a folder that `save` wrote.
+
+    Args:
+        folder: With `state.npz` and, unless cells are points, the relabelled masks.
+        images: The movie's images; by default those that it was tracked with, if they are still there.
+        masks: The movie's masks as tracked; by default those in the folder, with the labels that cells had.
+
+    Raises:
+        InputError: The file is missing, damaged or of another version, or pixels are not those of the result.
+    """
+    file = Path(folder) / FILE
+    arrays = _read(file)
+    try:
+        facts = json.loads(arrays.pop("facts").tobytes())
+        if facts["format"] != FORMAT:
+            raise InputError(
+                f"{file} is in the format {facts['format']!r}; expected {FORMAT!r}: track again with this version"
+            )
+        detections = Detections(**_fields("detections", arrays, facts))
+        parts = _fields("probabilities.graph", arrays, facts)
+        graph = CandidateGraph(**_tensors(parts))
+        probabilities = LinkProbabilities(
+            graph=graph, **_tensors(_fields("probabilities", arrays, facts, nested=("graph",)))
+        )
+        scaled = None
+        if "scaled.score" in arrays:
+            scaled = graph.with_tensors(
+                **{name: torch.from_numpy(arrays[f"scaled.{name}"]) for name in SCORES}
+            )
+        share = {
+            name.removeprefix("border_share."): torch.from_numpy(values)
+            for name, values in arrays.items()
+            if name.startswith("border_share.")
+        }
+        acceptance = facts["acceptance"]
+        movie = (
+            _movie(Path(folder), detections, arrays["track"], facts, images, masks)
+            if facts["has_masks"]
+            else None
+        )
+        return {
+            **facts["plain"],
+            "movie": movie,
+            "detections": detections,
+            "probabilities": probabilities,
+            "selected": arrays["selected"],
+            "scaled": scaled,
+            "border_share": share or None,
+            "acceptance": None if acceptance is None else AcceptanceThreshold(**acceptance),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{file} is no result of this version ({type(error).__name__}: {error}); track again"
+        ) from error
+
+
+def _movie(
+    folder: Path,
+    detections: Detections,
+    track: NDArray[np.int64],
+    facts: dict[str, Any],
+    images: FramesLike | None,
+    masks: FramesLike | None,
+) -> Movie:
+    stride = detections.stride
+    if masks is not None:
+        own = open_frames(masks, "masks").strided(stride)
+    else:
+        frames = [detections.in_frame(t) for t in range(detections.n_frames)]
+        stored = open_frames(folder, "masks")
+        own = RelabelledFrames(stored, [track[at] for at in frames], [detections.label[at] for at in frames])
+    if images is None and facts["images"] is not None and Path(facts["images"]).exists():
+        images = facts["images"]
+    pixels = None if images is None else open_frames(images, "images").strided(stride)
+    movie = Movie.open(pixels, own, voxel_size=detections.voxel_size, interval=detections.interval)
+    if movie.n_frames != detections.n_frames:
+        raise InputError(
+            f"{movie.masks.name} has {movie.n_frames} frames but the result {detections.n_frames}; expected the "
+            f"masks that were tracked"
+        )
+    return Movie(movie.masks, movie.images, stride, detections.voxel_size, detections.interval)
+
+
+def _store(name: str, value: Any, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
+    """Fields of a dataclass by their path: arrays to `arrays`, the rest to `facts`."""
+    for field in fields(value):
+        path, one = f"{name}.{field.name}", getattr(value, field.name)
+        if isinstance(one, Tensor):
+            arrays[path] = one.detach().cpu().numpy()
+        elif isinstance(one, np.ndarray):
+            arrays[path] = one.astype(str) if one.dtype == object else one
+        elif is_dataclass(one):
+            _store(path, one, arrays, facts)
+        elif isinstance(one, Mapping) and any(isinstance(part, np.ndarray) for part in one.values()):
+            facts[path] = {"keys": list(one)}
+            arrays |= {f"{path}.{key}": part for key, part in one.items()}
+        else:
+            facts[path] = {"value": dict(one) if isinstance(one, Mapping) else one}
+
+
+def _fields(
+    name: str, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], nested: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What `_store` stored of one dataclass."""
+    found: dict[str, Any] = {}
+    for path, entry in facts.items():
+        key = path.removeprefix(f"{name}.")
+        if path.startswith(f"{name}.") and "." not in key:
+            if "keys" in entry:
+                found[key] = {part: arrays[f"{path}.{part}"] for part in entry["keys"]}
+            else:
+                value = entry["value"]
+                found[key] = tuple(value) if isinstance(value, list) else value
+    for path, values in arrays.items():
+        key = path.removeprefix(f"{name}.")
+        if path.startswith(f"{name}.") and "." not in key and key not in nested:
+            found[key] = values
+    return found
+
+
+def _tensors(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in found.items()
+    }
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{file} is missing; expected a folder that `torchtrack-uq track` of this version wrote"
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file} cannot be read: {error}; track again") from error
