@@ -112,3 +112,20 @@ def test_without_geff_the_message_says_how_to_install_it(
     with pytest.raises(InputError, match=r"writing a geff file needs geff_spec.*torchtrack-uq\[files\]"):
         write_geff(tmp_path / "tracks.geff", cells, links)
     assert not (tmp_path / "tracks.geff").exists()
+
+
+def test_axes_say_what_a_pixel_and_a_frame_are_where_that_is_known(
+    cells: pd.DataFrame, links: pd.DataFrame, tmp_path: Path
+) -> None:
+    deep = cells.assign(z=[0.0, 1.0, 2.0])
+    write_geff(tmp_path / "known.geff", deep, links, voxel_size=(2.0, 0.5, 0.25), interval=90.0)
+    graph, metadata = geff.read(tmp_path / "known.geff")
+    assert [(axis.unit, axis.scale, axis.scaled_unit) for axis in metadata.axes] == [
+        ("frame", 90.0, "second"),
+        ("pixel", 2.0, "micrometer"),
+        ("pixel", 0.5, "micrometer"),
+        ("pixel", 0.25, "micrometer"),
+    ]
+    assert [graph.nodes[2][axis] for axis in "zyx"] == [2.0, 6.0, 3.0]  # values stay pixels
+    write_geff(tmp_path / "unknown.geff", deep, links)
+    assert {axis.scale for axis in geff.read(tmp_path / "unknown.geff")[1].axes} == {None}

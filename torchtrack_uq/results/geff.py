@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ _WHOLE_NUMBERS = ("t", "label", "track", "tracklet")
 
 
 def write_geff(
-    path: str | os.PathLike[str], cells: pd.DataFrame, links: pd.DataFrame, n_frames: int | None = None
+    path: str | os.PathLike[str],
+    cells: pd.DataFrame,
+    links: pd.DataFrame,
+    n_frames: int | None = None,
+    *,
+    voxel_size: Sequence[float] | None = None,
+    interval: float | None = None,
 ) -> None:
     """Write cells and the links between them, with all that is known about either.
 
@@ -29,6 +36,9 @@ def write_geff(
         links: One row an edge: `mother` and `daughter`, positions of rows of `cells`, and any columns of floats. An
             edge may span several frames.
         n_frames: Number of frames, for the axis; by default that of the last cell.
+        voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x): the `scale` of the axes, whose values stay
+            pixels.
+        interval: Seconds between frames, likewise.
 
     Raises:
         InputError: geff is not installed.
@@ -45,8 +55,11 @@ def write_geff(
     space = [axis for axis in "zyx" if axis in cells]
     nodes = cells.rename(columns={"frame": "t"})
     axes = [
-        spec.Axis(name="t", type="time", unit="frame", min=0, max=last),
-        *(spec.Axis(name=axis, type="space", unit="pixel") for axis in space),
+        spec.Axis(name="t", type="time", unit="frame", min=0, max=last, **_scale(interval, "second")),
+        *(
+            spec.Axis(name=axis, type="space", unit="pixel", **_scale(edge, "micrometer"))
+            for axis, edge in zip(space, voxel_size or [None] * len(space), strict=True)
+        ),
     ]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*unit.*")  # a frame is no unit in geff's own list
@@ -70,6 +83,10 @@ def write_geff(
         written = spec.GeffMetadata.read(Path(path))  # geff puts the first and last cell's frames there
         written.axes[0].min, written.axes[0].max = 0, last
         written.write(Path(path))
+
+
+def _scale(factor: float | None, unit: str) -> dict[str, Any]:
+    return {} if factor is None else {"scale": float(factor), "scaled_unit": unit}
 
 
 def _column(values: "pd.Series[Any]", name: str) -> Any:

@@ -84,7 +84,14 @@ def save_result(
         cells = result.cells
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)
-        write_geff(staging / "tracks.geff", cells, result.edges, result.detections.n_frames)
+        write_geff(
+            staging / "tracks.geff",
+            cells,
+            result.edges,
+            result.detections.n_frames,
+            voxel_size=result.detections.voxel_size,
+            interval=result.detections.interval,
+        )
         if result.movie is not None:
             figure = draw_doubts(
                 result.movie, result.detections, result.probabilities, result.selected, result.doubts
