@@ -16,7 +16,7 @@ from ctc_metrics.scripts.validate import validate_sequence
 from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, TrackingResult, UncertainTracker
 from torchtrack_uq.results.doubts import REASONS
 
-OUTPUTS = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png", "state.npz"}
+OUTPUTS = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png", "state.npz", "review.csv"}
 
 
 @pytest.fixture

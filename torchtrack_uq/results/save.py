@@ -10,19 +10,19 @@ import pandas as pd
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
-from torchtrack_uq.results.in_words import Tracked
+from torchtrack_uq.results.queue import Queued, review_queue
 from torchtrack_uq.results.state import FILE as STATE
 from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional
 
 OURS = re.compile(
-    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html|state\.npz"
+    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html|state\.npz|review\.csv"
 )
 """Names of what `save_result` may write."""
 FLOAT_FORMAT = "%.6g"
 
 
-class Saved(Tracked, Protocol):
+class Saved(Queued, Protocol):
     """What can be written: a `TrackingResult`."""
 
     @property
@@ -33,11 +33,6 @@ class Saved(Tracked, Protocol):
     @property
     def links(self) -> pd.DataFrame:
         """All candidate links."""
-        ...
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """One row a cell."""
         ...
 
     @property
@@ -80,6 +75,7 @@ def save_result(
         result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
         if result.movie is not None:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
+        review_queue(result).to_csv(staging / "review.csv", index=False, float_format=FLOAT_FORMAT)
         (staging / STATE).write_bytes(result.state())
         cells = result.cells
         if result.candidates.max_gap > 1:
