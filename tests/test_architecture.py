@@ -28,6 +28,7 @@ ROOMS = (
     "training",
     "results",
     "uncertain_tracker",
+    "review",
     "cli",
 )
 """In the order of the data: from pixels to files, and the command line last."""

@@ -42,7 +42,8 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
 
     A row is a daughter: `frame` and `label`, and the `verdict` "mother" with her mother's label in `mother` and frame
     in `mother_frame` (empty for the frame before), "none" for a cell without mother, or "bad" for what is no cell.
-    Rows without verdict are questions that nobody answered.
+    Rows without verdict are questions that nobody answered. In a log of `torchtrack-uq review`, which has a column
+    `time`, the last row of a cell counts, and the verdict "undo" withdraws.
 
     Args:
         file: CSV with the columns `COLUMNS`. Of others, only the centroids in a list of `torchtrack-uq sample` are
@@ -189,6 +190,9 @@ def _read(file: Path) -> pd.DataFrame:
     axes = [axis for axis in "zyx" if found.count(axis) == 1 and "tracked_mother" in found]
     table = pd.DataFrame({name: table[name].str.strip() for name in (*COLUMNS, *axes)})
     table["verdict"] = table["verdict"].str.lower()
+    if "time" in found:
+        table = table.drop_duplicates(["frame", "label"], keep="last")
+        table = table[table["verdict"] != "undo"]
     table = table[table["verdict"] != ""]
     if len(unknown := table[~table["verdict"].isin(VERDICTS)]):
         raise InputError(

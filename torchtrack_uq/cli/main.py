@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import correct, download, evaluate, fit, sample, track, train
+from torchtrack_uq.cli import correct, download, evaluate, fit, review, sample, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_commands(commands)
     evaluate.add_commands(commands)
     sample.add_commands(commands)
+    review.add_commands(commands)
     correct.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)

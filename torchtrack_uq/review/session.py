@@ -1,0 +1,234 @@
+"""A person's session with one result: the queue, what she decided, and what follows from it at once."""
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from torchtrack_uq.calibration.annotations import Decisions
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.results.queue import review_queue
+from torchtrack_uq.results.tracking_result import TrackingResult
+from torchtrack_uq.review.decision_log import Decision, DecisionLog
+
+_SHOWN_CANDIDATES = 9
+"""As many as there are digits to choose by."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a session is.
+
+    Attributes:
+        decided: Cells that were decided.
+        changed: Of these, those whose decision differs from the tracker's.
+        struck_out: Detections judged bad.
+        expected_errors: Decisions that are expected to be wrong still.
+        expected_at_start: Before anything was decided.
+    """
+
+    decided: int
+    changed: int
+    struck_out: int
+    expected_errors: float
+    expected_at_start: float
+
+
+class ReviewSession:
+    """Decisions about one result; every one conditions the posterior of all others before the call returns.
+
+    Args:
+        result: As tracked.
+        log: Where decisions are kept; those that it holds are taken up.
+
+    Raises:
+        InputError: The log is of another movie, or the result's method sums over no assignments.
+    """
+
+    def __init__(self, result: TrackingResult, log: DecisionLog) -> None:
+        self.start, self.log = result, log
+        self._lock = threading.Lock()
+        self._cell = {
+            key: i
+            for i, key in enumerate(
+                zip(result.detections.frame.tolist(), result.detections.label.tolist(), strict=True)
+            )
+        }
+        self._redo: list[Decision] = []
+        self._skipped: set[tuple[int, int]] = set()
+        self._expected_at_start = _expected(result)
+        self._standing = log.standing()
+        self.current = self._given(self._standing)
+        self.queue = self._open_queue()
+
+    @classmethod
+    def open(cls, folder: Path, *, images: str | None = None, who: str = "") -> "ReviewSession":
+        """Of a folder that `torchtrack-uq track` wrote; decisions are kept in its `decisions.csv`."""
+        return cls(TrackingResult.load(folder, images=images), DecisionLog(folder / "decisions.csv", who))
+
+    def decide(self, decision: Decision) -> None:
+        """Take a decision: checked against all others, written, then put into the posterior.
+
+        Raises:
+            InputError: It contradicts the movie or another decision; nothing is written then.
+        """
+        with self._lock:
+            self._take(decision)
+            self._redo.clear()
+
+    def undo(self) -> Decision | None:
+        """Withdraw the latest decision that stands, and return it."""
+        with self._lock:
+            if not self._standing:
+                return None
+            latest = next(reversed(self._standing.values()))
+            self._take(Decision(latest.frame, latest.label, "undo"))
+            self._redo.append(latest)
+            return latest
+
+    def redo(self) -> Decision | None:
+        """Take the decision again that was withdrawn last, and return it."""
+        with self._lock:
+            if not self._redo:
+                return None
+            decision = self._redo.pop()
+            self._take(decision)
+            return decision
+
+    def skip(self, frame: int, label: int) -> None:
+        """Put a cell at the end of the queue for this session; nothing is written."""
+        with self._lock:
+            self._known(frame, label)
+            self._skipped.add((frame, label))
+            self.queue = self._open_queue()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the session is."""
+        decided = [one for one in self._standing.values() if one.verdict != "bad"]
+        changed = sum(self._mother_of(one) != self.start.mother[self._cell[one.cell]] for one in decided)
+        return Progress(
+            decided=len(self._standing),
+            changed=int(changed),
+            struck_out=len(self._standing) - len(decided),
+            expected_errors=_expected(self.current),
+            expected_at_start=self._expected_at_start,
+        )
+
+    def question(self, frame: int, label: int) -> dict[str, Any]:
+        """All that a person needs to decide about a cell: who may be its mother, and how likely that is now.
+
+        Raises:
+            InputError: There is no such cell, or it was struck out.
+        """
+        with self._lock:
+            self._known(frame, label)
+            result = self.current
+            found = np.flatnonzero((result.detections.frame == frame) & (result.detections.label == label))
+            decision = self._standing.get((frame, label))
+            if not len(found):
+                return {
+                    "frame": frame,
+                    "label": label,
+                    "struck_out": True,
+                    "candidates": [],
+                    "decision": _plain(decision),
+                }
+            cell, graph = int(found[0]), result.candidates
+            links = np.flatnonzero(graph.daughter.numpy() == cell)
+            p = result.probabilities.link.double().numpy()[links]
+            order = links[np.argsort(-p, kind="stable")][:_SHOWN_CANDIDATES]
+            mothers = graph.mother.numpy()[order]
+            cells, chosen = result.detections, int(result.mother[cell])
+            return {
+                "frame": frame,
+                "label": label,
+                "place": result.detections.coords[cell].tolist(),
+                "struck_out": False,
+                "reason": str(result.doubts.reason[cell]),
+                "none": float(result.probabilities.null.double()[cell]),
+                "chosen": None if chosen < 0 else [int(cells.frame[chosen]), int(cells.label[chosen])],
+                "candidates": [
+                    {
+                        "frame": int(result.detections.frame[mother]),
+                        "label": int(result.detections.label[mother]),
+                        "place": result.detections.coords[mother].tolist(),
+                        "probability": float(result.probabilities.link[link]),
+                    }
+                    for mother, link in zip(mothers.tolist(), order.tolist(), strict=True)
+                ],
+                "decision": _plain(decision),
+            }
+
+    def _take(self, decision: Decision) -> None:
+        self._known(decision.frame, decision.label)
+        standing = dict(self._standing)
+        standing.pop(decision.cell, None)
+        if decision.verdict != "undo":
+            standing[decision.cell] = decision
+        changed = self._given(standing)  # refuses before anything is written
+        self.log.append(decision)
+        self._standing, self.current = standing, changed
+        self.queue = self._open_queue()
+
+    def _given(self, standing: dict[tuple[int, int], Decision]) -> TrackingResult:
+        n, max_gap = len(self.start.detections), self.start.candidates.max_gap
+        mother, known, bad = np.full(n, -1, np.int64), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        for decision in standing.values():
+            cell = self._known(decision.frame, decision.label)
+            if decision.verdict == "bad":
+                bad[cell] = True
+                continue
+            if decision.frame == 0:
+                raise InputError("cells of frame 0 are nobody's daughters; only bad can be said of them")
+            mother[cell], known[cell] = self._mother_of(decision), True
+            if (
+                decision.mother_frame is not None
+                and not 0 < decision.frame - decision.mother_frame <= max_gap
+            ):
+                raise InputError(
+                    f"the mother is of frame {decision.mother_frame}, her daughter of frame {decision.frame}; links "
+                    f"span up to {max_gap} frame(s) here"
+                )
+        for crowded in np.flatnonzero(np.bincount(mother[mother >= 0], minlength=1) > 2).tolist():
+            cells = self.start.detections
+            raise InputError(
+                f"cell {cells.label[crowded]} of frame {cells.frame[crowded]} would have more than two daughters; "
+                f"withdraw one of these decisions"
+            )
+        if not known.any() and not bad.any():
+            return self.start
+        return self.start.correct(Decisions(mother, known, bad))
+
+    def _mother_of(self, decision: Decision) -> int:
+        if decision.mother_frame is None or decision.mother is None:
+            return -1
+        return self._known(decision.mother_frame, decision.mother)
+
+    def _known(self, frame: int, label: int) -> int:
+        if (frame, label) not in self._cell:
+            raise InputError(
+                f"there is no cell {label} in frame {frame}; are these the decisions of another movie or stride?"
+            )
+        return self._cell[frame, label]
+
+    def _open_queue(self) -> pd.DataFrame:
+        queue = review_queue(self.current)
+        keys = list(zip(queue["frame"], queue["label"], strict=True))
+        later = pd.Series([key in self._skipped for key in keys], index=queue.index, dtype=bool)
+        decided = pd.Series([key in self._standing for key in keys], index=queue.index, dtype=bool)
+        queue = queue[~decided].assign(skipped=later[~decided])
+        return queue.sort_values(["skipped", "rank"], kind="stable").reset_index(drop=True)
+
+
+def _expected(result: TrackingResult) -> float:
+    error: NDArray[np.float64] = 1 - np.nan_to_num(result.decision_probability, nan=1.0)
+    return float(error.sum())
+
+
+def _plain(decision: Decision | None) -> dict[str, Any] | None:
+    return None if decision is None else dict(vars(replace(decision)))
