@@ -38,6 +38,7 @@ ROOMS = (
     "calibration",
     "training",
     "results",
+    "review",
 )
 """Every room of the package but `cli`, in the order in which they may import each other."""
 UTILITIES = ("registry.Entry", "registry.Registry", "device.choose_device", "optional.import_optional")

@@ -27,17 +27,23 @@ ROOMS = (
     "calibration",
     "training",
     "results",
-    "uncertain_tracker",
     "review",
+    "uncertain_tracker",
     "cli",
 )
 """In the order of the data: from pixels to files, and the command line last."""
 LOOSE = {"__init__", "errors", "uncertain_tracker"}
 SAME_NAME_ALLOWED = {"ctc", "download", "registry"}
 """Read and written; done and asked for; one a room by design."""
-OPTIONAL = {"torchtrack_uq.results.picture", "torchtrack_uq.results.close_up"}
+OPTIONAL = {
+    "torchtrack_uq.results.picture",
+    "torchtrack_uq.results.close_up",
+    "torchtrack_uq.review.crops",
+    "torchtrack_uq.review.server",
+}
 """Modules that import an optional dependency on top, so that who may do without imports them when needed."""
 PICTURES = {
+    "torchtrack_uq.review.crops",
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
     "torchtrack_uq.metrics.figures",
