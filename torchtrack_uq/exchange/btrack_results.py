@@ -50,7 +50,9 @@ def read_napari_triple(
     """
     data, properties, graph = np.asarray(source[0], dtype=np.float64), source[1], source[2]
     if data.ndim != 2 or data.shape[1] not in (4, 5):
-        raise InputError(f"{name}: data have shape {data.shape}; expected (N, 4) or (N, 5): track, t, (z,) y, x")
+        raise InputError(
+            f"{name}: data have shape {data.shape}; expected (N, 4) or (N, 5): track, t, (z,) y, x"
+        )
     dummy = np.asarray(properties.get("dummy", np.zeros(len(data)))).astype(np.bool_)
     seen = data[~dummy]
     parents = {
@@ -72,7 +74,9 @@ def read_btrack_csv(tables: Sequence[pd.DataFrame]) -> TrackTable:
     seen = table[~dummy]
     track, parent = column(seen, "ID", _SOURCE), column(seen, "parent", _SOURCE)
     parents = {
-        int(child): [int(above)] for child, above in zip(track, parent, strict=True) if child != above and above > 0
+        int(child): [int(above)]
+        for child, above in zip(track, parent, strict=True)
+        if child != above and above > 0
     }
     coords = seen[["z", "y", "x"] if has(seen, "z") else ["y", "x"]].to_numpy(dtype=np.float64)
     return _table(column(seen, "t", _SOURCE), track, coords, parents, int(dummy.sum()), _SOURCE)
@@ -109,7 +113,9 @@ def read_btrack_hdf5(path: Path) -> TrackTable:
     track = np.repeat(table[:, 0], runs[:, 1] - runs[:, 0])
     seen = refs >= 0  # dummies count from -1 down
     if seen.any() and refs.max() >= len(coords):
-        raise InputError(f"{path}: tracks name object {refs.max()} of {len(coords)}; the file is not complete")
+        raise InputError(
+            f"{path}: tracks name object {refs.max()} of {len(coords)}; the file is not complete"
+        )
     spots = coords[refs[seen]]
     parents = {int(row[0]): [int(row[3])] for row in table if row[3] not in (0, row[0])}
     return _table(spots[:, 0], track[seen], spots[:, [3, 2, 1]], parents, int((~seen).sum()), _SOURCE)
@@ -127,6 +133,4 @@ def _table(
         coords = coords[:, 1:]
     seen = set(np.unique(track).tolist())
     kept = {child: above for child, above in parents.items() if child in seen}
-    return TrackTable.from_runs(
-        name, frame, track, kept, coords=coords, notes=_left_out(n_dummies)
-    )
+    return TrackTable.from_runs(name, frame, track, kept, coords=coords, notes=_left_out(n_dummies))

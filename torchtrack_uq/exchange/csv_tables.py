@@ -1,5 +1,6 @@
 """CSV files of other programs as tables: header rows, separators and numbers as each program writes them."""
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,11 +109,12 @@ def column(table: pd.DataFrame, name: str, source: str) -> NDArray[np.int64]:
 
 
 def _separator(path: Path) -> str:
-    import gzip
-
-    opened = gzip.open(path, "rt", errors="replace") if path.suffix == ".gz" else path.open(errors="replace")
-    with opened as stream:
-        line = stream.readline()
+    with path.open("rb") as stream:
+        start = stream.read(1 << 16)
+    if path.suffix == ".gz":
+        with gzip.open(path) as stream:
+            start = stream.readline()
+    line = start.partition(b"\n")[0].decode(errors="replace")
     counts = {mark: line.count(mark) for mark in (",", ";", "\t", " ")}
     return "," if counts[","] else max(counts, key=lambda mark: counts[mark])
 

@@ -21,8 +21,8 @@ def is_ctc_folder(path: Path) -> bool:
 def read_ctc_folder(path: Path, *, progress: bool = True) -> TrackTable:
     """Read `maskNNN.tif` with `res_track.txt`, or `man_trackNNN.tif` with `man_track.txt`.
 
-    A cell's label is its track. Format: https://celltrackingchallenge.net/datasets (naming and file content conventions).
-    A parent with one child is the same cell after a gap.
+    A cell's label is its track. Format: https://celltrackingchallenge.net/datasets (naming and file content
+    conventions). A parent with one child is the same cell after a gap.
 
     Args:
         path: Folder.

@@ -69,7 +69,8 @@ def read_geff(path: Path) -> TrackTable:
     names = [axis.name for axis in space] or [axis for axis in "zyx" if axis in properties]
     if time is None or len(names) not in (2, 3):
         raise InputError(
-            f"{path}: nodes have {', '.join(properties) or 'no properties'}; expected an axis of time and two or three of space"
+            f"{path}: nodes have {', '.join(properties) or 'no properties'}; expected an axis of time and two or three "
+            "of space"
         )
     names = [name for axis in "zyx" for name in names if name.lower() == axis] or names
     related = [getattr(item, "label_prop", None) for item in metadata.related_objects or []]

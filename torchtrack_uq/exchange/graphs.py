@@ -11,7 +11,7 @@ from torchtrack_uq.exchange.tracks import TrackTable
 _TIMES = ("time", "t", "frame")
 
 
-def read_networkx_tracks(graph: "nx.DiGraph[Any]") -> TrackTable:
+def read_networkx_tracks(graph: "nx.Graph[Any]") -> TrackTable:
     """Read a directed graph of tracks: nodes with a time, and a label or a position.
 
     Args:
@@ -38,7 +38,8 @@ def read_networkx_tracks(graph: "nx.DiGraph[Any]") -> TrackTable:
     has_label = "label" in first
     if time is None or not ("coords" in first or len(axes) > 1 or has_label):
         raise InputError(
-            f"nodes of the graph have {', '.join(map(str, first)) or 'no attributes'}; expected time, and label or coords"
+            f"nodes of the graph have {', '.join(map(str, first)) or 'no attributes'}; expected time, and label or "
+            "coords"
         )
     try:
         frame = [int(values[time]) for _, values in nodes]
@@ -50,7 +51,9 @@ def read_networkx_tracks(graph: "nx.DiGraph[Any]") -> TrackTable:
             coords = np.array([[float(values[axis]) for axis in axes] for _, values in nodes])
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"some node of the graph lacks what the first one has: {error!r}") from error
-    whole = all(isinstance(node, int | np.integer) for node in row)
+    whole: dict[str, Any] = {}
+    if all(isinstance(node, int | np.integer) for node in row):
+        whole["id"] = np.array(list(row), dtype=np.int64)
     return TrackTable(
         "graph",
         np.array(frame, dtype=np.int64),
@@ -58,5 +61,5 @@ def read_networkx_tracks(graph: "nx.DiGraph[Any]") -> TrackTable:
         mother=np.array([row[a] for a, _ in graph.edges], dtype=np.int64),
         daughter=np.array([row[b] for _, b in graph.edges], dtype=np.int64),
         label=None if label is None else np.array(label, dtype=np.int64),
-        **({"id": np.array(list(row), dtype=np.int64)} if whole else {}),
+        **whole,
     )

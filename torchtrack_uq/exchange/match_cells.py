@@ -92,7 +92,9 @@ def match_cells(
     cell, n_shared = _once(at, tracks.coords, detections)
     n_outside = int((at < 0).sum())
     if n_outside + n_shared > max_unmatched * len(tracks):
-        unit = f" Positions are in {tracks.unit}: give pixel_size." if tracks.unit not in (None, "pixel") else ""
+        unit = (
+            f" Positions are in {tracks.unit}: give pixel_size." if tracks.unit not in (None, "pixel") else ""
+        )
         raise InputError(
             f"{tracks.source}: {n_outside} of {len(tracks)} spots lie in no cell of the masks and {n_shared} in one "
             f"that another spot is in, more than {max_unmatched:.0%}; expected the masks that were tracked, positions "
@@ -118,9 +120,7 @@ def _agree(by_label: Ints, at: Ints | None) -> bool:
     return at is None or bool((by_label == at).mean() >= _LABELS_AGREE)
 
 
-def _at_positions(
-    frame: Ints, coords: NDArray[np.float64], detections: Detections, movie: Movie
-) -> Ints:
+def _at_positions(frame: Ints, coords: NDArray[np.float64], detections: Detections, movie: Movie) -> Ints:
     """(N,) the cell that each position lies in, or that it lies near, -1 for none."""
     found = np.full(len(frame), -1, np.int64)
     size = detections.features.get("equivalent_diameter_area")
@@ -147,7 +147,9 @@ def _once(at: Ints, coords: NDArray[np.float64], detections: Detections) -> tupl
     spots = np.flatnonzero(at >= 0)
     away = np.linalg.norm(coords[spots] - detections.coords[at[spots]], axis=1)
     order = spots[np.lexsort((away, at[spots]))]
-    later = np.concatenate([[False], at[order[1:]] == at[order[:-1]]]) if len(order) else np.zeros(0, np.bool_)
+    later = (
+        np.concatenate([[False], at[order[1:]] == at[order[:-1]]]) if len(order) else np.zeros(0, np.bool_)
+    )
     cell = at.copy()
     cell[order[later]] = -1
     return cell, int(later.sum())

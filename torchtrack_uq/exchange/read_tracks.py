@@ -163,10 +163,14 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _from_tables(tables: Sequence[pd.DataFrame], name: str) -> TrackTable:
-    found = next((one for one in TABLES if any(one.recognises([t, *_without(tables, t)]) for t in tables)), None)
+    found = next(
+        (one for one in TABLES if any(one.recognises([t, *_without(tables, t)]) for t in tables)), None
+    )
     if found is None:
         columns = ", ".join(map(str, [*tables[0].columns][:12]))
-        raise InputError(f"{name} with columns {columns} is no tracking that is known; expected {_expected()}")
+        raise InputError(
+            f"{name} with columns {columns} is no tracking that is known; expected {_expected()}"
+        )
     first = next(t for t in tables if found.recognises([t, *_without(tables, t)]))
     return found.read([first, *_without(tables, first)])
 

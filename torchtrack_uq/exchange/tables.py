@@ -1,4 +1,4 @@
-"""Results that are tables: LapTrack, trackpy, TrackMate's CSV, Mastodon's, napari's and ultrack's, Trackastra's edges."""
+"""Results that are tables, of LapTrack, trackpy, TrackMate, Mastodon, napari, ultrack and Trackastra."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,15 @@ Tables = Sequence[pd.DataFrame]
 
 
 def _labels(table: pd.DataFrame, source: str) -> NDArray[np.int64] | None:
-    return column(table, "label", source) if has(table, "label") else None
+    """Labels of cells in their masks; None where a column of that name holds something else, such as classes."""
+    if not has(table, "label"):
+        return None
+    try:
+        labels = column(table, "label", source)
+    except InputError:
+        return None
+    each = np.stack([column(table, "frame", source), labels], axis=1)
+    return labels if len(np.unique(each, axis=0)) == len(each) and labels.min(initial=1) > 0 else None
 
 
 def _parents(links: pd.DataFrame | None, source: str) -> list[tuple[int, int]]:
@@ -30,7 +38,7 @@ def is_laptrack(tables: Tables) -> bool:
 
 
 def read_laptrack(tables: Tables) -> TrackTable:
-    """What `LapTrack.predict_dataframe` returns: `track_df`, `split_df`, `merge_df`; or the CSVs that these were saved to.
+    """What `LapTrack.predict_dataframe` returns, `track_df`, `split_df`, `merge_df`, or the CSVs they were saved to.
 
     The index of `track_df` is (frame, index); `label` is used where it is a column. Cells of a track follow each other,
     over gaps too; `split_df` says which track divided into which, `merge_df` which ran into which.
@@ -38,8 +46,8 @@ def read_laptrack(tables: Tables) -> TrackTable:
     Raises:
         InputError: Trees of several tracks without the tables that say how these hang together; and as `TrackTable`.
 
-    >>> track_df = pd.DataFrame({"frame": [0, 1], "y": [5.0, 6.0], "x": [5.0, 5.0], "track_id": [0, 0], "tree_id": [0, 0]})
-    >>> read_laptrack([track_df])
+    >>> where = {"frame": [0, 1], "y": [5.0, 6.0], "x": [5.0, 5.0]}
+    >>> read_laptrack([pd.DataFrame({**where, "track_id": [0, 0], "tree_id": [0, 0]})])
     TrackTable(LapTrack: 2 spots in frames 0 to 1, 1 links, 0 divisions)
     """
     spots, source = tables[0], "LapTrack"
@@ -106,7 +114,9 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
     spots = next((table for table in tables if has(table, "ID", "FRAME", "POSITION_X", "POSITION_Y")), None)
     edges = next((table for table in tables if has(table, "SPOT_SOURCE_ID", "SPOT_TARGET_ID")), None)
     if spots is None or edges is None:
-        missing = "edges (SPOT_SOURCE_ID, SPOT_TARGET_ID)" if edges is None else "spots (ID, FRAME, POSITION_X)"
+        missing = (
+            "edges (SPOT_SOURCE_ID, SPOT_TARGET_ID)" if edges is None else "spots (ID, FRAME, POSITION_X)"
+        )
         raise InputError(f"{source}: the table of {missing} is missing; give both tables, spots and edges")
     unit, (spots, edges) = spots.attrs.get("unit"), (_numbers(spots, "ID"), _numbers(edges, "SPOT_SOURCE_ID"))
     coords = coordinates(spots, source)
@@ -130,7 +140,7 @@ def _numbers(table: pd.DataFrame, key: str) -> pd.DataFrame:
     if table[key].dtype.kind in "iuf":
         return table
     kept = table[pd.to_numeric(table[key], errors="coerce").notna()]
-    return kept.apply(lambda values: pd.to_numeric(values, errors="coerce"))
+    return pd.DataFrame({name: pd.to_numeric(kept[name], errors="coerce") for name in kept.columns})
 
 
 def is_mastodon(tables: Tables) -> bool:
@@ -179,9 +189,7 @@ def read_mastodon(tables: Tables) -> TrackTable:
 
 def is_edge_table(tables: Tables) -> bool:
     """Trackastra's table of edges."""
-    return len(tables) == 1 and has(
-        tables[0], "source_frame", "source_label", "target_frame", "target_label"
-    )
+    return len(tables) == 1 and has(tables[0], "source_frame", "source_label", "target_frame", "target_label")
 
 
 def read_edge_table(tables: Tables) -> TrackTable:

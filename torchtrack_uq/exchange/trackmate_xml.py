@@ -39,9 +39,9 @@ def is_trackmate_xml(path: Path) -> bool:
 def read_trackmate_xml(path: Path, pixel_size: float | Sequence[float] | None = None) -> TrackTable:
     """Read the file that TrackMate saves (versions 2 to 7: `TrackMate/Model/AllSpots` and `AllTracks`).
 
-    Visible spots and the edges of filtered tracks, as TrackMate shows them. Positions are in the image's units; they are
-    divided by the pixel size that the file states (`Settings/ImageData`). Files with a document type declaration are
-    refused, since entities may expand without end; TrackMate writes none. Format:
+    Visible spots and the edges of filtered tracks, as TrackMate shows them. Positions are in the image's units; they
+    are divided by the pixel size that the file states (`Settings/ImageData`). Files with a document type declaration
+    are refused, since entities may expand without end; TrackMate writes none. Format:
     https://imagej.net/plugins/trackmate/scripting/trackmate-scripting and TrackMate's `TmXmlWriter`.
 
     Args:
@@ -55,7 +55,9 @@ def read_trackmate_xml(path: Path, pixel_size: float | Sequence[float] | None = 
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
-        raise InputError(f"{path} has a document type declaration, which TrackMate never writes; it is not read")
+        raise InputError(
+            f"{path} has a document type declaration, which TrackMate never writes; it is not read"
+        )
 
     def start(name: str, attributes: dict[str, str]) -> None:
         _element(found, name, attributes)

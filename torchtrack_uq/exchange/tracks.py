@@ -93,18 +93,19 @@ class TrackTable:
                 f"{who}: there is a spot in frame {self.frame.min()}; frames count from 0 (first_frame says what the "
                 "file calls the first one)"
             )
-        for name, keys in (("id", [self.id]), ("label", [self.label, self.frame])):
-            if keys[0] is not None and (i := _repeated([key for key in keys if key is not None])) is not None:
-                where = f" in frame {self.frame[i]}" if name == "label" else ""
-                raise InputError(
-                    f"{who}: {name} {int(keys[0][i])} stands twice{where}; expected one spot for each"
-                )
+        if (twice := _repeated([self.id])) is not None:
+            raise InputError(f"{who}: spot {self.id[twice]} stands twice; expected one row for each")
+        if self.label is not None and (twice := _repeated([self.label, self.frame])) is not None:
+            raise InputError(
+                f"{who}: label {self.label[twice]} stands twice in frame {self.frame[twice]}; expected one spot each"
+            )
 
     def _check_links(self) -> None:
         n, who = len(self.frame), self.source
         if self.mother.shape != self.daughter.shape or self.mother.ndim != 1:
             raise InputError(
-                f"{who}: there are {self.mother.shape} mothers and {self.daughter.shape} daughters; expected a pair a link"
+                f"{who}: there are {self.mother.shape} mothers and {self.daughter.shape} daughters; expected a pair a "
+                "link"
             )
         ends = np.concatenate([self.mother, self.daughter])
         if len(ends) and (ends.min() < 0 or ends.max() >= n):
@@ -119,10 +120,9 @@ class TrackTable:
             raise InputError(
                 f"{who}: the link from spot {self.id[i]} to spot {self.id[j]} {where}; expected a later frame"
             )
-        if (k := _repeated([self.mother, self.daughter])) is not None:
-            raise InputError(
-                f"{who}: the link from spot {self.id[self.mother[k]]} to spot {self.id[self.daughter[k]]} stands twice"
-            )
+        if (twice := _repeated([self.mother, self.daughter])) is not None:
+            i, j = self.mother[twice], self.daughter[twice]
+            raise InputError(f"{who}: the link from spot {self.id[i]} to spot {self.id[j]} stands twice")
 
     @classmethod
     def from_ids(
@@ -143,7 +143,9 @@ class TrackTable:
         ids, frame = _whole(source, "id", id), _whole(source, "frame", columns["frame"])
         order = np.argsort(ids, kind="stable")
         if not len(ids) or len(frame) != len(ids):
-            raise InputError(f"{source}: there are {len(ids)} ids for {len(frame)} frames; expected spots, one id each")
+            raise InputError(
+                f"{source}: there are {len(ids)} ids for {len(frame)} frames; expected spots, one id each"
+            )
         ends = []
         for name, wanted in (("source", mother_id), ("target", daughter_id)):
             named = _whole(source, name, wanted)
@@ -254,7 +256,9 @@ class TrackTable:
         size = np.atleast_1d(np.asarray(pixel_size, dtype=np.float64))
         if size.shape not in ((1,), (self.coords.shape[1],)) or not (np.isfinite(size) & (size > 0)).all():
             axes = "z,y,x" if self.coords.shape[1] == 3 else "y,x"
-            raise InputError(f"pixel_size is {pixel_size}; expected a positive number, or one for each of {axes}")
+            raise InputError(
+                f"pixel_size is {pixel_size}; expected a positive number, or one for each of {axes}"
+            )
         return replace(self, coords=self.coords / size, unit="pixel")
 
     def from_frame(self, first_frame: int) -> "TrackTable":

@@ -16,9 +16,10 @@ from torchtrack_uq.utils.files import staged_folder
 from torchtrack_uq.utils.optional import import_optional
 
 OURS = re.compile(
-    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.png|report\.html|state\.npz|review\.csv"
+    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.(?:png|csv)|report\.html|state\.npz|"
+    r"review\.csv"
 )
-"""Names of what `save_result` may write."""
+"""Names of what `save_result` may write, and `ScoredTracks.save` beside it."""
 FLOAT_FORMAT = "%.6g"
 
 
