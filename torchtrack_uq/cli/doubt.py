@@ -29,7 +29,7 @@ def add_commands(commands: Any) -> None:
         nargs="+",
         type=Path,
         metavar="RESULT",
-        help="TrackMate XML or CSV (spots and edges), LapTrack CSV (tracks, splits and merges), Mastodon CSV (spots and "
+        help="TrackMate XML or CSV (spots, edges), LapTrack CSV (tracks, splits, merges), Mastodon CSV (spots and "
         "links), CSV of trackpy, btrack, Trackastra's edges, ultrack or napari, btrack HDF5, a geff graph, or a Cell "
         "Tracking Challenge folder",
     )

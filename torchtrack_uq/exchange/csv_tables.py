@@ -31,11 +31,13 @@ def read_csv(path: Path) -> pd.DataFrame:
         InputError: The file cannot be read as a table.
     """
     try:
-        head = pd.read_csv(path, nrows=0, sep=None, engine="python", encoding_errors="replace")
-        first = head.columns[0] if len(head.columns) == 1 else ""
-        separator = " " if first.count(" ") > 1 else _separator(path)
         raw = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding_errors="replace", header=None
+            path,
+            sep=_separator(path),
+            dtype=str,
+            keep_default_na=False,
+            encoding_errors="replace",
+            header=None,
         )
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
