@@ -61,7 +61,7 @@ def test_laptrack_frames_as_they_are_saved(tmp_path: Path) -> None:
     for name, table in zip(("track", "split", "merge"), laptrack_tables(), strict=True):
         files.append(tmp_path / f"{name}_df.csv")
         table.to_csv(files[-1])
-    assert links_of(read_tracks([files[0], files[1]])) == LINKS
+    assert links_of(read_tracks(files)) == LINKS
 
 
 def test_laptrack_without_its_splits_is_refused() -> None:

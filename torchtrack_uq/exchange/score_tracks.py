@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import nn
 
 from torchtrack_uq.calibration import Calibration
 from torchtrack_uq.errors import InputError
@@ -102,7 +103,7 @@ def score_tracks(
     imgs: FramesLike | None = None,
     *,
     tracker: str | Tracker = "distance",
-    method: str = "auto",
+    method: str | nn.Module = "auto",
     temperature: float | TemperatureScaler | Calibration | str | os.PathLike[str] | None = None,
     max_gap: int | None = None,
     device: str | None = None,
