@@ -184,15 +184,15 @@ def page(rows: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
         "",
         "LapTrack (0.17, by centroid, divisions and gaps of two frames within five typical displacements) linked the "
         "annotated cells of every movie with masks, at every and every fourth frame. `score_tracks` (scorer: distance, "
-        "method: auto) gave each link a probability, which the annotation is held against. The scorer looks at the same "
-        "centroids as LapTrack: what it adds is what else was possible.",
+        "method: auto) gave each link a probability, which the annotation is held against. The scorer looks at the "
+        "same centroids as LapTrack: what it adds is what else was possible.",
         "",
         *[f"- **{how}**: {what}." for how, what in HOW.items()],
         "",
         "`wrong_rate_doubtful`: share of wrong links among the most doubtful 5 %. `times_as_frequent`: that over "
         "`wrong_rate`, which is what links drawn at random have; no list can come to more than `at_most`. `found`: "
-        "share of all wrong links that are in these 5 %. `ece`: of the links' probabilities, 15 bins. Medians leave out "
-        "movies without wrong links.",
+        "share of all wrong links that are in these 5 %. `ece`: of the links' probabilities, 15 bins. Medians leave "
+        "out movies without wrong links.",
         "",
         f"Machine: {describe_machine()}",
         "",
