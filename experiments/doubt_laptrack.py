@@ -20,7 +20,9 @@ from laptrack import LapTrack
 from benchmarks.machine import describe_machine
 from common.data import CHECKOUT, data_folder
 from common.results import write_results
-from experiments.prior.__main__ import Fits
+from experiments.prior.__main__ import Fits, chosen_items
+from experiments.prior.judge import fitted_items, parameters
+from experiments.prior.units import EMBRYOS
 from study.units import SAME_RECORDING
 from torchtrack_uq import DistanceTracker, ScoredTracks, UncertaintyLayer, read_annotated, score_tracks
 from torchtrack_uq.calibration import ScoredMovie, fit_events
@@ -51,9 +53,16 @@ HOW = {
     "tracker's own": "T = 1 and the event scores of the scorer: nothing was learned from any movie",
     "prior": "the default of `score_tracks`: a prior over temperature and event scores that was learned from movies of "
     "many kinds, **this one among them**",
-    "prior of others": "the same prior, learned again without any movie of this recording: what a user's movie gets",
+    "prior of others": "such a prior, learned again without any movie of this recording, from fewer (no embryos, no "
+    "masks with errors): what a movie gets that nobody has seen",
     "fit to first half": "the prior of others, then fitted to the annotation of the first half of the frames",
 }
+
+
+def fits_of_movies(data: Path, cache: Path) -> Fits:
+    """What single movies ask for, at all strides: as the shipped prior, but for masks with errors and embryos."""
+    items = [item for item in chosen_items(data, "Distance", 2) if not item.rate and item.kind not in EMBRYOS]
+    return Fits("Distance", "distance", parameters(2), fitted_items(items, cache, 2), [])
 
 
 def laptrack(movie: AnnotatedMovie) -> tuple[pd.DataFrame, ...]:
@@ -132,7 +141,7 @@ def summarised(links: pd.DataFrame) -> dict[str, float]:
 
 def run(data: Path, cache: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of movies and strides, and of all of them together."""
-    fits = Fits.of(data, cache, "Distance", 2)
+    fits = fits_of_movies(data, cache)
     rows, links = [], []
     for name in MOVIES:
         for stride in STRIDES:
