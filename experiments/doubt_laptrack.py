@@ -28,7 +28,7 @@ from torchtrack_uq import DistanceTracker, ScoredTracks, UncertaintyLayer, read_
 from torchtrack_uq.calibration import ScoredMovie, fit_events
 from torchtrack_uq.calibration.movie_prior import movie_prior
 from torchtrack_uq.datasets import AnnotatedMovie
-from torchtrack_uq.functional import calibration_error
+from torchtrack_uq.functional.calibration_error import calibration_error
 from torchtrack_uq.layers import EventOffsets
 from torchtrack_uq.trackers.neighbours import typical_displacement
 
@@ -135,7 +135,7 @@ def summarised(links: pd.DataFrame) -> dict[str, float]:
         "times_as_frequent": doubtful / rate if rate else np.nan,
         "at_most": min(1 / rate, 1 / MOST_DOUBTFUL) if rate else np.nan,
         "found": wrong[:n].sum() / wrong.sum() if wrong.any() else np.nan,
-        "ece": float(calibration_error(torch.from_numpy(p), torch.from_numpy(~wrong))),
+        "ece": float(calibration_error(torch.tensor(p), torch.tensor(~wrong))),
     }
 
 

@@ -104,12 +104,11 @@ class TheirDecisions:
         tracks, known = self.tracks, self.at >= 0
         daughter = self.cell[tracks.daughter]
         p = np.where(known, self.link[np.maximum(self.at, 0)] if len(self.link) else 0.0, np.nan)
-        unscored = (self.impossible == "") | (self.impossible == NO_CANDIDATE)
         matched = (self.cell[tracks.mother] >= 0) & (daughter >= 0)
-        p = np.where(matched & ~known & unscored, 0.0, p)
+        p = np.where(matched & ~known, 0.0, p)
         best, second = (part[np.maximum(daughter, 0)] for part in self._best_mother)
         other = np.where(best == self.at, second, best)
-        other = np.where(known | matched, other, -1)
+        other = np.where(matched, other, -1)
         reason = np.where((self.impossible == "") & self.no_candidate, NO_CANDIDATE, self.impossible)
         rows = self._rows("link", tracks.daughter, p, tracks.mother)
         rows = self._with_alternative(
