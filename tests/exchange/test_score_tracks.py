@@ -9,12 +9,13 @@ import pytest
 
 from common.data import data_folder
 from tests.exchange.small_movie import LINKS, as_spots, small_masks
-from tests.exchange.written import trackmate_xml, ultrack_table
+from tests.exchange.written import trackmate_xml
 from torchtrack_uq.datasets import read_annotated
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.exchange import ScoredTracks, TrackTable, score_tracks
 from torchtrack_uq.exchange.their_decisions import NO_CANDIDATE, NO_CELL, SECOND_MOTHER, THIRD_DAUGHTER
 from torchtrack_uq.results.to_annotate import decisions_of
+from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.neighbours import typical_displacement
 from torchtrack_uq.uncertain_tracker import UncertainTracker
@@ -195,7 +196,10 @@ def test_a_ctc_folder_brings_its_masks(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_that_of_track_with_doubts(tmp_path: Path) -> None:
-    found = score_tracks(ultrack_table(), small_masks(), progress=False)
+    far = (LINKS - {(4, 1, 5, 1)}) | {(4, 3, 5, 1)}  # a link that is no candidate is saved as well
+    near = DistanceTracker(search_range=4, scale=1, reach=1.0)
+    found = score_tracks(table_of(far), small_masks(), tracker=near, progress=False)
+    assert found.no_candidate.any()
     found.save(tmp_path / "out", progress=False)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png", "doubts.csv"} <= names
@@ -204,6 +208,8 @@ def test_the_folder_is_that_of_track_with_doubts(tmp_path: Path) -> None:
     assert doubts["probability"].is_monotonic_increasing
     links, cells = (pd.read_csv(tmp_path / "out" / name) for name in ("links.csv", "cells.csv"))
     assert len(decisions_of(cells, links)) == int((cells["frame"] > 0).sum())  # what sample and fit take
+    again = TrackingResult.load(tmp_path / "out")
+    np.testing.assert_array_equal(again.selected, found.result.selected)
     with pytest.raises(InputError, match="not empty"):
         found.save(tmp_path / "out", progress=False)
     found.save(tmp_path / "out", overwrite=True, progress=False)
