@@ -200,8 +200,8 @@ def page(rows: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
         "",
         "`wrong_rate_doubtful`: share of wrong links among the most doubtful 5 %. `times_as_frequent`: that over "
         "`wrong_rate`, which is what links drawn at random have; no list can come to more than about `at_most`. "
-        "`found`: share of all wrong links that are in these 5 %. `ece`: of the links' probabilities, 15 bins. Medians leave "
-        "out movies without wrong links.",
+        "`found`: share of all wrong links that are in these 5 %. `ece`: of the links' probabilities, 15 bins. Medians "
+        "leave out movies without wrong links.",
         "",
         describe_machine(),
         "",
