@@ -47,7 +47,7 @@ def test_pycellin_reads_the_trackmate_file(result: TrackingResult, out: Path) ->
     installed("pycellin")
     from pycellin.io.trackmate import load_TrackMate_XML
 
-    model = load_TrackMate_XML(str(out / "tracks.xml"), keep_all_spots=True, keep_all_tracks=True)
+    model = load_TrackMate_XML(str(out / "tracks.xml"))
     nodes, edges = {}, []
     for lineage in model.data.cell_data.values():
         nodes |= dict(lineage.nodes(data=True))
