@@ -179,6 +179,7 @@ class TestTrackMate:
         size = dict(zip("ZYX", VOXEL, strict=True)) if result.detections.ndim == 3 else {}
         model = root.find("Model")
         assert model is not None
+        assert len(list(root.iter("Spot"))) == len(result.detections)  # the one without a track too
         assert model.attrib == {"spatialunits": "µm" if size else "pixel", "timeunits": "sec"}
         axes = "ZYX"[-result.detections.ndim :]
         for spot in root.iter("Spot"):
