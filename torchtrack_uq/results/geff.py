@@ -53,12 +53,13 @@ def write_geff(
     core = import_optional("geff.core_io", "files", "writing a geff file")
     last = int(cells["frame"].max()) if n_frames is None else n_frames - 1
     space = [axis for axis in "zyx" if axis in cells]
+    edges: list[float | None] = [None] * len(space) if voxel_size is None else list(voxel_size)
     nodes = cells.rename(columns={"frame": "t"})
     axes = [
         spec.Axis(name="t", type="time", unit="frame", min=0, max=last, **_scale(interval, "second")),
         *(
             spec.Axis(name=axis, type="space", unit="pixel", **_scale(edge, "micrometer"))
-            for axis, edge in zip(space, voxel_size or [None] * len(space), strict=True)
+            for axis, edge in zip(space, edges, strict=True)
         ),
     ]
     with warnings.catch_warnings():
