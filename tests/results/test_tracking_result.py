@@ -282,7 +282,7 @@ class TestNothingIsLost:
             "import signal, sys, time\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # jobs in the background ignore it
             "import torchtrack_uq.results.save as save\n"
-            "def wait(*_):\n"
+            "def wait(*_, **__):\n"
             "    print('writing', flush=True)\n"
             "    time.sleep(60)\n"
             "save.write_geff = wait\n"
