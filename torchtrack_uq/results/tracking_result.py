@@ -26,6 +26,7 @@ from torchtrack_uq.results.corrected import corrected_fields
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.links_table import links_table
+from torchtrack_uq.results.physical import physical_columns
 from torchtrack_uq.results.proof import proof_columns
 from torchtrack_uq.results.provenance import plain, with_corrections
 from torchtrack_uq.results.review_table import review_table
@@ -129,6 +130,7 @@ class TrackingResult:
         the posterior of its frame pair, or of the movie where links skip frames, that was summed).
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
         and p_disappear in the last, p_false in both, p_missed in frames 0 and 1 and where links skip no frames.
+        Last (`z_um`,) `y_um`, `x_um` and `time_s`, where voxel size and interval are known (`physical_columns`).
         With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.
         """
@@ -153,7 +155,7 @@ class TrackingResult:
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
             table[axis] = values
-        table = table.assign(**proof_columns(p))
+        table = table.assign(**proof_columns(p), **physical_columns(self.detections))
         if self.acceptance is not None:
             table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
         return table
