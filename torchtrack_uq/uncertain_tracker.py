@@ -20,6 +20,7 @@ from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
+from torchtrack_uq.results.provenance import run_settings
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_max_gap
 from torchtrack_uq.trackers.identity import tracker_identity
@@ -185,6 +186,7 @@ class UncertainTracker:
             prior=None if prior is None else prior.name,
             scaled=_scaled(layer, probabilities),
             border_share=_border_share(layer, probabilities.graph),
+            settings=run_settings(self.tracker, layer, probabilities.graph.max_gap, prior, self.calibration),
         )
 
     def _check_stride(self, stride: int) -> None:

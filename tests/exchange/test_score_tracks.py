@@ -192,6 +192,8 @@ def test_a_ctc_folder_brings_its_masks(tmp_path: Path) -> None:
     found = score_tracks(tmp_path / "out", progress=False)
     assert found.match.how == "labels"
     assert found.result.movie is not None
+    with pytest.raises(InputError, match="out"):  # where the masks are that it was read from
+        found.save(tmp_path / "out", overwrite=True, progress=False)
     assert found.decisions["possible"].all()
 
 

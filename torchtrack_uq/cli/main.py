@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import correct, doubt, download, evaluate, fit, review, sample, track, train
+from torchtrack_uq.cli import correct, doubt, download, evaluate, export, fit, review, sample, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     review.add_commands(commands)
     correct.add_commands(commands)
     doubt.add_commands(commands)
+    export.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
     for command in commands.choices.values():
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
+    options.command_line = ["torchtrack-uq", *arguments]  # for settings.json
     start = time.perf_counter()
     if options.verbose:
         print(_versions(), file=sys.stderr)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.values import length
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP, TRACKERS, make_tracker
@@ -32,7 +33,11 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         "downloaded once, such as general_2d (default: small_2d)",
     )
     parser.add_argument(
-        "--search-range", type=float, help="for distance: largest displacement in pixels (default: estimated)"
+        "--search-range",
+        type=length,
+        metavar="LENGTH",
+        help="for distance: largest displacement in pixels of x, or in micrometres with the unit, 12um "
+        "(default: estimated)",
     )
     add_max_gap_argument(parser)
     parser.add_argument(

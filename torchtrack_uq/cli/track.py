@@ -2,6 +2,7 @@
 
 import argparse
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from torchtrack_uq.cli.shared import (
 )
 from torchtrack_uq.cli.values import share
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_output_folder
+from torchtrack_uq.utils.files import check_apart, check_output_folder
 
 if TYPE_CHECKING:
     from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
@@ -71,9 +72,9 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 
 def _track(options: argparse.Namespace) -> None:
-    check_output_folder(
-        options.output, options.overwrite
-    )  # before torch is imported: a refusal should be quick
+    # before torch is imported: a refusal should be quick
+    check_apart(options.output, _inputs(options))
+    check_output_folder(options.output, options.overwrite)
     from torchtrack_uq.results.tracking_result import check_can_save
     from torchtrack_uq.trackers.gaps import max_gap_of
     from torchtrack_uq.uncertain_tracker import UncertainTracker
@@ -97,6 +98,12 @@ def _track(options: argparse.Namespace) -> None:
         options,
         acceptance,
     )
+
+
+def _inputs(options: argparse.Namespace) -> list[Path]:
+    """Files and folders that are read."""
+    given = (getattr(options, name, None) for name in ("images", "masks", "points"))
+    return [Path(one) for one in given if one is not None]
 
 
 def _acceptance(
@@ -138,7 +145,8 @@ def _run(
     with nothing_written_on_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
-        result = result.with_acceptance(acceptance)
+        command = {"command": options.command_line}
+        result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     print(result.summary())
     print(

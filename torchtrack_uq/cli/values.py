@@ -3,6 +3,9 @@
 import argparse
 import math
 
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.scale import micrometres
+
 
 def share(text: str) -> float:
     """A share of 1, written as 0.01 or as 1%.
@@ -26,3 +29,23 @@ def share(text: str) -> float:
             f"{text!r} is no share; expected a number from 0 to 1, such as 0.01, or a percentage such as 1%{hint}"
         )
     return value
+
+
+def length(text: str) -> float | str:
+    """A number of pixels, or a length in micrometres, which stays as it is written.
+
+    Raises:
+        argparse.ArgumentTypeError: Neither.
+
+    >>> length("7.5"), length("12um")
+    (7.5, '12um')
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        micrometres(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

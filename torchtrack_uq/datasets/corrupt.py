@@ -80,6 +80,7 @@ class CorruptedMasks(FrameSource):
         rates: How many errors of each kind.
         seed: A non-negative integer.
         numbers: Number of each frame in the recording; 0, 1, 2, ... by default.
+        voxel_size: Edge lengths of a voxel in micrometres, for the noise on outlines; by default what the masks state.
 
     Raises:
         InputError: Masks that cannot be opened, are no integers, or have another number of frames than `numbers`.
@@ -92,7 +93,12 @@ class CorruptedMasks(FrameSource):
     """
 
     def __init__(
-        self, masks: FramesLike, rates: CorruptionRates, seed: int = 0, numbers: range | None = None
+        self,
+        masks: FramesLike,
+        rates: CorruptionRates,
+        seed: int = 0,
+        numbers: range | None = None,
+        voxel_size: tuple[float, ...] | None = None,
     ) -> None:
         self._source = open_frames(masks, "masks")
         if self._source.dtype.kind not in "iu":
@@ -103,6 +109,8 @@ class CorruptedMasks(FrameSource):
             raise InputError(f"seed is {seed}; expected a whole number of at least 0")
         self.name, self.n_frames = f"{self._source.name} with errors", self._source.n_frames
         self.frame_shape, self.dtype = self._source.frame_shape, np.dtype(np.int64)
+        self.voxel_size = self._source.voxel_size if voxel_size is None else voxel_size
+        self.interval = self._source.interval
         self.rates, self.seed = rates, seed
         self._numbers = range(self.n_frames) if numbers is None else numbers
         if len(self._numbers) != self.n_frames:
@@ -118,7 +126,7 @@ class CorruptedMasks(FrameSource):
         try:
             check_labels(mask)
             wanted = self.rates.draw(len(index_regions(mask)[1]), rng)
-            found, done = corrupt_frame(mask, wanted, rng, self.rates.boundary)
+            found, done = corrupt_frame(mask, wanted, rng, self.rates.boundary, self.voxel_size)
         except InputError as error:
             raise InputError(f"{self._source.name}, frame {t}: {error}") from error
         self._records[t] = _FrameRecord(wanted, done)

@@ -9,6 +9,7 @@ from scipy import ndimage
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.features import index_regions, measure_frame
+from torchtrack_uq.movies.scale import aspect
 from torchtrack_uq.perturb.bands import find_band
 from torchtrack_uq.perturb.distance_map import nearest_cell
 from torchtrack_uq.perturb.noise import NoiseSizes, draw_perturbation
@@ -42,7 +43,11 @@ class Wanted(NamedTuple):
 
 
 def corrupt_frame(
-    mask: Mask, wanted: Wanted, rng: np.random.Generator, boundary: float = 0.0
+    mask: Mask,
+    wanted: Wanted,
+    rng: np.random.Generator,
+    boundary: float = 0.0,
+    voxel_size: tuple[float, ...] | None = None,
 ) -> tuple[Mask, list[Corruption]]:
     """Make errors in one mask, every cell in one of them at most.
 
@@ -52,6 +57,7 @@ def corrupt_frame(
             near enough to run together, none of two pixels to split, no room for one more.
         rng: Where randomness comes from.
         boundary: Noise on every outline, in diameters, see `with_boundary_noise`.
+        voxel_size: Edge lengths of a voxel in micrometres, for the noise on outlines; by default all equal.
 
     Returns:
         A new mask, int64, and what was done. Cells that survive keep their labels, a merged one that of the larger
@@ -66,7 +72,7 @@ def corrupt_frame(
     [Corruption(kind='merged', before=(4, 9), after=(9,))]
     """
     check_labels(mask)
-    found = with_boundary_noise(mask.astype(np.int64), boundary, rng)
+    found = with_boundary_noise(mask.astype(np.int64), boundary, rng, voxel_size)
     where, label, cell = index_regions(found)
     occupied = (mask != 0) | (found != 0)
     order = rng.permutation(len(label))
@@ -105,12 +111,15 @@ def check_labels(mask: Mask) -> None:
         )
 
 
-def with_boundary_noise(mask: Mask, boundary: float, rng: np.random.Generator) -> Mask:
+def with_boundary_noise(
+    mask: Mask, boundary: float, rng: np.random.Generator, voxel_size: tuple[float, ...] | None = None
+) -> Mask:
     """The mask with every cell's outline drawn anew: smooth bumps of standard deviation `boundary` diameters.
 
     As `torchtrack_uq.perturb` has it for FP: every cell keeps a pixel at least, and no cell grows into another.
     """
-    cells = measure_frame(mask)
+    edges = aspect(voxel_size, mask.ndim)
+    cells = measure_frame(mask, aspect=edges)
     n = len(cells.label)
     if not n or boundary == 0:
         return mask
@@ -123,9 +132,10 @@ def with_boundary_noise(mask: Mask, boundary: float, rng: np.random.Generator) -
         coords=cells.centroid.astype(np.float32),
         n_frames=1,
         features={"equivalent_diameter_area": cells.diameter.astype(np.float32)[:, None]},
+        voxel_size=voxel_size,
     )
     noise = draw_perturbation(detections, NoiseSizes(0.0, 0.0, 0.0, boundary), rng)
-    band = find_band(owner, 1.0 + _WIDEST * boundary * float(cells.diameter.max()))
+    band = find_band(owner, 1.0 + _WIDEST * boundary * float(cells.diameter.max()), edges)
     kept = band.kept([noise], slice(0, n))[:, 0]
     found = mask.copy()
     found.ravel()[band.where] = np.where(kept, cells.label[band.cell], 0)

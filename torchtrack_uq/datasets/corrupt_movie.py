@@ -45,7 +45,7 @@ def corrupt(
         return _corrupt_points(movie, rates, seed)
     cells = movie.detections
     numbers = range(movie.first_frame, movie.first_frame + cells.n_frames * cells.stride, cells.stride)
-    masks = CorruptedMasks(movie.movie.masks, rates, seed, numbers)
+    masks = CorruptedMasks(movie.movie.masks, rates, seed, numbers, movie.movie.voxel_size)
     found = match_movie(
         movie.name,
         replace(movie.movie, masks=masks),

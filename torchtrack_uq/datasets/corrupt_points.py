@@ -60,15 +60,15 @@ def corrupt_points(
         raise InputError(f"seed is {seed}; expected a whole number of at least 0")
     source, coords, frames, labels = [], [], [], []
     n_short = n_wanted = 0
-    low = detections.coords.min(axis=0) if len(detections) else np.zeros(detections.ndim)
-    high = detections.coords.max(axis=0) if len(detections) else np.zeros(detections.ndim)
+    low = detections.isotropic_coords.min(axis=0) if len(detections) else np.zeros(detections.ndim)
+    high = detections.isotropic_coords.max(axis=0) if len(detections) else np.zeros(detections.ndim)
     above = int(detections.label.max(initial=0)) + 1
     for t in range(detections.n_frames):
         rng = np.random.default_rng([seed, first_frame + t * detections.stride])
         cells = np.arange(len(detections))[detections.in_frame(t)]
         wanted = rates.draw(len(cells), rng)
         kept = np.sort(rng.permutation(cells)[wanted.missed :])
-        made = _make_up(detections.coords[cells].astype(np.float64), low, high, wanted.false, rng)
+        made = _make_up(detections.isotropic_coords[cells], low, high, wanted.false, rng) / detections.aspect
         n_wanted += wanted.false
         n_short += wanted.false - len(made)
         source += [kept, np.full(len(made), -1)]
@@ -88,6 +88,8 @@ def corrupt_points(
         n_frames=detections.n_frames,
         stride=detections.stride,
         field_shape=detections.field_shape,
+        voxel_size=detections.voxel_size,
+        interval=detections.interval,
     )
     return CorruptedPoints(found, np.concatenate(source).astype(np.int64))
 

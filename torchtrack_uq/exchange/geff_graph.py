@@ -18,7 +18,7 @@ _PIXELS = (None, "pixel", "pixels", "voxel", "px")
 
 
 def find_geff(path: Path) -> Path | None:
-    """The geff group that a folder is, or the only one that lies in it; None if there is none.
+    """The geff group that a folder is, or `tracks.geff` or the only one that lies in it; None if there is none.
 
     Raises:
         InputError: There are several.
@@ -26,6 +26,8 @@ def find_geff(path: Path) -> Path | None:
     if _is_group(path):
         return path
     found = sorted(child for child in path.iterdir() if child.is_dir() and _is_group(child))
+    if (ours := path / "tracks.geff") in found:  # beside it lies the one of all candidate links
+        return ours
     if len(found) > 1:
         raise InputError(f"{path} holds {len(found)} geff graphs; name one, such as {found[0]}")
     return found[0] if found else None

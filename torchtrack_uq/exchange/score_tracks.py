@@ -24,12 +24,13 @@ from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.results.provenance import input_paths
 from torchtrack_uq.results.save import FLOAT_FORMAT, OURS
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
 from torchtrack_uq.uncertain_tracker import UncertainTracker
-from torchtrack_uq.utils.files import staged_folder
+from torchtrack_uq.utils.files import check_apart, staged_folder
 
 _LONGEST = 5
 """Frames that candidate links span at most where nobody says: longer ones of theirs have probability 0."""
@@ -91,6 +92,7 @@ class ScoredTracks:
         Raises:
             InputError: As `TrackingResult.save`.
         """
+        check_apart(Path(folder), input_paths(self.result.movie))
         with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
             self.result.save(staging, progress=progress)
             self.decisions.to_csv(staging / "doubts.csv", index=False, float_format=FLOAT_FORMAT)

@@ -84,9 +84,13 @@ def cell_covariates(detections: Detections, graph: CandidateGraph) -> torch.Tens
 
 
 def distance_to_border(
-    detections: Detections, field_shape: tuple[int, ...] | None = None, *, depth: bool = False
+    detections: Detections,
+    field_shape: tuple[int, ...] | None = None,
+    *,
+    depth: bool = False,
+    margin: float = 0.0,
 ) -> Floats:
-    """(N,) distance of each centroid to the nearest border of the field in y or x, in pixels, 0 for cells beyond it.
+    """(N,) distance of each centroid to the nearest border of the field in y or x, in pixels of x, 0 beyond it.
 
     Borders are the centres of the outermost pixels.
 
@@ -94,6 +98,7 @@ def distance_to_border(
         detections: N cells.
         field_shape: (Y, X) or (Z, Y, X); by default that of the detections, or the box around all of them.
         depth: Whether the first and the last plane of a stack are borders, too.
+        margin: How many pixels (along z, planes) farther out the borders are; 0.5 for the outermost pixels' edges.
 
     >>> distance_to_border(Detections.from_points(np.zeros(3, int), np.array([[0.0, 0], [9, 9], [4, 6]])))
     array([0., 0., 3.])
@@ -107,8 +112,9 @@ def distance_to_border(
         low, high = place.min(axis=0), place.max(axis=0)
     else:
         low, high = np.zeros(place.shape[1]), np.array(field[axes]) - 1.0
-    inside: Floats = np.minimum(place - low, high - place).min(axis=1)
-    return np.maximum(inside, 0.0)
+    inside = np.maximum(np.minimum(place - low, high - place), 0.0) + margin
+    nearest: Floats = (inside * detections.aspect[axes]).min(axis=1)
+    return nearest
 
 
 def _log_size(detections: Detections) -> Floats | None:
@@ -129,7 +135,7 @@ def _against_neighbours(detections: Detections, size: Floats) -> Floats:
         cells = detections.in_frame(t)
         n = min(_NEIGHBOURS, cells.stop - cells.start)
         if n > 1:
-            place = detections.coords[cells]
+            place = detections.isotropic_coords[cells]
             _, near = cKDTree(place).query(place, k=n)
             found[cells] = size[cells] - np.median(size[cells][near], axis=1)
     return found.clip(-_LARGEST, _LARGEST)
@@ -142,7 +148,7 @@ def _step_and_shrinking(detections: Detections, graph: CandidateGraph) -> tuple[
     shrinking = np.zeros(len(detections))
     if not len(mother):
         return 0.0, shrinking
-    coords = detections.coords.astype(np.float64)
+    coords = detections.isotropic_coords
     distance = np.linalg.norm(coords[mother] - coords[daughter], axis=1)
     nearest = np.full(len(detections), np.inf)
     np.minimum.at(nearest, daughter, distance)

@@ -176,14 +176,17 @@ class Detections:
     def from_movie(cls, movie: Movie, *, progress: bool = True) -> "Detections":
         """Measure every cell of a movie in one pass over its frames.
 
+        Where its voxel size is known and voxels are no cubes, sizes and shapes are those in space (`measure_frame`).
+
         Raises:
             InputError: No frame holds a cell, or a frame cannot be used.
         """
         scale = IntensityScale(movie.n_frames)
         frames: list[FrameMeasurements] = []
+        edges = aspect(movie.voxel_size, len(movie.frame_shape))
         for t in with_progress(range(movie.n_frames), "Measuring cells", show=progress):
             image = movie.read_image(t)
-            frames.append(measure_frame(movie.read_mask(t), image))
+            frames.append(measure_frame(movie.read_mask(t), image, edges))
             if image is not None:
                 scale.add(image)
         if not any(len(cells.label) for cells in frames):

@@ -17,8 +17,8 @@ class FrameMeasurements:
     Attributes:
         label: (n,) int64.
         centroid: (n, d) float64, pixels.
-        diameter: (n,) float64, pixels: diameter of the disc or ball of the same size.
-        inertia: (n, d * d) float64, pixels squared: inertia tensor as in skimage.
+        diameter: (n,) float64, pixels of x: diameter of the disc or ball of the same size.
+        inertia: (n, d * d) float64, pixels of x squared: inertia tensor as in skimage.
         border: (n,) float64: 1 for a cell at the image border, 0 for one at least 5 pixels away.
         intensity: (n,) float64: mean intensity, 0 where there is no image.
     """
@@ -31,7 +31,11 @@ class FrameMeasurements:
     intensity: NDArray[np.float64]
 
 
-def measure_frame(mask: NDArray[np.generic], image: NDArray[np.generic] | None = None) -> FrameMeasurements:
+def measure_frame(
+    mask: NDArray[np.generic],
+    image: NDArray[np.generic] | None = None,
+    aspect: NDArray[np.float64] | None = None,
+) -> FrameMeasurements:
     """Measure every labelled region of a mask.
 
     The properties are `centroid`, `equivalent_diameter_area`, `inertia_tensor` and `intensity_mean` of
@@ -41,6 +45,9 @@ def measure_frame(mask: NDArray[np.generic], image: NDArray[np.generic] | None =
     Args:
         mask: (Y, X) or (Z, Y, X) integer labels, 0 for background.
         image: Image of the same shape, or None.
+        aspect: (d,) edge lengths of a voxel in units of its edge along x (`torchtrack_uq.movies.scale.aspect`), which
+            skimage calls `spacing`: sizes and inertia are of the cells as they are in space. By default all equal.
+            Centroids stay pixels, and the distance to the border counts pixels of y and x.
 
     >>> cells = measure_frame(np.array([[0, 7, 7], [0, 7, 7]]))
     >>> cells.label, cells.centroid
@@ -50,12 +57,13 @@ def measure_frame(mask: NDArray[np.generic], image: NDArray[np.generic] | None =
     n, ndim = len(label), mask.ndim
     axes = np.unravel_index(where, mask.shape)
     area = np.bincount(cell, minlength=n).astype(np.float64)
+    edges = np.ones(ndim) if aspect is None else aspect
 
     def per_cell(weights: NDArray[np.generic]) -> NDArray[np.float64]:
         return np.bincount(cell, weights=weights, minlength=n) / area
 
     centroid = np.stack([per_cell(axis) for axis in axes], axis=-1) if n else np.zeros((0, ndim))
-    centred = [axis - centroid[cell, d] for d, axis in enumerate(axes)]
+    centred = [(axis - centroid[cell, d]) * edges[d] for d, axis in enumerate(axes)]
     inertia = np.zeros((n, ndim, ndim))
     for a in range(ndim):
         for b in range(a, ndim):
@@ -68,7 +76,7 @@ def measure_frame(mask: NDArray[np.generic], image: NDArray[np.generic] | None =
     return FrameMeasurements(
         label=label,
         centroid=centroid,
-        diameter=(2 * ndim * area / math.pi) ** (1 / ndim),
+        diameter=(2 * ndim * (area * np.prod(edges)) / math.pi) ** (1 / ndim),
         inertia=inertia.reshape(n, ndim * ndim),
         border=_closeness_to_border(axes[-2:], mask.shape[-2:], cell, n),
         intensity=np.zeros(n) if image is None else per_cell(np.asarray(image).ravel()[where]),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.perturb.distance_map import nearest_cell
+from torchtrack_uq.perturb.distance_map import nearest_cell, nearest_in_space
 from torchtrack_uq.perturb.noise import HARMONICS, Perturbation
 from torchtrack_uq.utils.kernel import kernel
 
@@ -21,7 +21,7 @@ class Band:
     Attributes:
         where: (K,) int64 flat positions, ascending.
         cell: (K,) int64, which cell of the frame each belongs to, or would belong to.
-        distance: (K,) signed distance to that cell's boundary in pixels, positive inside.
+        distance: (K,) signed distance to that cell's boundary in pixels of x, positive inside.
         normal: (K, D) gradient of the distance map, which points inwards.
         waves: (K, 2 H) cosine and sine of every harmonic at the direction of the pixel as seen from the cell's
             centre.
@@ -92,12 +92,13 @@ def _keep(
             kept[k, r] = offset[r] + growth[i, r] > 0
 
 
-def find_band(cells: NDArray[np.int32], width: float) -> Band:
+def find_band(cells: NDArray[np.int32], width: float, aspect: Floats | None = None) -> Band:
     """Pixels closer than `width` pixels to a boundary, with their signed distance.
 
     Args:
         cells: (Y, X) or (Z, Y, X), 1 + the cell that each pixel belongs to, 0 for none.
-        width: Half the width of the band in pixels.
+        width: Half the width of the band in pixels of x.
+        aspect: (D,) edge lengths of a voxel in units of its edge along x; by default all equal.
 
     >>> cells = np.zeros((1, 9), np.int32)
     >>> cells[0, 3:6] = 1
@@ -105,16 +106,9 @@ def find_band(cells: NDArray[np.int32], width: float) -> Band:
     >>> band.where, band.distance
     (array([2, 3, 5, 6]), array([-0.5,  0.5,  0.5, -0.5], dtype=float32))
     """
-    foreground = cells > 0
-    limit = width + 2.5  # neighbours of the band's pixels are up to 1.5 pixels farther
-    outside, owner = nearest_cell(cells, foreground, limit)
-    inside, _ = nearest_cell(cells, ~foreground | _touches_another(cells), limit)
-    root = np.sqrt(np.arange(max(int(outside.max(initial=0)), int(inside.max(initial=0))) + 1))
-    distance = np.where(
-        foreground,
-        np.maximum(root - 0.5, 0.5).astype(np.float32)[inside],
-        (0.5 - root).astype(np.float32)[outside],
-    )
+    edges = np.ones(cells.ndim) if aspect is None else aspect
+    cubes = bool((edges == 1).all())
+    distance, owner = _signed_of_cubes(cells, width) if cubes else _signed_distance(cells, edges)
     where = np.flatnonzero((np.abs(distance) < width).ravel())
     cell = owner.ravel()[where].astype(np.int64) - 1
     near = distance.ravel()[where]
@@ -123,10 +117,35 @@ def find_band(cells: NDArray[np.int32], width: float) -> Band:
         where,
         cell,
         near,
-        np.stack([_slope(distance, axes, d) for d in range(cells.ndim)], axis=-1),
-        _waves(cells, axes[-2:], cell),
+        np.stack([_slope(distance, axes, d) / np.float32(edges[d]) for d in range(cells.ndim)], axis=-1),
+        _waves(cells, axes[-2:], cell, edges[-2:]),
         _innermost(near, cell, int(cells.max(initial=0))),
     )
+
+
+def _signed_of_cubes(cells: NDArray[np.int32], width: float) -> tuple[Floats32, NDArray[np.int32]]:
+    """Distance of pixels to the boundary of the nearest cell, positive inside, and 1 + that cell; far ones as far."""
+    foreground = cells > 0
+    limit = width + 2.5  # neighbours of the band's pixels are up to 1.5 pixels farther
+    outside, owner = nearest_cell(cells, foreground, limit)
+    inside, _ = nearest_cell(cells, ~foreground | (_nearest_face(cells, np.ones(cells.ndim)) > 0), limit)
+    root = np.sqrt(np.arange(max(int(outside.max(initial=0)), int(inside.max(initial=0))) + 1))
+    distance: Floats32 = np.where(
+        foreground,
+        np.maximum(root - 0.5, 0.5).astype(np.float32)[inside],
+        (0.5 - root).astype(np.float32)[outside],
+    )
+    return distance, owner
+
+
+def _signed_distance(cells: NDArray[np.int32], edges: Floats) -> tuple[Floats32, NDArray[np.int32]]:
+    """The same where voxels are no cubes: the boundary is where the voxels end, half a plane away along z."""
+    foreground = cells > 0
+    face = _nearest_face(cells, edges)
+    outside, half_outside, owner = nearest_in_space(cells, foreground, edges)
+    inside, half_inside, _ = nearest_in_space(cells, ~foreground | (face > 0), edges)
+    signed = np.where(foreground, np.where(face > 0, face, inside - half_inside), half_outside - outside)
+    return signed.astype(np.float32), owner
 
 
 def _slope(distance: Floats32, axes: tuple[NDArray[np.intp], ...], d: int) -> Floats32:
@@ -143,14 +162,16 @@ def _slope(distance: Floats32, axes: tuple[NDArray[np.intp], ...], d: int) -> Fl
     return slope
 
 
-def _waves(cells: NDArray[np.int32], axes: tuple[NDArray[np.intp], ...], cell: NDArray[np.int64]) -> Floats32:
+def _waves(
+    cells: NDArray[np.int32], axes: tuple[NDArray[np.intp], ...], cell: NDArray[np.int64], edges: Floats
+) -> Floats32:
     """(K, 2 H) cosines and sines at the angle of pixels around the centre of their cell, in the last two axes."""
     where = np.flatnonzero(cells.ravel() > 0)
     of = cells.ravel()[where]
     rows = np.unravel_index(where, cells.shape)[-2:]
     with np.errstate(invalid="ignore"):  # 0 / 0 for the background, which is no cell
         y, x = ((np.bincount(of, weights=row) / np.bincount(of))[1:] for row in rows)
-    angle = np.arctan2(axes[0] - y[cell], axes[1] - x[cell]).astype(np.float32)
+    angle = np.arctan2((axes[0] - y[cell]) * edges[0], (axes[1] - x[cell]) * edges[1]).astype(np.float32)
     waves = np.empty((len(cell), 2 * len(HARMONICS)), np.float32)
     for k, harmonic in enumerate(HARMONICS):
         waves[:, 2 * k], waves[:, 2 * k + 1] = np.cos(harmonic * angle), np.sin(harmonic * angle)
@@ -167,13 +188,12 @@ def _innermost(distance: Floats32, cell: NDArray[np.int64], n_cells: int) -> NDA
     return best[best >= 0]
 
 
-def _touches_another(cells: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels beside a pixel of another cell."""
-    touches = np.zeros(cells.shape, bool)
-    for axis in range(cells.ndim):
+def _nearest_face(cells: NDArray[np.int32], edges: Floats) -> Floats32:
+    """Distance of pixels beside a pixel of another cell to the face between them; 0 for all others."""
+    face = np.zeros(cells.shape, np.float32)
+    for axis in np.argsort(-edges, kind="stable"):  # the nearest face comes last, and stays
         here, there = np.moveaxis(cells, axis, 0)[:-1], np.moveaxis(cells, axis, 0)[1:]
         differs = (here != there) & (here > 0) & (there > 0)
-        found = np.moveaxis(touches, axis, 0)
-        found[:-1] |= differs
-        found[1:] |= differs
-    return touches
+        found = np.moveaxis(face, axis, 0)
+        found[:-1][differs] = found[1:][differs] = edges[axis] / 2
+    return face

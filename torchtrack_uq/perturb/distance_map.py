@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from torchtrack_uq.utils.kernel import kernel
 
@@ -37,6 +38,35 @@ def nearest_cell(
             lines = (math.prod(cells.shape[:axis]), n, math.prod(cells.shape[axis + 1 :]))
             _spread_along(squared.reshape(lines), found.reshape(lines), farthest)
     return squared, found
+
+
+def nearest_in_space(
+    cells: NDArray[np.int32], is_cell: NDArray[np.bool_], edges: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+    """Distance of every voxel to the nearest one of a set, where voxels are no cubes.
+
+    Args:
+        cells: Of any shape, what to look up.
+        is_cell: Of the same shape, the set.
+        edges: (D,) edge lengths of a voxel.
+
+    Returns:
+        Distances between centres; half the length of a voxel in that direction (half an edge along an axis, the
+        half-axes of an ellipsoid between), 0 in the set; and the entry of `cells` at the nearest voxel. Distances are
+        infinite where the set is empty.
+
+    >>> row, here = np.array([[7, 0], [0, 0]], np.int32), np.array([[True, False], [False, False]])
+    >>> distance, half, _ = nearest_in_space(row, here, np.array([4.0, 1.0]))
+    >>> distance[:, 0], half[:, 0]
+    (array([0., 4.]), array([0., 2.]))
+    """
+    if not is_cell.any():
+        return np.full(cells.shape, np.inf), np.zeros(cells.shape), cells.copy()
+    distance, nearest = ndimage.distance_transform_edt(~is_cell, sampling=edges, return_indices=True)
+    steps = nearest - np.indices(cells.shape, dtype=nearest.dtype)
+    n_voxels = np.sqrt((steps.astype(np.float64) ** 2).sum(axis=0))
+    half = np.divide(distance, 2 * n_voxels, out=np.zeros(cells.shape), where=n_voxels > 0)
+    return distance, half, cells[tuple(nearest)]
 
 
 @kernel

@@ -46,7 +46,7 @@ class Boundaries:
         """The band of frame `t`, given what `cells` says of it."""
         largest = self._diameter[self.detections.in_frame(t)].max(initial=0.0)
         relative = np.sqrt(self.sizes.position**2 + (self.sizes.size / 2) ** 2 + self.sizes.boundary**2)
-        return find_band(cells, 1.0 + _WIDEST * float(relative * largest))
+        return find_band(cells, 1.0 + _WIDEST * float(relative * largest), self.detections.aspect)
 
     def band(self, t: int) -> Band:
         """The band of frame `t`; those of the first frames are kept, up to half a gigabyte of them."""

@@ -56,11 +56,11 @@ class Perturbation:
     """One draw of noise for all N cells of a movie in D dimensions.
 
     Attributes:
-        shift: (N, D) float64, displacement of each cell in pixels.
+        shift: (N, D) float64, displacement of each cell in pixels of x: along z, a plane is several of them.
         growth: (N,) float64, change of the logarithm of its diameter.
         brightness: (N,) float64, change of its normalised intensity.
-        bumps: (N, 2 H) float64, cosine and sine amplitudes of its boundary in pixels, one per harmonic.
-        diameter: (N,) float64, its diameter in pixels.
+        bumps: (N, 2 H) float64, cosine and sine amplitudes of its boundary in pixels of x, one per harmonic.
+        diameter: (N,) float64, its diameter in pixels of x.
     """
 
     shift: Floats
@@ -71,7 +71,7 @@ class Perturbation:
 
 
 def diameters(detections: Detections) -> Floats:
-    """(N,) diameter of each cell in pixels; of points, the distance to the nearest cell in the same frame.
+    """(N,) diameter of each cell in pixels of x; of points, the distance to the nearest cell in the same frame.
 
     >>> diameters(Detections.from_points(np.array([0, 0]), np.array([[0.0, 0], [3, 4]])))
     array([5., 5.])
@@ -83,7 +83,7 @@ def diameters(detections: Detections) -> Floats:
     for t in range(detections.n_frames):
         cells = detections.in_frame(t)
         if cells.stop - cells.start > 1:
-            coords = detections.coords[cells]
+            coords = detections.isotropic_coords[cells]
             diameter[cells] = np.asarray(cKDTree(coords).query(coords, k=2)[0])[:, 1]
     return diameter
 
@@ -128,6 +128,6 @@ def perturb_detections(detections: Detections, noise: Perturbation) -> Detection
 
     return replace(
         detections,
-        coords=(detections.coords + noise.shift).astype(np.float32),
+        coords=(detections.coords + noise.shift / detections.aspect).astype(np.float32),
         features={name: changed(name, values) for name, values in features.items()},
     )

@@ -24,9 +24,9 @@ class Bodies:
     """Cells, or pairs of cells taken for one, as far as sizes go: any shape S.
 
     Attributes:
-        place: (*S, D) centroids in pixels.
-        size: (*S,) pixels.
-        covariance: (*S, D, D) of a pixel's place, in pixels squared.
+        place: (*S, D) centroids in pixels of x (`Detections.isotropic_coords`).
+        size: (*S,) area or volume, in pixels of x to the power of D.
+        covariance: (*S, D, D) of a pixel's place, in pixels of x squared.
     """
 
     place: Floats
@@ -43,9 +43,9 @@ class Bodies:
         if "inertia_tensor" in detections.features:
             inertia = detections.features["inertia_tensor"].astype(np.float64).reshape(-1, d, d)
             trace = np.trace(inertia, axis1=1, axis2=2)[:, None, None] / (d - 1)
-            covariance = trace * np.eye(d) - inertia + _PIXEL * np.eye(d)
+            covariance = trace * np.eye(d) - inertia + _PIXEL * np.diag(detections.aspect**2)
         return cls(
-            detections.coords.astype(np.float64),
+            detections.isotropic_coords,
             np.pi / (2 * d) * np.maximum(diameter, 1e-6) ** d,
             covariance,
         )
@@ -120,7 +120,7 @@ def nearest_in(detections: Detections, places: Floats, frame: Ints, k: int) -> I
 
     Args:
         detections: The movie's cells.
-        places: (Q, D) pixels.
+        places: (Q, D) in pixels of x.
         frame: (Q,) the frame to look in, not decreasing; outside the movie there are no cells.
         k: How many.
     """
@@ -130,7 +130,7 @@ def nearest_in(detections: Detections, places: Floats, frame: Ints, k: int) -> I
         cells, asked = detections.in_frame(t), slice(int(bounds[t]), int(bounds[t + 1]))
         n = cells.stop - cells.start
         if n and asked.stop > asked.start:
-            tree = cKDTree(detections.coords[cells])
+            tree = cKDTree(detections.isotropic_coords[cells])
             near = np.asarray(tree.query(places[asked], k=np.arange(1, min(k, n) + 1))[1])
             found[asked, : near.shape[1]] = near + cells.start
     return found

@@ -175,7 +175,7 @@ class CellDoubts:
 
 def far_inside(detections: Detections, frame_shape: tuple[int, ...] | None) -> NDArray[np.bool_]:
     """(N,) bool, cells too far from every border of the field to have come over it, or to have left, in one frame."""
-    edge = distance_to_border(detections, frame_shape, depth=True) + _HALF_A_PIXEL
+    edge = distance_to_border(detections, frame_shape, depth=True, margin=_HALF_A_PIXEL)
     diameter = detections.features.get("equivalent_diameter_area")
     radius = float(np.median(diameter)) / 2 if diameter is not None and len(diameter) else 0.0
     step = typical_displacement(detections) if can_be_linked(detections, 1) else 0.0

@@ -1,8 +1,8 @@
-"""Tracks as a geff file, the graph exchange file format that napari, motile and TrackMate tools read."""
+"""Tracks as a geff file, the graph exchange file format that napari, funtracks and traccuracy read."""
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ def write_geff(
     *,
     voxel_size: Sequence[float] | None = None,
     interval: float | None = None,
+    extra: Mapping[str, Any] | None = None,
+    tracks: bool = True,
 ) -> None:
     """Write cells and the links between them, with all that is known about either.
 
@@ -39,6 +41,8 @@ def write_geff(
         voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x): the `scale` of the axes, whose values stay
             pixels.
         interval: Seconds between frames, likewise.
+        extra: Metadata beside those of the format, plain values by name; see `provenance`.
+        tracks: Whether the edges are tracks, so that `track` numbers their tracklets; False for candidate links.
 
     Raises:
         InputError: geff is not installed.
@@ -53,12 +57,13 @@ def write_geff(
     core = import_optional("geff.core_io", "files", "writing a geff file")
     last = int(cells["frame"].max()) if n_frames is None else n_frames - 1
     space = [axis for axis in "zyx" if axis in cells]
+    edges: Sequence[float | None] = [None] * len(space) if voxel_size is None else voxel_size
     nodes = cells.rename(columns={"frame": "t"})
     axes = [
         spec.Axis(name="t", type="time", unit="frame", min=0, max=last, **_scale(interval, "second")),
         *(
             spec.Axis(name=axis, type="space", unit="pixel", **_scale(edge, "micrometer"))
-            for axis, edge in zip(space, voxel_size or [None] * len(space), strict=True)
+            for axis, edge in zip(space, edges, strict=True)
         ),
     ]
     with warnings.catch_warnings():
@@ -68,7 +73,8 @@ def write_geff(
             axes=axes,
             node_props_metadata={},
             edge_props_metadata={},
-            track_node_props={"tracklet": "tracklet" if "tracklet" in cells else "track"},
+            track_node_props={"tracklet": "tracklet" if "tracklet" in cells else "track"} if tracks else None,
+            extra=dict(extra or {}),
         )
         core.write_arrays(
             Path(path),
@@ -76,7 +82,8 @@ def write_geff(
             node_props={str(name): _column(nodes[name], str(name)) for name in nodes},
             edge_ids=links[["mother", "daughter"]].to_numpy().astype(np.uint64),
             edge_props={
-                name: _column(links[name], name) for name in links.columns.drop(["mother", "daughter"])
+                str(name): _column(links[name], str(name))
+                for name in links.columns.drop(["mother", "daughter"])
             },
             metadata=metadata,
         )

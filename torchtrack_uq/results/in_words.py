@@ -1,5 +1,6 @@
 """A tracked movie in a few lines."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.scale import is_isotropic
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.proof import proof_sentence, proved_exact, short_lists
 from torchtrack_uq.results.tracklets import Tracklets
@@ -129,6 +131,8 @@ def summary(result: Tracked) -> str:
         counts = pd.Series(detections.frame[doubtful]).value_counts()
         frames = ", ".join(f"{t} ({n})" for t, n in counts.head(5).items())
         lines.append(f"most of them in frames {frames}")
+    if not is_isotropic(detections.voxel_size):
+        lines.append(voxel_sentence(detections.voxel_size or ()))
     if (sentence := segmentation_sentence(result.doubts, detections.frame)) is not None:
         lines.append(sentence)
     worst = result.review(3)
@@ -142,6 +146,19 @@ def summary(result: Tracked) -> str:
     if spots:
         lines.append(f"look first at {spots}")
     return "\n".join(lines)
+
+
+def voxel_sentence(voxel_size: Sequence[float]) -> str:
+    """What a voxel that is no cube is taken for.
+
+    >>> voxel_sentence((0.5, 0.16, 0.16))
+    'voxels of 0.5 x 0.16 x 0.16 µm are no cubes: distances and sizes are those in space, counted in pixels of 0.16 µm'
+    """
+    edges = " x ".join(f"{edge:g}" for edge in voxel_size)
+    return (
+        f"voxels of {edges} µm are no {'cubes' if len(voxel_size) == 3 else 'squares'}: distances and sizes are those "
+        f"in space, counted in pixels of {voxel_size[-1]:g} µm"
+    )
 
 
 def segmentation_sentence(doubts: CellDoubts, frame: NDArray[np.int64]) -> str | None:

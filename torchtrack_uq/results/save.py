@@ -2,22 +2,26 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
+from torchtrack_uq.results.geff_probabilities import geff_extra, write_candidates
+from torchtrack_uq.results.parquet import write_large_table
+from torchtrack_uq.results.provenance import as_json, input_paths, settings_of
 from torchtrack_uq.results.queue import Queued, review_queue
 from torchtrack_uq.results.state import FILE as STATE
-from torchtrack_uq.utils.files import staged_folder
+from torchtrack_uq.utils.files import check_apart, staged_folder
 from torchtrack_uq.utils.optional import import_optional
 
 OURS = re.compile(
-    r"mask\d+\.tif|links\.csv|cells\.csv|res_track\.txt|tracks\.geff|doubts\.(?:png|csv)|report\.html|state\.npz|"
-    r"review\.csv"
+    r"mask\d+\.tif|links\.(csv|parquet)|cells\.csv|res_track\.txt|(tracks|candidates)\.geff|settings\.json"
+    r"|doubts\.(?:png|csv)|report\.html|state\.npz|review\.csv"
 )
 """Names of what `save_result` may write, and `ScoredTracks.save` beside it."""
 FLOAT_FORMAT = "%.6g"
@@ -39,6 +43,11 @@ class Saved(Queued, Protocol):
     @property
     def edges(self) -> pd.DataFrame:
         """One row a chosen link, by cell indices."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How it was made."""
         ...
 
     def state(self) -> bytes:
@@ -66,13 +75,18 @@ def save_result(
     """Write all outputs to a folder, either all of them or none; see `TrackingResult.save`.
 
     Raises:
-        InputError: The folder holds files and `overwrite` is False, or geff or matplotlib is not installed.
+        InputError: The folder holds files and `overwrite` is False, it holds the movie or lies in it, or geff or
+            matplotlib is not installed.
     """
     check_can_save()
+    check_apart(Path(folder), input_paths(result.movie))
     from torchtrack_uq.results.picture import draw_doubts
 
     with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
+        settings = settings_of(result)
+        (staging / "settings.json").write_bytes(as_json(settings))
         result.links.to_csv(staging / "links.csv", index=False, float_format=FLOAT_FORMAT)
+        write_large_table(staging / "links.parquet", result.links)
         result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
         if result.movie is not None:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
@@ -81,6 +95,7 @@ def save_result(
         cells = result.cells
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)
+        masks = None if result.movie is None else "../mask*.tif"
         write_geff(
             staging / "tracks.geff",
             cells,
@@ -88,7 +103,9 @@ def save_result(
             result.detections.n_frames,
             voxel_size=result.detections.voxel_size,
             interval=result.detections.interval,
+            extra=geff_extra(settings, cells, other={"alternatives": "../candidates.geff"}, masks=masks),
         )
+        write_candidates(staging / "candidates.geff", result, settings)
         if result.movie is not None:
             figure = draw_doubts(
                 result.movie, result.detections, result.probabilities, result.selected, result.doubts

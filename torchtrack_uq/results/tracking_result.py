@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -25,7 +26,9 @@ from torchtrack_uq.results.corrected import corrected_fields
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.links_table import links_table
+from torchtrack_uq.results.physical import physical_columns
 from torchtrack_uq.results.proof import proof_columns
+from torchtrack_uq.results.provenance import plain, with_corrections
 from torchtrack_uq.results.review_table import review_table
 from torchtrack_uq.results.save import check_can_save, save_result
 from torchtrack_uq.results.state import load_state, state_bytes
@@ -53,6 +56,7 @@ class TrackingResult:
         border_share: (N,) share of each cell's appearing and disappearing that is due to the border, by an
             `EventModel`; without it, all of it near the border and nothing far inside, see `CellDoubts`.
         prior: Name of the prior that temperature and event scores are from, None for others.
+        settings: How it was made, plain values by name (`run_settings`); they go into `settings.json` and the graphs.
     """
 
     movie: Movie | None
@@ -65,6 +69,7 @@ class TrackingResult:
     scaled: CandidateGraph | None = None
     border_share: Mapping[str, Tensor] | None = None
     prior: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -125,6 +130,7 @@ class TrackingResult:
         the posterior of its frame pair, or of the movie where links skip frames, that was summed).
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
         and p_disappear in the last, p_false in both, p_missed in frames 0 and 1 and where links skip no frames.
+        Last (`z_um`,) `y_um`, `x_um` and `time_s`, where voxel size and interval are known (`physical_columns`).
         With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.
         """
@@ -149,7 +155,7 @@ class TrackingResult:
         )
         for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
             table[axis] = values
-        table = table.assign(**proof_columns(p))
+        table = table.assign(**proof_columns(p), **physical_columns(self.detections))
         if self.acceptance is not None:
             table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
         return table
@@ -237,7 +243,7 @@ class TrackingResult:
         """Write all outputs to a folder, either all of them or none.
 
         Writes `links.csv`, `cells.csv`, the Cell Tracking Challenge result (`res_track.txt`, `maskNNN.tif`),
-        `tracks.geff` and a picture, `doubts.png`.
+        `tracks.geff`, `candidates.geff`, `settings.json` and a picture, `doubts.png`.
 
         Args:
             folder: New or empty folder; with `overwrite`, also one that holds earlier results.
@@ -248,14 +254,15 @@ class TrackingResult:
             The folder.
 
         Raises:
-            InputError: The folder holds files and `overwrite` is False, or geff or matplotlib is not installed.
+            InputError: The folder holds files and `overwrite` is False, it holds the movie or lies in it, or geff or
+                matplotlib is not installed.
         """
         return save_result(self, folder, overwrite=overwrite, progress=progress)
 
     def state(self) -> bytes:
         """Everything but the pixels, to the last digit: `state.npz`."""
-        plain = {"tracker": self.tracker, "temperature": self.temperature, "prior": self.prior}
-        return state_bytes(self, plain)
+        facts = {"tracker": self.tracker, "temperature": self.temperature, "prior": self.prior}
+        return state_bytes(self, {**facts, "settings": plain(self.settings)})
 
     @classmethod
     def load(
@@ -296,7 +303,8 @@ class TrackingResult:
             scaled=self.scaled,
             border_share=self.border_share,
         )
-        return replace(self, **changed)
+        done = with_corrections(self.settings, int(decisions.known.sum()), int(decisions.bad.sum()))
+        return replace(self, **changed, settings=done)
 
     def summary(self) -> str:
         """A few lines: how much was tracked, how many decisions and detections are doubtful, and where."""

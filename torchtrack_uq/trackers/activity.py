@@ -144,6 +144,8 @@ class ActivityTracker:
     Their k counts in grey levels of their own movie, whose contrast (1st to 99.8th percentile) is 977 of them.
     Other movies are rescaled to that contrast; a brighter exposure would otherwise make cells move farther.
 
+    It works in 2D and in 3D; distances are those in space, in pixels of x (`Detections.isotropic_coords`).
+
     Args:
         k: Grey levels of activity per pixel of width.
         smallest: Smallest migration probability of a candidate link; also what a cell without mother has.

@@ -10,6 +10,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.scale import length_in_pixels, micrometres
 from torchtrack_uq.trackers.gaps import check_miss, widening
 from torchtrack_uq.trackers.neighbours import (
     REACH,
@@ -38,9 +39,13 @@ class DistanceTracker:
     grow as the movie's displacements do (`typical_displacements`), and a link scores what the wider Gaussian's density
     is less, D log(scale over g frames / scale), and (g - 1) `miss`.
 
+    It works in 2D and in 3D, for points and for masks. Distances are those in space (`Detections.isotropic_coords`):
+    planes that lie farther apart than pixels count as far as they are, where the movie's voxel size is known.
+
     Args:
-        search_range: Largest displacement between frames, in pixels; by default five times the scale.
-        scale: Standard deviation of the displacement per axis, in pixels; sets how sure the scores are, not
+        search_range: Largest displacement between frames, in pixels of x; or with its unit, "12um", for movies whose
+            voxel size is known. By default five times the scale.
+        scale: Standard deviation of the displacement per axis, in pixels of x; sets how sure the scores are, not
             which links are best. By default estimated by `typical_displacements`.
         appear: Score of a cell without mother; by default the score at the search range.
         disappear: Score of a cell without daughter.
@@ -68,7 +73,7 @@ class DistanceTracker:
 
     def __init__(
         self,
-        search_range: float | None = None,
+        search_range: float | str | None = None,
         scale: float | None = None,
         appear: float | None = None,
         disappear: float = 0.0,
@@ -83,7 +88,8 @@ class DistanceTracker:
         if not reach >= 1:
             raise InputError(f"reach must be at least 1 search range, got {reach}")
         for name, value in (("search_range", search_range), ("scale", scale)):
-            if value is not None and not value > 0:
+            number = value if value is None or not isinstance(value, str) else micrometres(value)
+            if number is not None and not number > 0:
                 raise InputError(f"{name} must be a positive number of pixels, got {value}")
         self.search_range, self.scale = search_range, scale
         self.appear, self.disappear, self.divide = appear, disappear, divide
@@ -128,7 +134,9 @@ class DistanceTracker:
         if scales is None:
             return CandidateGraph.from_links(detections, [], [], [], max_gap=self.max_gap)
         scale = float(scales[0])
-        search_range = _RANGE_IN_SCALES * scale if self.search_range is None else self.search_range
+        search_range = _RANGE_IN_SCALES * scale
+        if self.search_range is not None:
+            search_range = length_in_pixels("search_range", self.search_range, detections.voxel_size)
         widest = self.reach * search_range
         if self.search_range is None and self.reach > 1:
             widest = max(widest, spacing(detections))

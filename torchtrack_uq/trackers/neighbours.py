@@ -1,4 +1,4 @@
-"""Candidate links by distance between centroids."""
+"""Candidate links by distance between centroids, in space: where planes lie farther apart, so do cells in them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -28,8 +28,8 @@ def neighbour_links(
 
     Args:
         detections: The movie's cells.
-        radius: Largest distance in pixels, positive: one for all pairs, or one for each number of frames between them,
-            1 to `max_gap`, as cells move farther the longer they are not seen.
+        radius: Largest distance in pixels of x (`Detections.isotropic_coords`), positive: one for all pairs, or one for
+            each number of frames between them, 1 to `max_gap`, as cells move farther the longer they are not seen.
         max_candidates: Keep only this many nearest mothers of each daughter in each of the frames before; all if None.
         max_gap: How many frames apart the cells of a pair may be, at least 1.
 
@@ -72,7 +72,7 @@ def _links_over(
     detections: Detections, gap: int, radius: float, max_candidates: int | None
 ) -> Iterator[Links]:
     """Pairs of cells exactly `gap` frames apart, frame after frame."""
-    coords = detections.coords.astype(np.float64)
+    coords = detections.isotropic_coords
     for mothers, daughters in _frame_pairs(detections, gap):
         tree = cKDTree(coords[mothers])
         if max_candidates is None:
@@ -123,7 +123,7 @@ def _nearest(detections: Detections, gap: int) -> tuple[NDArray[np.float64], NDA
 
     Mutual: of the cells of her own frame, she is the nearest one to that cell.
     """
-    coords = detections.coords.astype(np.float64)
+    coords = detections.isotropic_coords
     nearest, mutual = np.full(len(detections), np.nan), np.zeros(len(detections), np.bool_)
     for mothers, daughters in _frame_pairs(detections, gap):
         nearest[daughters], to = map(np.asarray, cKDTree(coords[mothers]).query(coords[daughters]))
@@ -248,7 +248,7 @@ def spacing(detections: Detections) -> float:
     >>> spacing(Detections.from_points(np.array([0, 0, 1]), np.array([[0.0, 0], [3, 4], [9, 9]])))
     5.0
     """
-    coords = detections.coords.astype(np.float64)
+    coords = detections.isotropic_coords
     frames = [coords[detections.in_frame(t)] for t in range(detections.n_frames)]
     nearest = [cKDTree(frame).query(frame, k=[2])[0].ravel() for frame in frames if len(frame) > 1]  # type: ignore[union-attr]
     return float(np.median(np.concatenate(nearest))) if nearest else 0.0

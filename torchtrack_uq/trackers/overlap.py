@@ -141,6 +141,9 @@ class OverlapTracker:
     mothers without overlap are candidates of cost `offset`, which is more than having no mother costs, so they
     are never chosen; without them the tracker would be certain that a fast cell appeared.
 
+    It works in 2D and in 3D. Shares count voxels, of which each has the same volume, thick or not; which mothers are
+    nearest is found in space (`Detections.isotropic_coords`).
+
     Args:
         coefficients: (offset, c1, c2, c3, c4); by default (1, 0, 0, 0, -1), that is 1 - |A∩B|/|B|.
         cutoff: Cost of a cell without mother; LapTrack's default.

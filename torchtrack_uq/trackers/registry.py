@@ -13,22 +13,22 @@ TRACKERS = Registry(
     "tracker",
     {
         "trackastra": Entry(
-            "a transformer's scores (Gallusser and Weigert 2024)",
+            "a transformer's scores (Gallusser and Weigert 2024); 2D, with a model for 3D such as ctc also 3D",
             "torchtrack_uq.trackers.trackastra.models:load_model",
             options=("model", "device", "max_gap"),
         ),
         "distance": Entry(
-            "squared distance, as trackpy",
+            "squared distance, as trackpy; 2D and 3D",
             "torchtrack_uq.trackers.distance:DistanceTracker",
             options=("search_range", "max_gap"),
         ),
         "overlap": Entry(
-            "overlap of masks, as LapTrack",
+            "overlap of masks, as LapTrack; 2D and 3D",
             "torchtrack_uq.trackers.overlap:OverlapTracker",
             options=("max_gap",),
         ),
         "activity": Entry(
-            "change between images (Ruzaeva et al. 2022)",
+            "change between images (Ruzaeva et al. 2022); 2D and 3D",
             "torchtrack_uq.trackers.activity:ActivityTracker",
             options=("max_gap",),
         ),
@@ -48,7 +48,7 @@ def make_tracker(
     device: "str | torch.device | None" = None,
     *,
     model: str | None = None,
-    search_range: float | None = None,
+    search_range: float | str | None = None,
     max_gap: int | None = None,
 ) -> "Tracker":
     """Make one of the trackers that are known by name.
@@ -57,7 +57,7 @@ def make_tracker(
         name: One of `TRACKERS`.
         device: Where it computes, if it uses one: "auto", "cpu", "cuda".
         model: For "trackastra": a model folder, "small_2d" (the default), or the name of a published model.
-        search_range: For "distance": largest displacement in pixels.
+        search_range: For "distance": largest displacement in pixels of x, or with its unit, "12um".
         max_gap: How many frames a link may span: above 1, a cell that was missed in the frames between does not cut a
             track. By default `DEFAULT_MAX_GAP`, or 1 for trackers that know nothing of gaps.
 

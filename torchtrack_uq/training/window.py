@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import FEATURES
+from torchtrack_uq.movies.scale import is_isotropic
+from torchtrack_uq.trackers.trackastra.tokens import in_voxels
 
 _ALL: NDArray[np.bool_] = np.ones(0, dtype=bool)  # stands for as many as there are cells
 
@@ -19,7 +21,7 @@ class Window:
 
     Attributes:
         frame: (N,) int64, counted from 0 in the window.
-        coords: (N, D) float32, pixels.
+        coords: (N, D) float32, pixels; where voxels are no cubes, voxels, as models see them (`as_model_sees_it`).
         features: (N, F) float32, the columns of `torchtrack_uq.movies.detections.FEATURES` in that order.
         mother: (N,) int64, index of the true mother in the window, -1 for null.
         has_target: (N,) bool: False where the true mother is not known or not in the window.
@@ -51,6 +53,8 @@ class Window:
             InputError: The movie's detections lack a feature that Trackastra's models use.
         """
         cells = movie.detections
+        if not is_isotropic(cells.voxel_size):
+            cells = in_voxels(cells)
         if missing := [name for name in FEATURES if name not in cells.features]:
             raise InputError(f"{movie.name} has no {', '.join(missing)}: training needs a movie with masks")
         stacked = np.concatenate([cells.features[name] for name in FEATURES], axis=1)

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,30 @@ def write_atomically(file: Path, content: bytes) -> None:
         raise
 
 
+@contextmanager
+def staged_file(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary file beside `file` that takes its place when the block ends without an exception.
+
+    Args:
+        file: Where the content shall be in the end.
+        overwrite: Whether a file that is there is replaced.
+
+    Raises:
+        InputError: There is a folder of that name, or a file while `overwrite` is False.
+    """
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; expected the name of a file to write")
+    if file.exists() and not overwrite:
+        raise InputError(f"{file} is there already; choose another name, or replace it with --overwrite")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=file.parent, prefix=f".{file.name}."))
+    try:
+        yield folder / file.name
+        os.replace(folder / file.name, file)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def check_output_folder(folder: Path, overwrite: bool) -> None:
     """Refuse a folder that results cannot go to, before any work is done.
 
@@ -46,6 +70,40 @@ def check_output_folder(folder: Path, overwrite: bool) -> None:
         existing = existing.parent
     if not os.access(existing, os.W_OK):
         raise InputError(f"output folder {folder} cannot be made: {existing} is not writable")
+
+
+def check_apart(folder: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output folder that is, holds or lies in what is read, before any work is done.
+
+    Results among the masks would be read as frames the next time, and --overwrite could replace the masks. Links are
+    followed.
+
+    Args:
+        folder: Where results shall go.
+        inputs: Files and folders that are read.
+
+    Raises:
+        InputError: They are not apart.
+
+    >>> check_apart(Path("data/out"), [Path("data/masks")])
+    >>> check_apart(Path("data/masks/../masks"), [Path("data/masks")])
+    Traceback (most recent call last):
+    torchtrack_uq.errors.InputError: output folder data/masks/../masks is the folder that frames are read from; ...
+    """
+    target = folder.expanduser().resolve()
+    for given in inputs:
+        source = given.expanduser().resolve()
+        if target == source:
+            how = "is the folder that frames are read from"
+        elif source.is_relative_to(target):
+            how = f"holds {given}, which is read"
+        elif target.is_relative_to(source):
+            how = f"lies in {given}, which frames are read from"
+        else:
+            continue
+        raise InputError(
+            f"output folder {folder} {how}; results would mix with the input, so choose a folder apart from it"
+        )
 
 
 @contextmanager

@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import FEATURES, Detections
+from torchtrack_uq.movies.scale import is_isotropic
 
 
 def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> Detections:
     """Detections in the dimensions of a model; a 2D movie becomes one plane for a 3D model.
+
+    Where voxels are no cubes, coordinates and features are in voxels again, as Trackastra gives them to its models: its
+    `wrfeat` calls skimage without `spacing`, in training and in use.
 
     Args:
         detections: Cells in 2 or 3 dimensions.
@@ -23,8 +27,12 @@ def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> D
     """
     if detections.ndim > coord_dim:
         raise InputError(
-            f"the movie is {detections.ndim}D but the model {coord_dim}D; use a model for 3D, such as ctc"
+            f"the movie is {detections.ndim}D but the model {coord_dim}D; use a tracker that works in 3D as it is "
+            "(--tracker distance or overlap, or activity where there are images), or a published model for 3D, "
+            "downloaded once: --model ctc"
         )
+    if not is_isotropic(detections.voxel_size):
+        detections = in_voxels(detections)
     if feat_dim:
         missing = [name for name in FEATURES if name not in detections.features]
         if missing:
@@ -65,8 +73,32 @@ def every_frame(detections: Detections, step: int, first: int) -> tuple[NDArray[
         features={name: column[index] for name, column in detections.features.items()},
         has_images=detections.has_images,
         stride=detections.stride * step,
+        field_shape=detections.field_shape,
+        voxel_size=detections.voxel_size,
+        interval=None if detections.interval is None else detections.interval * step,
     )
     return index.astype(np.int64), part
+
+
+def in_voxels(detections: Detections) -> Detections:
+    """The same cells measured as if voxels were cubes, whatever they are.
+
+    >>> voxel = Detections.from_points(np.zeros(1, int), np.ones((1, 3)), voxel_size=(2.0, 1.0, 1.0))
+    >>> voxel.isotropic_coords, in_voxels(voxel).isotropic_coords
+    (array([[2., 1., 1.]]), array([[1., 1., 1.]]))
+    """
+    features, edges, d = dict(detections.features), detections.aspect, detections.ndim
+    if "equivalent_diameter_area" in features:
+        diameter = features["equivalent_diameter_area"] / np.prod(edges) ** (1 / d)
+        features["equivalent_diameter_area"] = diameter.astype(np.float32)
+    if "inertia_tensor" in features:
+        inertia = features["inertia_tensor"].astype(np.float64).reshape(-1, d, d)
+        trace = np.trace(inertia, axis1=1, axis2=2)[:, None, None]
+        covariance = (trace / (d - 1) * np.eye(d) - inertia) / np.outer(edges, edges)
+        trace = np.trace(covariance, axis1=1, axis2=2)[:, None, None]
+        inertia = trace * np.eye(d) - covariance
+        features["inertia_tensor"] = inertia.reshape(-1, d * d).astype(np.float32)
+    return replace(detections, features=features, voxel_size=None)
 
 
 def _as_one_plane(detections: Detections) -> Detections:
@@ -85,5 +117,9 @@ def _as_one_plane(detections: Detections) -> Detections:
     coords = np.concatenate([np.zeros((n, 1), np.float32), detections.coords], axis=1)
     field = detections.field_shape
     return replace(
-        detections, coords=coords, features=features, field_shape=None if field is None else (1, *field)
+        detections,
+        coords=coords,
+        features=features,
+        field_shape=None if field is None else (1, *field),
+        voxel_size=None,
     )
