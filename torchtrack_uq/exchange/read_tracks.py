@@ -36,7 +36,7 @@ from torchtrack_uq.exchange.tables import (
     read_trackmate_csv,
     read_trackpy,
 )
-from torchtrack_uq.exchange.trackmate_xml import is_trackmate_xml, read_trackmate_xml
+from torchtrack_uq.exchange.trackmate_file import is_trackmate_xml, read_trackmate_xml
 from torchtrack_uq.exchange.tracks import TrackTable
 
 
