@@ -88,6 +88,8 @@ def corrupt_points(
         n_frames=detections.n_frames,
         stride=detections.stride,
         field_shape=detections.field_shape,
+        voxel_size=detections.voxel_size,
+        interval=detections.interval,
     )
     return CorruptedPoints(found, np.concatenate(source).astype(np.int64))
 

@@ -298,6 +298,8 @@ class AnnotatedMovie:
             stride=cells.stride * stride,
             row=cells.row[where],
             field_shape=cells.field_shape,
+            voxel_size=cells.voxel_size,
+            interval=None if cells.interval is None else cells.interval * stride,
         )
         return replace(
             self,
