@@ -47,7 +47,7 @@ def _sample(options: argparse.Namespace) -> None:
             f"{options.output} exists and may hold somebody's answers; give another name, or --overwrite"
         )
     from torchtrack_uq.guarantees.annotation_sample import RANDOM
-    from torchtrack_uq.results.to_annotate import to_annotate
+    from torchtrack_uq.results.to_annotate import is_first, to_annotate
     from torchtrack_uq.utils.files import write_atomically
 
     random = RANDOM if options.random is None else options.random
@@ -57,7 +57,7 @@ def _sample(options: argparse.Namespace) -> None:
         options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
     )
     print(
-        f"{len(table)} of {int((cells['frame'] > 0).sum())} daughters are in {options.output}, in random order; "
+        f"{len(table)} of {int((~is_first(cells, links)).sum())} daughters are in {options.output}, in random order; "
         "fill in verdict: mother (and mother_frame, mother), none, or bad for what is no cell"
     )
     print(
@@ -69,7 +69,8 @@ def _read(file: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(file)
+        # what cells are called as it stands there: ids of points may be text, such as 007 or NA
+        return pd.read_csv(file, converters=dict.fromkeys(("label", "mother", "daughter"), str))
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; expected a folder that `torchtrack-uq track` wrote") from error
     except (ValueError, UnicodeDecodeError) as error:
