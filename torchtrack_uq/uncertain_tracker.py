@@ -169,7 +169,7 @@ class UncertainTracker:
         interval: float | None = None,
         progress: bool = True,
     ) -> TrackingResult:
-        """Track spots, for trackers that look at no pixel, such as "distance"; all tables have the user's frames and ids.
+        """Track spots, with trackers that look at no pixel such as "distance"; outputs have the table's frames and ids.
 
         Args:
             points: A DataFrame or a CSV, TSV or Parquet file with a row a point: frame, (z), y, x, perhaps an id.

@@ -67,7 +67,9 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
         daughter = _cell(cell, frame, label, where)
         _check_place(row, detections.coords[daughter], where)
         if known[daughter] or bad[daughter]:
-            raise InputError(f"{where}: cell {_plain(label)} of frame {frame} is judged twice; keep one of the rows")
+            raise InputError(
+                f"{where}: cell {_plain(label)} of frame {frame} is judged twice; keep one of the rows"
+            )
         if row["verdict"] == "bad":
             bad[daughter] = True
             continue
@@ -102,8 +104,8 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
             mother[daughter] = _cell(cell, before, row["mother"], where)
     for crowded in np.flatnonzero(np.bincount(mother[mother >= 0], minlength=1) > 2):
         raise InputError(
-            f"{file}: cell {detections.name[crowded]} of frame {detections.frame_number[crowded]} is given more than two "
-            "daughters; a mother has at most two"
+            f"{file}: cell {detections.name[crowded]} of frame {detections.frame_number[crowded]} is given more than "
+            "two daughters; a mother has at most two"
         )
     if not known.any() and not bad.any():
         raise InputError(f"{file} has no verdict; write mother, none or bad in the column verdict")
@@ -218,8 +220,8 @@ def _check_place(row: dict[Any, Any], coords: NDArray[np.float32], where: str) -
     off = np.abs(listed.to_numpy(float) - coords)
     if bool((off > np.maximum(_SAME_PLACE, _ROUNDED * np.abs(coords))).any()):
         raise InputError(
-            f"{where}: cell {_plain(row['label'])} of frame {int(row['frame'])} is listed at {_place(listed)}, but is at "
-            f"{_place(coords)} in these masks; are these the decisions of another movie or stride?"
+            f"{where}: cell {_plain(row['label'])} of frame {int(row['frame'])} is listed at {_place(listed)}, but is "
+            f"at {_place(coords)} here; are these the decisions of another movie or stride?"
         )
 
 

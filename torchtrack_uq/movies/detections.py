@@ -19,6 +19,7 @@ from torchtrack_uq.utils.progress import with_progress
 FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "border_dist")
 """Names and order of the features, those of Trackastra's `wrfeat`."""
 
+_OURS = Naming()
 _IN_ORDER = np.array([-1], dtype=np.int64)
 
 
@@ -52,7 +53,7 @@ class Detections:
     field_shape: tuple[int, ...] | None = None
     voxel_size: tuple[float, ...] | None = None
     interval: float | None = None
-    naming: Naming = Naming()
+    naming: Naming = _OURS
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -151,7 +152,9 @@ class Detections:
         frames, labels = np.broadcast_arrays(frame, label)
         wanted = [np.asarray(frames)] + ([np.asarray(labels)] if self.name.dtype.kind == "i" else [])
         if any(values.size and values.dtype.kind not in "iu" for values in wanted):
-            raise InputError(f"frames and labels must be integers, got {', '.join(str(v.dtype) for v in wanted)}")
+            raise InputError(
+                f"frames and labels must be integers, got {', '.join(str(v.dtype) for v in wanted)}"
+            )
         keys = zip(self.frame_number.tolist(), self.name.tolist(), strict=True)
         cells = {key: i for i, key in enumerate(keys)}
         pairs = list(zip(frames.ravel().tolist(), labels.ravel().tolist(), strict=True))

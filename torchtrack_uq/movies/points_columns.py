@@ -14,7 +14,9 @@ _NAMES = {
     "id": ("id", "label", "spot_id", "cell_id", "object_id", "objectnumber", "index"),
 }
 """In lower case, the likelier first: of trackpy, LapTrack and btrack, TrackMate, CellProfiler, scikit-image, napari."""
-_TRACKS = re.compile(r"(track|tracklet|tree|particle|parent|lineage|root|generation|mother)(_?id)?|unnamed: \d+")
+_TRACKS = re.compile(
+    r"(track|tracklet|tree|particle|parent|lineage|root|generation|mother)(_?id)?|unnamed: \d+"
+)
 """Columns that say which cells belong together, and so no features; and nameless ones."""
 _OPTIONAL = ("z", "id")
 

@@ -68,6 +68,7 @@ def read_points(
     Raises:
         InputError: As `read_points_table`.
 
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"frame": [480, 481], "y": [4.0, 5.0], "x": [4.0, 4.5], "id": ["a", "b"]})
     >>> cells = read_points(table)
     >>> cells.frame, cells.frame_number, cells.name.tolist()
@@ -109,6 +110,7 @@ def read_points_table(
         InputError: A column is missing; a number is missing, or infinite; a frame is no whole number or negative; an
             id stands twice in a frame; a point lies outside the field; there are fewer than two frames.
 
+    >>> import pandas as pd
     >>> spots = pd.DataFrame({"FRAME": [0, 1], "POSITION_X": [1.0, 2.0], "POSITION_Y": [5.0, 5.0]})
     >>> read_points_table(spots).describe()
     'the table: 2 points in 2 frames (0 to 1), columns frame = FRAME, y = POSITION_Y, x = POSITION_X'

@@ -148,7 +148,9 @@ def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
         null += " (chosen)"
     reason = str(result.doubts.reason[cell])
     why = f"{reason}? " if reason else ""
-    axes.set_title(f"{number}: cell {detections.name[cell]} in frame {numbers[cell]}\n{why}{null}", fontsize=10)
+    axes.set_title(
+        f"{number}: cell {detections.name[cell]} in frame {numbers[cell]}\n{why}{null}", fontsize=10
+    )
 
 
 def _move_apart(axes: Axes, labels: list[Annotation], marks: list[tuple[float, float]]) -> None:

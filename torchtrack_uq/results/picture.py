@@ -38,7 +38,8 @@ def draw_doubts(
     on, where two answers are equally likely. Links over gaps are dashed; letters say where a detection is probably
     wrong: seen again after a miss, false, merged, or split. The close-ups are of the cells that `TrackingResult.review`
     begins with, and say why: they show the candidate mothers (rings) of one daughter (dot) with their probabilities,
-    those from before a gap with their frame. 3D movies are drawn as maximum projections along z, points of all planes together.
+    those from before a gap with their frame. 3D movies are drawn as maximum projections along z, points
+    of all planes together.
 
     Args:
         movie: Masks, and images where there are any; None draws cells as dots, as for points.

@@ -22,8 +22,8 @@ def decisions_of(cells: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `cell` (row in `cells`), `frame`, `label`, `tracked_mother_frame`, `tracked_mother` (0 for none,
-        or empty, as in `links`), `probability` (of the decision, to six digits, so that files and results in memory give
-        the same), centroid.
+        or empty, as in `links`), `probability` (of the decision, to six digits, so that files and results in memory
+        give the same), centroid.
 
     Raises:
         InputError: Tables without these columns, or not of one movie.

@@ -108,8 +108,9 @@ class TrackingResult:
         Columns: `frame` (of the daughter), `mother` and `daughter` (labels in their masks), `score`,
         `probability`, `selected`, and last, so that the others stay where they were, `mother_frame` (nullable integer,
         empty for "no mother": 0 is a frame). The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
-        nobody's daughters and have no row. Points have their table's own frame numbers and ids, here and in all outputs;
-        where these ids are text, or not from 1 on, `mother` is empty for "no mother". With `acceptance` also `accepted`: the selected rows that need no review.
+        nobody's daughters and have no row. Points have their table's own frame numbers and ids, here and in all
+        outputs; where these ids are text, or not from 1 on, `mother` is empty for "no mother". With `acceptance` also
+        `accepted`: the selected rows that need no review.
         """
         accepted = None if self.acceptance is None else self.accepted
         return links_table(self.detections, self.probabilities, self.selected, self.mother, accepted)
