@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
@@ -118,7 +117,8 @@ def read_points_table(
     if stride < 1:
         raise InputError(f"stride must be at least 1, got {stride}")
     table, unit = _without_units(read_table(source))
-    taken = choose_columns(list(table.table.columns), columns, table.name)
+    found = choose_columns(list(table.table.columns), columns, table.name)
+    taken = dict(found)
     values = {role: finite(table, name) for role, name in taken.items() if role != "id"}
     notes: list[str] = []
     if "z" in values and np.ptp(values["z"]) == 0 and (voxel_size is None or len(voxel_size) == 2):
@@ -163,7 +163,7 @@ def read_points_table(
             cells,
             row=row,
             stride=stride,
-            features=_features(table, taken, row),
+            features=_features(table, found, row),
             field_shape=None if field_shape is None else tuple(math.ceil(edge) for edge in field_shape),
             naming=Naming(first, step * stride, None if names is None else names[row]),
         ),
