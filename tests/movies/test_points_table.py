@@ -36,11 +36,11 @@ def test_trackpys_table_is_read_without_its_tracks(tmp_path: Path) -> None:
     np.testing.assert_allclose(cells.coords, found[["y", "x"]].to_numpy(np.float32)[cells.row])
 
 
-def test_laptracks_table_with_its_index_is_read() -> None:
+@pytest.mark.parametrize("indexed", [False, True])  # by frame, as older versions of laptrack have it
+def test_laptracks_table_is_read(indexed: bool) -> None:
     points = SPOTS.drop(columns="id")
     tracked, _, _ = LapTrack().predict_dataframe(points, coordinate_cols=["y", "x"], frame_col="frame")
-    assert "frame" in tracked.index.names
-    cells = read_points(tracked)
+    cells = read_points(tracked.set_index("frame") if indexed else tracked)
     np.testing.assert_array_equal(cells.coords, points[["y", "x"]].to_numpy(np.float32))
     assert not {"track_id", "tree_id"} & set(cells.features)
 

@@ -10,6 +10,8 @@ from torchtrack_uq.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMES = ("label", "mother", "daughter")
+
 
 def add_commands(commands: Any) -> None:
     """Add `sample` to a parser's commands."""
@@ -70,7 +72,8 @@ def _read(file: Path) -> "pd.DataFrame":
 
     try:
         # what cells are called as it stands there: ids of points may be text, such as 007 or NA
-        return pd.read_csv(file, converters=dict.fromkeys(("label", "mother", "daughter"), str))
+        empty = {name: [""] for name in pd.read_csv(file, nrows=0) if name not in _NAMES}
+        return pd.read_csv(file, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=empty)
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; expected a folder that `torchtrack-uq track` wrote") from error
     except (ValueError, UnicodeDecodeError) as error:
