@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from torchtrack_uq import TrackingResult, UncertainTracker
 from torchtrack_uq.cli import main
 
-FILES = {"links.csv", "cells.csv", "res_track.txt", "tracks.geff", "doubts.png"}
+FILES = {"links.csv", "cells.csv", "review.csv", "res_track.txt", "tracks.geff", "doubts.png"}
 EMBRYO = "celegans-CE"
 
 
@@ -119,6 +119,8 @@ def test_all_outputs_have_the_users_frames_and_ids(tmp_path: Path, names: str) -
     assert set(zip(review["frame"], review["label"].astype(str), strict=True)) == {
         key for key in own if key[0] > 10
     }
+    queue = pd.read_csv(out / "review.csv", dtype=as_text)
+    assert set(zip(queue["frame"], queue["label"], strict=True)) <= own
     again = result.detections.find(review["frame"].to_numpy(), review["label"].to_numpy())
     np.testing.assert_array_equal(again, review["cell"])
 

@@ -72,7 +72,7 @@ def _read(file: Path) -> "pd.DataFrame":
 
     try:
         # what cells are called as it stands there: ids of points may be text, such as 007 or NA
-        empty = {name: [""] for name in pd.read_csv(file, nrows=0) if name not in _NAMES}
+        empty = {str(name): [""] for name in pd.read_csv(file, nrows=0) if name not in _NAMES}
         return pd.read_csv(file, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=empty)
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; expected a folder that `torchtrack-uq track` wrote") from error
