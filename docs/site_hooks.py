@@ -39,6 +39,7 @@ ROOMS = (
     "training",
     "results",
     "review",
+    "exchange",
 )
 """Every room of the package but `cli`, in the order in which they may import each other."""
 UTILITIES = ("registry.Entry", "registry.Registry", "device.choose_device", "optional.import_optional")

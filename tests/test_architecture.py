@@ -29,6 +29,7 @@ ROOMS = (
     "results",
     "review",
     "uncertain_tracker",
+    "exchange",
     "cli",
 )
 """In the order of the data: from pixels to files, and the command line last."""
@@ -218,7 +219,7 @@ def test_every_public_name_can_be_imported() -> None:
 
     for name in torchtrack_uq.__all__:
         assert getattr(torchtrack_uq, name) is not None
-    for room in ROOMS[:-2]:
+    for room in [room for room in ROOMS if room not in ("uncertain_tracker", "cli")]:
         module = __import__(f"torchtrack_uq.{room}", fromlist=["__all__"])
         for name in getattr(module, "__all__", []):
             assert getattr(module, name) is not None, f"{room}.{name}"

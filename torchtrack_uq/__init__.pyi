@@ -5,6 +5,10 @@ from .calibration import fit_temperature as fit_temperature
 from .datasets import AnnotatedMovie as AnnotatedMovie
 from .datasets import read_annotated as read_annotated
 from .errors import InputError as InputError
+from .exchange import ScoredTracks as ScoredTracks
+from .exchange import TrackTable as TrackTable
+from .exchange import read_tracks as read_tracks
+from .exchange import score_tracks as score_tracks
 from .guarantees import AcceptanceThreshold as AcceptanceThreshold
 from .guarantees import ConformalSets as ConformalSets
 from .layers import AssignmentPosterior as AssignmentPosterior

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import correct, download, evaluate, export, fit, review, sample, track, train
+from torchtrack_uq.cli import correct, doubt, download, evaluate, export, fit, review, sample, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_commands(commands)
     review.add_commands(commands)
     correct.add_commands(commands)
+    doubt.add_commands(commands)
     export.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)

@@ -22,9 +22,9 @@ from torchtrack_uq.utils.optional import import_optional
 
 OURS = re.compile(
     r"mask\d+\.tif|links\.(csv|parquet)|cells\.csv|res_track\.txt|(tracks|candidates)\.geff|settings\.json"
-    r"|doubts\.png|report\.html|state\.npz|review\.csv"
+    r"|doubts\.(?:png|csv)|report\.html|state\.npz|review\.csv"
 )
-"""Names of what `save_result` may write."""
+"""Names of what `save_result` may write, and `ScoredTracks.save` beside it."""
 FLOAT_FORMAT = "%.6g"
 
 

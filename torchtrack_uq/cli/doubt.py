@@ -1,0 +1,115 @@
+"""`torchtrack-uq doubt`."""
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+from torchtrack_uq.cli.movie_arguments import add_scale_arguments, scale_of
+from torchtrack_uq.cli.shared import (
+    add_device_and_quiet,
+    add_temperature_argument,
+    add_tracker_arguments,
+    nothing_written_on_error,
+    read_temperature,
+    tracker_of,
+)
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_folder
+
+
+def add_commands(commands: Any) -> None:
+    """Add `doubt` to a parser's commands."""
+    doubt = commands.add_parser(
+        "doubt",
+        help="another tracker's result in, the probability of each of its links out, doubtful ones first",
+    )
+    doubt.add_argument(
+        "tracks",
+        nargs="+",
+        type=Path,
+        metavar="RESULT",
+        help="TrackMate XML or CSV (spots, edges), LapTrack CSV (tracks, splits, merges), Mastodon CSV (spots and "
+        "links), CSV of trackpy, btrack, Trackastra's edges, ultrack or napari, btrack HDF5, a geff graph, or a Cell "
+        "Tracking Challenge folder",
+    )
+    doubt.add_argument(
+        "-m",
+        "--masks",
+        help="the label masks that were tracked (default: those of a Cell Tracking Challenge folder; otherwise the "
+        "spots are points)",
+    )
+    doubt.add_argument("-i", "--images", help="images, for trackers that look at them")
+    doubt.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
+    doubt.add_argument(
+        "--overwrite", action="store_true", help="replace earlier results in the output folder"
+    )
+    doubt.add_argument(
+        "--pixel-size",
+        type=_numbers,
+        metavar="[Z,Y,]X",
+        help="size of a pixel in the units of RESULT's positions, one number or one an axis, where these are not "
+        "pixels (default: what a TrackMate XML states, else 1)",
+    )
+    doubt.add_argument(
+        "--first-frame",
+        type=int,
+        default=0,
+        metavar="N",
+        help="what RESULT calls the first frame of MASKS (default: %(default)s)",
+    )
+    add_scale_arguments(doubt)
+    add_tracker_arguments(doubt)
+    add_temperature_argument(doubt)
+    add_device_and_quiet(doubt)
+    doubt.set_defaults(run=_doubt, tracker="distance")
+
+
+def _doubt(options: argparse.Namespace) -> None:
+    check_output_folder(options.output, options.overwrite)
+    for path in options.tracks:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; expected a finished tracking")
+    if options.paper:
+        raise InputError("--paper knows frame pairs only; leave it out, or track with it")
+    from torchtrack_uq.exchange.read_tracks import read_tracks
+    from torchtrack_uq.exchange.score_tracks import longest_links, score_tracks
+    from torchtrack_uq.results.proof import CoverageWarning
+    from torchtrack_uq.results.tracking_result import check_can_save
+    from torchtrack_uq.utils.device import choose_device
+
+    check_can_save()
+    choose_device(options.device)
+    temperature = read_temperature(options)
+    progress = not options.quiet
+    tracks = read_tracks(
+        options.tracks, pixel_size=options.pixel_size, first_frame=options.first_frame, progress=progress
+    )
+    if options.max_gap is None and getattr(temperature, "max_gap", None) is None:
+        options.max_gap = longest_links(tracks)
+    with nothing_written_on_error(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
+        scored = score_tracks(
+            tracks,
+            options.masks,
+            options.images,
+            tracker=tracker_of(options, temperature),
+            method=options.method,
+            temperature=temperature,
+            stride=options.stride,
+            **scale_of(options),
+            progress=progress,
+        )
+        scored.save(options.output, overwrite=options.overwrite, progress=progress)
+    print(scored.summary())
+    print(f"results are in {options.output}: look at doubts.csv, which has the most doubtful first")
+
+
+def _numbers(text: str) -> float | tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; expected one number, or one an axis such as 2,0.5,0.5"
+        ) from None
+    return found[0] if len(found) == 1 else found

@@ -1,0 +1,136 @@
+"""CSV files of other programs as tables: header rows, separators and numbers as each program writes them."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from torchtrack_uq.errors import InputError
+
+SUFFIXES = (".csv", ".txt", ".tsv", ".csv.gz")
+_COORDINATES = (
+    ("z", "y", "x"),
+    ("position_z", "position_y", "position_x"),
+    ("centroid-0", "centroid-1", "centroid-2"),
+    ("centroid_0", "centroid_1", "centroid_2"),
+    ("axis-0", "axis-1", "axis-2"),
+)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV as a table, with commas, semicolons, tabs or blanks, and further header rows taken into column names.
+
+    TrackMate has names, long names, short names and units in rows 0 to 3; Mastodon names, components ("X", "Source spot
+    id") and units in rows 0 to 2, and columns are called "Spot position X" here. `attrs["unit"]` is the unit that is
+    stated for positions, without brackets.
+
+    Raises:
+        InputError: The file cannot be read as a table.
+    """
+    try:
+        raw = pd.read_csv(
+            path,
+            sep=_separator(path),
+            dtype=str,
+            keep_default_na=False,
+            encoding_errors="replace",
+            header=None,
+        )
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path} cannot be read as a table: {error}") from error
+    names = [str(name).strip() for name in raw.iloc[0]]
+    n_headers, unit = 1, None
+    if "POSITION_X" in names or "SPOT_SOURCE_ID" in names:
+        n_headers = 1 + _rows_of_words(raw, names.index("ID" if "ID" in names else "SPOT_SOURCE_ID"))
+        if n_headers > 1 and "POSITION_X" in names:
+            unit = str(raw.iloc[n_headers - 1, names.index("POSITION_X")]).strip().strip("()") or None
+    elif names[:2] == ["Label", "ID"]:
+        n_headers = 1 + _rows_of_words(raw, 1)
+        parts = [str(part).strip() for part in raw.iloc[1]] if n_headers > 1 else []
+        names = _filled(names, parts)
+        if n_headers > 2 and "Spot position X" in names:
+            unit = str(raw.iloc[2, names.index("Spot position X")]).strip().strip("()") or None
+    table = raw.iloc[n_headers:].reset_index(drop=True)
+    table.columns = pd.Index(names)
+    for name in names:
+        if names.count(name) == 1:
+            numbers = pd.to_numeric(table[name].replace("", np.nan), errors="coerce")
+            if numbers.notna().sum() == (table[name] != "").sum():
+                table[name] = numbers
+    table.attrs["unit"] = unit
+    return table
+
+
+def coordinates(table: pd.DataFrame, source: str) -> NDArray[np.float64]:
+    """(N, D) positions of a table's rows, by the names that columns of positions usually have.
+
+    Raises:
+        InputError: There are none.
+
+    >>> coordinates(pd.DataFrame({"x": [1], "y": [2]}), "an example")
+    array([[2., 1.]])
+    """
+    known = {str(name).lower(): name for name in table.columns}
+    for names in _COORDINATES:
+        wanted = names[-2:] if "-" not in names[0] and "_0" not in names[0] else names[:2]
+        if all(name in known for name in wanted):
+            found = [known[name] for name in names if name in known]
+            return table[found].to_numpy(dtype=np.float64)
+    raise InputError(
+        f"{source}: no column holds positions; expected (z,) y, x among {', '.join(map(str, table.columns[:12]))}"
+    )
+
+
+def has(table: pd.DataFrame, *names: str) -> bool:
+    """Whether a table has all of these columns, or levels of its index."""
+    return set(names) <= {*table.columns, *table.index.names}
+
+
+def column(table: pd.DataFrame, name: str, source: str) -> NDArray[np.int64]:
+    """(N,) whole numbers of a column or of a level of the index.
+
+    Raises:
+        InputError: There is no such column, or it holds something else.
+    """
+    if name in table.columns:
+        values = table[name].to_numpy()
+    elif name in table.index.names:
+        values = table.index.get_level_values(name).to_numpy()
+    else:
+        raise InputError(f"{source}: there is no column {name}; expected one")
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source}: column {name} holds what is no number: {error}") from error
+    for row in np.flatnonzero(~(numbers == np.floor(numbers))):
+        raise InputError(f"{source}: {name} of row {row} is {numbers[row]}; expected whole numbers")
+    return numbers.astype(np.int64)
+
+
+def _separator(path: Path) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(1 << 16)
+    if path.suffix == ".gz":
+        with gzip.open(path) as stream:
+            start = stream.readline()
+    line = start.partition(b"\n")[0].decode(errors="replace")
+    counts = {mark: line.count(mark) for mark in (",", ";", "\t", " ")}
+    return "," if counts[","] else max(counts, key=lambda mark: counts[mark])
+
+
+def _rows_of_words(raw: pd.DataFrame, at: int) -> int:
+    """How many rows after the first have no number in a column."""
+    numbers = pd.to_numeric(raw.iloc[1:, at], errors="coerce").notna().to_numpy()
+    return int(numbers.argmax()) if numbers.any() else len(numbers)
+
+
+def _filled(names: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """Names with their components; a name that is empty is that of the column before."""
+    filled, last = [], ""
+    for name, part in zip(names, parts or [""] * len(names), strict=True):
+        last = name or last
+        filled.append(f"{last} {part}".strip())
+    return filled
