@@ -1,7 +1,7 @@
-"""The front door: images and masks in, tracks with probabilities out."""
+"""The front door: images and masks, or points, in; tracks with probabilities out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -18,6 +18,8 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.points_table import read_points
+from torchtrack_uq.movies.table_file import TableLike
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.provenance import run_settings
@@ -156,6 +158,47 @@ class UncertainTracker:
         return self.track_detections(
             Detections.from_movie(movie, progress=progress), movie, progress=progress
         )
+
+    def track_points(
+        self,
+        points: TableLike,
+        columns: Mapping[str, str | None] | None = None,
+        *,
+        stride: int = 1,
+        field_shape: Sequence[float] | None = None,
+        voxel_size: Sequence[float] | None = None,
+        interval: float | None = None,
+        progress: bool = True,
+    ) -> TrackingResult:
+        """Track spots, with trackers that look at no pixel such as "distance"; outputs have the table's frames and ids.
+
+        Args:
+            points: A DataFrame or a CSV, TSV or Parquet file with a row a point: frame, (z), y, x, perhaps an id.
+            columns: Which column is what, such as {"y": "cy", "id": None}; found by name otherwise.
+            stride: Take every `stride`-th frame.
+            field_shape: Where the field ends, ((z,) y, x), in the table's units; nobody knows by default.
+            voxel_size: What a step of 1 is in micrometres, ((z,) y, x); the same along every axis by default.
+            interval: Seconds between the table's frames.
+            progress: Whether to show progress bars.
+
+        Raises:
+            InputError: The tracker looks at pixels, or a table that cannot be used, see `read_points_table`.
+
+        >>> import pandas as pd
+        >>> spots = pd.DataFrame({"frame": [480, 481, 482], "y": [4.0, 5.0, 6.0], "x": [4.0, 4.5, 5.0]})
+        >>> result = UncertainTracker("distance").track_points(spots, progress=False)
+        >>> result.cells[["frame", "label", "track"]].values.tolist()
+        [[480, 1, 1], [481, 1, 1], [482, 1, 1]]
+        """
+        cells = read_points(
+            points,
+            columns,
+            stride=stride,
+            field_shape=field_shape,
+            voxel_size=voxel_size,
+            interval=interval,
+        )
+        return self.track_detections(cells, progress=progress)
 
     @torch.no_grad()
     def track_detections(

@@ -18,8 +18,8 @@ from torchtrack_uq.truth.targets import LinkTargets
 
 COLUMNS = ("frame", "label", "verdict", "mother_frame", "mother")
 VERDICTS = ("mother", "none", "bad")
-_SAME_PLACE = 0.5
-"""Pixels that a centroid in a file may be off, by rounding."""
+_SAME_PLACE, _ROUNDED = 0.5, 1e-5
+"""Pixels that a centroid in a file may be off, by rounding, or that share of it, as files have six digits."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
     Args:
         file: CSV with the columns `COLUMNS`. Of others, only the centroids in a list of `torchtrack-uq sample` are
             looked at: they tell whether it is of this movie.
-        detections: The movie's cells; frames count as theirs do.
+        detections: The movie's cells; frames and labels are what outputs call them (`frame_number`, `name`).
         max_gap: How many frames links may span.
 
     Raises:
@@ -56,52 +56,57 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
             verdict, a mother who is not in one of the `max_gap` frames before or is no cell, a cell judged twice, a
             mother of more than two, or no verdict at all.
     """
-    table = _read(Path(file))
-    cell = {
-        key: i for i, key in enumerate(zip(detections.frame.tolist(), detections.label.tolist(), strict=True))
-    }
+    naming, named = detections.naming, detections.naming.names is not None
+    table = _read(Path(file), text=detections.name.dtype.kind != "i")
+    keys = zip(detections.frame_number.tolist(), detections.name.tolist(), strict=True)
+    cell = {key: i for i, key in enumerate(keys)}
     mother = np.full(len(detections), NO_MOTHER, np.int64)
     known = np.zeros(len(detections), np.bool_)
     bad = np.zeros(len(detections), np.bool_)
     for at, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
-        where, frame, label = f"{file}, line {at + 1}", int(row["frame"]), int(row["label"])
+        where, frame, label = f"{file}, line {at + 1}", int(row["frame"]), row["label"]
         daughter = _cell(cell, frame, label, where)
         _check_place(row, detections.coords[daughter], where)
         if known[daughter] or bad[daughter]:
-            raise InputError(f"{where}: cell {label} of frame {frame} is judged twice; keep one of the rows")
+            raise InputError(
+                f"{where}: cell {_plain(label)} of frame {frame} is judged twice; keep one of the rows"
+            )
         if row["verdict"] == "bad":
             bad[daughter] = True
             continue
-        if frame == 0:
-            raise InputError(f"{where}: cells of frame 0 are nobody's daughters; expected a later frame")
+        if detections.frame[daughter] == 0:
+            raise InputError(
+                f"{where}: cells of frame {frame}, the first, are nobody's daughters; expected a later frame"
+            )
         known[daughter] = True
         if row["verdict"] == "mother":
-            before = frame - 1 if pd.isna(row["mother_frame"]) else int(row["mother_frame"])
-            if before >= frame or before < 0:
+            before = frame - naming.frame_step if pd.isna(row["mother_frame"]) else int(row["mother_frame"])
+            if before >= frame or before < naming.first_frame:
                 raise InputError(
                     f"{where}: the mother is of frame {before}, her daughter of frame {frame}; expected an earlier "
-                    "frame, from 0 on"
+                    f"frame, from {naming.first_frame} on"
                 )
-            if before < frame - max_gap:
+            gap = -((before - frame) // naming.frame_step)
+            if gap > max_gap:
                 raise InputError(
                     f"{where}: the mother is of frame {before}, her daughter of frame {frame}; links span up to "
                     f"{max_gap} frame(s) here: write none, which is all that such links can say, or pass "
-                    f"--max-gap {frame - before}"
+                    f"--max-gap {gap}"
                 )
             if pd.isna(row["mother"]):
                 raise InputError(
                     f"{where}: the verdict is mother, but the column mother is empty; give her label"
                 )
-            if row["mother"] == 0:
+            if row["mother"] == 0 and not named:
                 raise InputError(
                     f"{where}: the verdict is mother, but her label is 0, which is background; write none for a cell "
                     "without mother"
                 )
-            mother[daughter] = _cell(cell, before, int(row["mother"]), where)
+            mother[daughter] = _cell(cell, before, row["mother"], where)
     for crowded in np.flatnonzero(np.bincount(mother[mother >= 0], minlength=1) > 2):
         raise InputError(
-            f"{file}: cell {detections.label[crowded]} of frame {detections.frame[crowded]} is given more than two "
-            "daughters; a mother has at most two"
+            f"{file}: cell {detections.name[crowded]} of frame {detections.frame_number[crowded]} is given more than "
+            "two daughters; a mother has at most two"
         )
     if not known.any() and not bad.any():
         raise InputError(f"{file} has no verdict; write mother, none or bad in the column verdict")
@@ -174,7 +179,8 @@ def _rows(file: Path) -> pd.DataFrame:
     return rows.iloc[1:].set_axis(rows.iloc[0].str.strip(), axis=1)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _read(file: Path, *, text: bool = False) -> pd.DataFrame:
+    """Rows with a verdict; labels are whole numbers, or with `text` as they stand there."""
     table = _rows(file)
     found = [str(name) for name in table.columns]
     if lacking := [name for name in COLUMNS if name not in found]:
@@ -199,7 +205,9 @@ def _read(file: Path) -> pd.DataFrame:
             f"{file}, line {unknown.index[0] + 1}: verdict {unknown['verdict'].iloc[0]!r} is unknown; expected "
             f"{', '.join(VERDICTS)}, or nothing"
         )
-    for name in ("frame", "label", "mother_frame", "mother"):
+    if text:
+        table = table.assign(mother=table["mother"].mask(table["mother"] == ""))
+    for name in ("frame", "mother_frame") if text else ("frame", "label", "mother_frame", "mother"):
         numbers = pd.to_numeric(table[name], errors="coerce")
         optional = (table[name] == "") if name in ("mother_frame", "mother") else False
         wrong = (numbers.isna() & ~optional) | ((numbers % 1 != 0) & numbers.notna())
@@ -213,10 +221,11 @@ def _read(file: Path) -> pd.DataFrame:
 def _check_place(row: dict[Any, Any], coords: NDArray[np.float32], where: str) -> None:
     """Labels come again in other movies and at other strides; the cells are then elsewhere."""
     listed = pd.to_numeric(pd.Series([row.get(axis) for axis in "zyx"[3 - len(coords) :]]), errors="coerce")
-    if bool((np.abs(listed.to_numpy(float) - coords) > _SAME_PLACE).any()):
+    off = np.abs(listed.to_numpy(float) - coords)
+    if bool((off > np.maximum(_SAME_PLACE, _ROUNDED * np.abs(coords))).any()):
         raise InputError(
-            f"{where}: cell {int(row['label'])} of frame {int(row['frame'])} is listed at {_place(listed)}, but is at "
-            f"{_place(coords)} in these masks; are these the decisions of another movie or stride?"
+            f"{where}: cell {_plain(row['label'])} of frame {int(row['frame'])} is listed at {_place(listed)}, but is "
+            f"at {_place(coords)} here; are these the decisions of another movie or stride?"
         )
 
 
@@ -224,10 +233,16 @@ def _place(numbers: Iterable[float]) -> str:
     return "(" + ", ".join(f"{number:.4g}" for number in numbers) + ")"
 
 
-def _cell(cell: dict[tuple[int, int], int], frame: int, label: int, where: str) -> int:
-    found = cell.get((int(frame), int(label)))
+def _cell(cell: dict[tuple[int, Any], int], frame: int, label: Any, where: str) -> int:
+    found = cell.get((frame, _plain(label)))
     if found is None:
         raise InputError(
-            f"{where}: there is no cell {label} in frame {frame}; are these the decisions of another movie or stride?"
+            f"{where}: there is no cell {_plain(label)} in frame {frame}; are these the decisions of another movie or "
+            "stride?"
         )
     return found
+
+
+def _plain(label: Any) -> Any:
+    """Text, or a whole number that is no float."""
+    return label if isinstance(label, str) else int(label)

@@ -125,6 +125,7 @@ def score_folders(
     stride: int = 1,
     *,
     segmentation: Sequence[FramesLike] | None = None,
+    voxel_size: Sequence[float] | None = None,
     progress: bool = True,
 ) -> Iterator[ScoredMovie]:
     """`read_movies` and `score_movie` for each folder, one after the other.
@@ -137,10 +138,11 @@ def score_folders(
         layer: Whose method says what can be solved once for all temperatures.
         stride: Take every `stride`-th frame.
         segmentation: Masks to track instead of the annotated ones, one for each folder.
+        voxel_size: Of all the movies, see `read_annotated`.
         progress: Show progress bars.
 
     Raises:
         InputError: As `read_movies` and `score_movie`.
     """
-    movies = read_movies(folders, stride, segmentation=segmentation, progress=progress)
+    movies = read_movies(folders, stride, segmentation=segmentation, voxel_size=voxel_size, progress=progress)
     return (score_movie(movie, tracker, layer, progress=progress) for movie in movies)

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.movie_arguments import add_scale_arguments
+from torchtrack_uq.cli.points_arguments import choose_tracker
 from torchtrack_uq.cli.shared import (
     add_annotated_folders,
     add_device_and_quiet,
@@ -37,6 +39,7 @@ def add_commands(commands: Any) -> None:
     )
     add_annotated_folders(evaluate)
     add_tracker_arguments(evaluate)
+    add_scale_arguments(evaluate)
     add_temperature_argument(evaluate)
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="gets the numbers")
     evaluate.add_argument("--picture", type=Path, metavar="FILE", help="gets reliability diagrams (PNG)")
@@ -57,6 +60,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.utils.device import choose_device
     from torchtrack_uq.utils.files import write_atomically
 
+    choose_tracker(options)
     choose_device(options.device)
     if options.picture is not None:
         import_optional("matplotlib", "files", "--picture")

@@ -6,6 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.movie_arguments import add_scale_arguments, open_movie, scale_of
+from torchtrack_uq.cli.points_arguments import (
+    add_points_argument,
+    add_points_details,
+    choose_tracker,
+    read_points_of,
+)
 from torchtrack_uq.cli.shared import (
     add_annotated_folders,
     add_device_and_quiet,
@@ -33,8 +40,8 @@ def add_commands(commands: Any) -> None:
         "--decisions",
         type=Path,
         metavar="FILE",
-        help="in place of CTC_FOLDERs: what a person said about some cells of a movie that is given by -m and -i, as "
-        "`torchtrack-uq sample` asks for it; thirty are a start",
+        help="in place of CTC_FOLDERs: what a person said about some cells of a movie that is given by -m and -i or by "
+        "--points, as `torchtrack-uq sample` asks for it; thirty are a start",
     )
     fit.add_argument("-m", "--masks", metavar="MASKS", help="with --decisions: the movie's label masks")
     fit.add_argument(
@@ -43,6 +50,9 @@ def add_commands(commands: Any) -> None:
     fit.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="gets the calibration (JSON)"
     )
+    add_points_argument(fit)
+    add_points_details(fit)
+    add_scale_arguments(fit)
     add_tracker_arguments(fit)
     what = fit.add_mutually_exclusive_group()
     what.add_argument(
@@ -89,6 +99,7 @@ def _fit(options: argparse.Namespace) -> None:
     from torchtrack_uq.metrics import summarise
     from torchtrack_uq.utils.device import choose_device
 
+    choose_tracker(options)
     choose_device(options.device)
     if options.output.is_dir():
         raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
@@ -156,15 +167,16 @@ def _movies(
 ) -> "list[ScoredMovie]":
     """Annotated folders, or one movie of which some cells are annotated, scored."""
     if options.decisions is None:
-        if not options.folders or options.masks or options.images:
+        if not options.folders or options.masks or options.images or options.points:
             raise InputError(
-                "fit needs annotated movies: give CTC_FOLDERs; or --decisions FILE with -m MASKS (and -i IMAGES)"
+                "fit needs annotated movies: give CTC_FOLDERs; or --decisions FILE with -m MASKS (and -i IMAGES) or "
+                "--points FILE"
             )
         return list(scored_movies(options, tracker, layer))
-    if options.folders or options.masks is None or options.segmentation:
+    if options.folders or options.segmentation or (options.masks is None) == (options.points is None):
         raise InputError(
-            "--decisions FILE are those of one movie: give its masks with -m MASKS (and -i IMAGES), no CTC_FOLDER and "
-            "no --segmentation"
+            "--decisions FILE are those of one movie: give its masks with -m MASKS (and -i IMAGES) or its --points "
+            "FILE, no CTC_FOLDER and no --segmentation"
         )
     import torch
 
@@ -172,11 +184,13 @@ def _movies(
     from torchtrack_uq.calibration.annotations import read_annotations
     from torchtrack_uq.layers.method import graph_of
     from torchtrack_uq.movies.detections import Detections
-    from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.trackers.gaps import max_gap_of
 
-    movie = Movie.open(options.images, options.masks, options.stride)
-    detections = Detections.from_movie(movie, progress=not options.quiet)
+    if options.points is None:
+        movie = open_movie(options)
+        detections = Detections.from_movie(movie, progress=not options.quiet)
+    else:
+        movie, detections = None, read_points_of(options, scale_of(options)).detections
     targets = read_annotations(options.decisions, detections, max_gap=max_gap_of(tracker))
     with torch.no_grad():
         scores = layer.scores(tracker, detections, movie, progress=not options.quiet)

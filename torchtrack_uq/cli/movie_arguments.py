@@ -3,14 +3,19 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.points_arguments import add_points_argument, add_points_details
+
 if TYPE_CHECKING:
     from torchtrack_uq.movies.movie import Movie
 
 
 def add_movie_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--images`, `--masks` and the scale."""
+    """`--images`, `--masks` or `--points`, and the scale."""
     parser.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
-    parser.add_argument("-m", "--masks", required=True, help="label masks of the same frames and shape")
+    cells = parser.add_mutually_exclusive_group(required=True)
+    cells.add_argument("-m", "--masks", help="label masks of the same frames and shape")
+    add_points_argument(cells)
+    add_points_details(parser)
     add_scale_arguments(parser)
 
 
@@ -20,7 +25,8 @@ def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
         "--voxel-size",
         metavar="[Z,]Y,X",
         type=_numbers,
-        help="edge lengths of a voxel in micrometres, such as 0.5,0.16,0.16; where planes lie farther apart than "
+        help="edge lengths of a voxel in micrometres, such as 0.5,0.16,0.16, or with points what a step of 1 is; "
+        "where planes lie farther apart than "
         "pixels, distances need it (default: what the files state, else cubes)",
     )
     parser.add_argument(

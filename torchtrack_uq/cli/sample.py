@@ -10,6 +10,8 @@ from torchtrack_uq.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMES = ("label", "mother", "daughter")
+
 
 def add_commands(commands: Any) -> None:
     """Add `sample` to a parser's commands."""
@@ -47,7 +49,7 @@ def _sample(options: argparse.Namespace) -> None:
             f"{options.output} exists and may hold somebody's answers; give another name, or --overwrite"
         )
     from torchtrack_uq.guarantees.annotation_sample import RANDOM
-    from torchtrack_uq.results.to_annotate import to_annotate
+    from torchtrack_uq.results.to_annotate import is_first, to_annotate
     from torchtrack_uq.utils.files import write_atomically
 
     random = RANDOM if options.random is None else options.random
@@ -57,7 +59,7 @@ def _sample(options: argparse.Namespace) -> None:
         options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
     )
     print(
-        f"{len(table)} of {int((cells['frame'] > 0).sum())} daughters are in {options.output}, in random order; "
+        f"{len(table)} of {int((~is_first(cells, links)).sum())} daughters are in {options.output}, in random order; "
         "fill in verdict: mother (and mother_frame, mother), none, or bad for what is no cell"
     )
     print(
@@ -69,7 +71,9 @@ def _read(file: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(file)
+        # what cells are called as it stands there: ids of points may be text, such as 007 or NA
+        empty = {str(name): [""] for name in pd.read_csv(file, nrows=0) if name not in _NAMES}
+        return pd.read_csv(file, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=empty)
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; expected a folder that `torchtrack-uq track` wrote") from error
     except (ValueError, UnicodeDecodeError) as error:

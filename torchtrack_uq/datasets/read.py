@@ -32,7 +32,7 @@ class Format:
     Attributes:
         name: What to call it.
         recognises: Whether a folder is in this format.
-        read: Reads it: folder, stride, use_images, progress.
+        read: Reads it: folder, stride, use_images, voxel_size, progress.
         key: What a folder's movie is known by, however its path is written, so that none is taken twice; by default
             the folder itself.
     """
@@ -56,6 +56,7 @@ def read_annotated(
     *,
     use_images: bool = True,
     segmentation: FramesLike | None = None,
+    voxel_size: Sequence[float] | None = None,
     progress: bool = True,
 ) -> AnnotatedMovie:
     """Read one annotated movie.
@@ -66,6 +67,8 @@ def read_annotated(
         stride: Take every `stride`-th frame.
         use_images: False ignores the images.
         segmentation: Masks to track instead of the annotated ones, for Cell Tracking Challenge folders.
+        voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x), or with points what a step of 1 is; by default
+            what files state, else cubes.
         progress: Show a progress bar.
 
     Returns:
@@ -79,10 +82,15 @@ def read_annotated(
     if one is not None:
         if segmentation is not None:
             raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
-        return one.read(path, stride, use_images=use_images, progress=progress)
+        return one.read(path, stride, use_images=use_images, voxel_size=voxel_size, progress=progress)
     _refuse_dataset(path)
     return read_ctc_sequence(
-        path, stride, use_images=use_images, segmentation=segmentation, progress=progress
+        path,
+        stride,
+        use_images=use_images,
+        segmentation=segmentation,
+        voxel_size=voxel_size,
+        progress=progress,
     )
 
 
@@ -92,6 +100,7 @@ def read_movies(
     *,
     use_images: bool = True,
     segmentation: Sequence[FramesLike] | None = None,
+    voxel_size: Sequence[float] | None = None,
     progress: bool = True,
 ) -> Iterator[AnnotatedMovie]:
     """Read annotated movies one after the other.
@@ -101,6 +110,7 @@ def read_movies(
         stride: Take every `stride`-th frame.
         use_images: False ignores the images.
         segmentation: Masks to track instead of the annotated ones, one for each folder, in their order.
+        voxel_size: Of all of them, see `read_annotated`.
         progress: Show progress bars.
 
     Raises:
@@ -122,7 +132,14 @@ def read_movies(
         if own is not None:
             _check_segmentation(path, own)
     return (
-        read_annotated(path, stride, use_images=use_images, segmentation=own, progress=progress)
+        read_annotated(
+            path,
+            stride,
+            use_images=use_images,
+            segmentation=own,
+            voxel_size=voxel_size,
+            progress=progress,
+        )
         for path, own in zip(paths, masks, strict=True)
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +12,14 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.features import FrameMeasurements, measure_frame
 from torchtrack_uq.movies.intensity import IntensityScale
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.scale import aspect, check_scale
 from torchtrack_uq.utils.progress import with_progress
 
 FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "border_dist")
 """Names and order of the features, those of Trackastra's `wrfeat`."""
 
+_OURS = Naming()
 _IN_ORDER = np.array([-1], dtype=np.int64)
 
 
@@ -35,6 +38,7 @@ class Detections:
         field_shape: Shape of a frame, (Y, X) or (Z, Y, X); None for points, of which nobody knows where the field ends.
         voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); None where nobody knows.
         interval: Seconds between frames; None where nobody knows.
+        naming: What the user calls frames and cells, where that is not `frame` and `label`.
         row: (N,) int64, row of the table that each cell came from; 0, 1, 2, ... where that was sorted already.
     """
 
@@ -49,6 +53,7 @@ class Detections:
     field_shape: tuple[int, ...] | None = None
     voxel_size: tuple[float, ...] | None = None
     interval: float | None = None
+    naming: Naming = _OURS
 
     def __post_init__(self) -> None:
         n = len(self.frame)
@@ -61,6 +66,8 @@ class Detections:
                 f"detections need one label and one centroid a cell: got {n} frames, "
                 f"{self.label.shape} labels and {self.coords.shape} coordinates"
             )
+        if self.naming.names is not None and self.naming.names.shape != (n,):
+            raise InputError(f"names have shape {self.naming.names.shape}; expected one a cell, ({n},)")
         check_scale(self.voxel_size, self.interval, self.ndim)
         for name, values in self.features.items():
             if values.ndim != 2 or len(values) != n:
@@ -105,6 +112,16 @@ class Detections:
         """(N, D) centroids in pixels of x along every axis: what distances are measured between."""
         return self.coords.astype(np.float64) * self.aspect
 
+    @property
+    def frame_number(self) -> NDArray[np.int64]:
+        """(N,) int64, the user's own number of each cell's frame, as outputs have it."""
+        return self.naming.frames(self.frame)
+
+    @property
+    def name(self) -> NDArray[Any]:
+        """(N,) what the user calls each cell, as outputs have it: its label, or a number or text of the user's own."""
+        return self.label if self.naming.names is None else self.naming.names
+
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """(n_frames + 1,): the cells of frame t are offsets[t] to offsets[t + 1] - 1."""
@@ -118,8 +135,9 @@ class Detections:
         """Indices of cells that are known by frame and label, such as those that a person has looked at in a viewer.
 
         Args:
-            frame: Integers, a frame each.
-            label: Integers of the same shape (or one of the two a single number), the label in that frame's mask.
+            frame: Integers, a frame each, as outputs number them (`frame_number`).
+            label: Integers of the same shape (or one of the two a single number), the label in that frame's mask, or
+                what the user calls the cell (`name`).
 
         Returns:
             int64 of their common shape, as `confirm` and `forbid` take them.
@@ -131,18 +149,22 @@ class Detections:
         >>> cells.find(1, [9, 3])
         array([2, 1])
         """
-        wanted = np.stack(np.broadcast_arrays(frame, label), axis=-1)
-        if wanted.size and not np.issubdtype(wanted.dtype, np.integer):
-            raise InputError(f"frames and labels must be integers, got {wanted.dtype}")
-        cells = {key: i for i, key in enumerate(zip(self.frame.tolist(), self.label.tolist(), strict=True))}
-        pairs = [tuple(pair) for pair in wanted.reshape(-1, 2).tolist()]
+        frames, labels = np.broadcast_arrays(frame, label)
+        wanted = [np.asarray(frames)] + ([np.asarray(labels)] if self.name.dtype.kind == "i" else [])
+        if any(values.size and values.dtype.kind not in "iu" for values in wanted):
+            raise InputError(
+                f"frames and labels must be integers, got {', '.join(str(v.dtype) for v in wanted)}"
+            )
+        keys = zip(self.frame_number.tolist(), self.name.tolist(), strict=True)
+        cells = {key: i for i, key in enumerate(keys)}
+        pairs = list(zip(frames.ravel().tolist(), labels.ravel().tolist(), strict=True))
         missing = [pair for pair in pairs if pair not in cells]
         if missing:
             raise InputError(
                 f"there is no cell with label {missing[0][1]} in frame {missing[0][0]}"
                 + (f", nor {len(missing) - 1} others" if len(missing) > 1 else "")
             )
-        return np.array([cells[pair] for pair in pairs], dtype=np.int64).reshape(wanted.shape[:-1])
+        return np.array([cells[pair] for pair in pairs], dtype=np.int64).reshape(frames.shape)
 
     def cell_of_row(self, row: ArrayLike) -> NDArray[np.int64]:
         """Indices of cells that are known by their row in the table that they came from.

@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -21,14 +22,18 @@ from torchtrack_uq.results.doubts import CellDoubts
 _CHOSEN, _OTHER = "#ff8c1a", "#9adcff"
 _MASKS_ONLY = 0.4
 """Grey of cells where there is no image."""
+_SAMPLE = 50
+_DOT, _GREY = 30.0, "#707070"
+"""Points where there are neither images nor masks: their area in points squared, and their colour."""
 Window = tuple[int, int, int, int]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """What is drawn: see `torchtrack_uq.results.picture.draw_doubts`."""
 
-    movie: Movie
+    movie: Movie | None
     detections: Detections
     probabilities: LinkProbabilities
     selected: NDArray[np.bool_]
@@ -44,18 +49,50 @@ class Drawn:
         """(N,) index of the chosen mother, or -1."""
         return mothers_of(self.candidates, self.selected)
 
+    @property
+    def box(self) -> Box:
+        """Top, bottom, left and right of the field, or of all points with a margin where nobody knows the field."""
+        field = self.detections.field_shape if self.movie is None else self.movie.frame_shape
+        if field is not None:
+            return -0.5, field[-2] - 0.5, -0.5, field[-1] - 0.5
+        if not len(self.detections):
+            return -0.5, 0.5, -0.5, 0.5
+        points = self.detections.coords[:, -2:].astype(np.float64)
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = 0.04 * max(float((high - low).max()), 2 * self.reach)
+        (top, left), (bottom, right) = low - margin, high + margin
+        return float(top), float(bottom), float(left), float(right)
 
-def reach_of(result: Drawn) -> float:
-    """Half the side of a close-up, in pixels: a few cell diameters."""
-    diameter = result.detections.features.get("equivalent_diameter_area")
-    return 3.5 * float(np.median(diameter)) if diameter is not None and len(diameter) else 50.0
+    @cached_property
+    def reach(self) -> float:
+        """Half the side of a close-up, in pixels: a few cell diameters, or a few distances to the nearest neighbour."""
+        diameter = self.detections.features.get("equivalent_diameter_area")
+        if self.movie is not None:
+            return 3.5 * float(np.median(diameter)) if diameter is not None and len(diameter) else 50.0
+        apart = _apart(self.detections)
+        graph = self.candidates
+        steps = self.detections.coords[graph.mother.numpy()] - self.detections.coords[graph.daughter.numpy()]
+        chosen = np.linalg.norm(steps[self.selected, -2:], axis=1) if self.selected.any() else np.zeros(1)
+        return max(2.5 * apart, 3 * float(np.quantile(chosen, 0.9))) or 1.0
+
+
+def _apart(detections: Detections) -> float:
+    """Median distance to the nearest other cell of the frame, over at most `_SAMPLE` frames; 0 where there is none."""
+    frames = np.unique(np.linspace(0, detections.n_frames - 1, _SAMPLE).astype(np.int64))
+    found = [np.zeros(0)]
+    for t in frames:
+        points = detections.isotropic_coords[detections.in_frame(int(t))]
+        if len(points) > 1:
+            found.append(np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1])
+    apart = np.concatenate(found)
+    return float(np.median(apart)) if len(apart) else 0.0
 
 
 def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
     """Draw a cell (dot), the candidate mothers within reach (rings), how likely each is, and the reason for doubt."""
     detections, graph = result.detections, result.candidates
     t = int(detections.frame[cell])
-    centre, reach = detections.coords[cell, -2:], reach_of(result)
+    centre, reach = detections.coords[cell, -2:], result.reach
     around = (
         int(centre[0] - reach),
         int(centre[0] + reach) + 2,
@@ -63,7 +100,7 @@ def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
         int(centre[1] + reach) + 2,
     )
     show_frame(axes, result, t, around)
-    links = np.flatnonzero(graph.daughter.numpy() == cell)
+    links, numbers = np.flatnonzero(graph.daughter.numpy() == cell), detections.frame_number
     probability = result.probabilities.link.numpy()[links]
     y, x = centre
     axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach), aspect="auto")
@@ -95,7 +132,7 @@ def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
         rings.append((mx, my))
         labels.append(
             axes.annotate(
-                f"{p:.0%} (frame {t - int(graph.gap[link])})" if before_gap else f"{p:.0%}",
+                f"{p:.0%} (frame {numbers[graph.mother[link]]})" if before_gap else f"{p:.0%}",
                 (mx, my),
                 xytext=(7, 5),
                 textcoords="offset points",
@@ -111,7 +148,9 @@ def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
         null += " (chosen)"
     reason = str(result.doubts.reason[cell])
     why = f"{reason}? " if reason else ""
-    axes.set_title(f"{number}: cell {detections.label[cell]} in frame {t}\n{why}{null}", fontsize=10)
+    axes.set_title(
+        f"{number}: cell {detections.name[cell]} in frame {numbers[cell]}\n{why}{null}", fontsize=10
+    )
 
 
 def _move_apart(axes: Axes, labels: list[Annotation], marks: list[tuple[float, float]]) -> None:
@@ -161,6 +200,12 @@ def _shared(one: Bbox, other: Bbox) -> float:
 
 def show_frame(axes: Axes, result: Drawn, t: int, window: Window | None = None) -> None:
     """Show a frame, or the part of it in a window (top, bottom, left, right in pixels)."""
+    axes.set(xticks=[], yticks=[], facecolor="black")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if result.movie is None:
+        _show_points(axes, result, t)
+        return
     image = result.movie.read_image(t)
     pixels: NDArray[Any] = (result.movie.read_mask(t) > 0) * _MASKS_ONLY if image is None else image
     if pixels.ndim == 3:
@@ -174,6 +219,11 @@ def show_frame(axes: Axes, result: Drawn, t: int, window: Window | None = None) 
         pixels = np.sqrt(np.clip((pixels - low) / max(high - low, 1e-9), 0, 1)) * 0.75
     extent = (left - 0.5, right - 0.5, bottom - 0.5, top - 0.5)
     axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0, extent=extent)
-    axes.set(xticks=[], yticks=[], facecolor="black")
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+
+
+def _show_points(axes: Axes, result: Drawn, t: int) -> None:
+    """Show the points of a frame as grey dots in the whole field."""
+    top, bottom, left, right = result.box
+    points = result.detections.coords[result.detections.in_frame(t), -2:]
+    axes.scatter(points[:, 1], points[:, 0], s=_DOT, color=_GREY, linewidths=0, zorder=1)
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")

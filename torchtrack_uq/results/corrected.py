@@ -94,8 +94,8 @@ def _refuse_contradictions(decisions: Decisions, detections: Detections) -> None
     for cell in np.flatnonzero(lost)[:1]:
         mother = decisions.mother[cell]
         raise InputError(
-            f"cell {detections.label[mother]} of frame {detections.frame[mother]} is judged bad, but is given as "
-            f"mother of cell {detections.label[cell]} of frame {detections.frame[cell]}; withdraw one of the two"
+            f"cell {detections.name[mother]} of frame {detections.frame_number[mother]} is judged bad, but is given as "
+            f"mother of cell {detections.name[cell]} of frame {detections.frame_number[cell]}; withdraw one of the two"
         )
 
 
@@ -107,6 +107,7 @@ def _kept(detections: Detections, keep: NDArray[np.bool_]) -> Detections:
         coords=detections.coords[keep],
         features={name: values[keep] for name, values in detections.features.items()},
         row=detections.row[keep],
+        naming=detections.naming.where(keep),
     )
 
 

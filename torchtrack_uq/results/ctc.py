@@ -14,6 +14,21 @@ from torchtrack_uq.results.tracklets import Tracklets
 from torchtrack_uq.utils.progress import with_progress
 
 
+def write_tracks(folder: str | os.PathLike[str], detections: Detections, tracklets: Tracklets) -> None:
+    """Write `res_track.txt` alone: rows of track, begin, end, parent, in the user's own frame numbers.
+
+    What there is of the format for points, which have no masks; `cells.csv` has the track of each.
+
+    Args:
+        folder: An existing folder.
+        detections: The movie's N cells.
+        tracklets: Their tracks.
+    """
+    table = tracklets.table[["track", "begin", "end", "parent"]].to_numpy(np.int64, copy=True)
+    table[:, 1:3] = detections.naming.frames(table[:, 1:3])
+    np.savetxt(Path(folder) / "res_track.txt", table, fmt="%d")
+
+
 def write_ctc(
     folder: str | os.PathLike[str],
     movie: Movie,
@@ -49,9 +64,7 @@ def write_ctc(
     1 0 1 0
     """
     table = tracklets.table
-    np.savetxt(
-        Path(folder) / "res_track.txt", table[["track", "begin", "end", "parent"]].to_numpy(), fmt="%d"
-    )
+    write_tracks(folder, detections, tracklets)
     dtype = np.uint16 if len(table) < 1 << 16 else np.uint32
     if dtype == np.uint32:
         warnings.warn(

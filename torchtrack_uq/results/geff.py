@@ -101,5 +101,7 @@ def _column(values: "pd.Series[Any]", name: str) -> Any:
     missing = unknown if unknown.any() else None
     if values.dtype in ("bool", "boolean"):
         return {"values": values.fillna(False).to_numpy(np.bool_), "missing": unknown}
+    if name == "label" and not pd.api.types.is_numeric_dtype(values):  # ids of points may be text
+        return {"values": values.to_numpy(np.str_), "missing": None}
     dtype = np.int64 if name in _WHOLE_NUMBERS else np.float32
     return {"values": values.to_numpy().astype(dtype), "missing": missing}

@@ -128,12 +128,12 @@ def summary(result: Tracked) -> str:
             f"like the annotated ones); {n_decisions - n_accepted} are for review"
         )
     if doubtful.any():
-        counts = pd.Series(detections.frame[doubtful]).value_counts()
+        counts = pd.Series(detections.frame_number[doubtful]).value_counts()
         frames = ", ".join(f"{t} ({n})" for t, n in counts.head(5).items())
         lines.append(f"most of them in frames {frames}")
     if not is_isotropic(detections.voxel_size):
         lines.append(voxel_sentence(detections.voxel_size or ()))
-    if (sentence := segmentation_sentence(result.doubts, detections.frame)) is not None:
+    if (sentence := segmentation_sentence(result.doubts, detections.frame_number)) is not None:
         lines.append(sentence)
     worst = result.review(3)
     worst = worst[worst["doubt"] > 1 - DOUBTFUL_BELOW]

@@ -27,10 +27,11 @@ def links_table(
     graph, label = probabilities.graph, detections.label
     mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
     orphan = np.flatnonzero(detections.frame > 0)
+    number = detections.frame_number
     cell = np.concatenate([daughter, orphan])
     table = pd.DataFrame(
         {
-            "frame": detections.frame[cell],
+            "frame": number[cell],
             "mother": np.concatenate([label[mother], np.zeros(len(orphan), np.int64)]),
             "daughter": label[cell],
             "score": np.concatenate([graph.score.numpy(), graph.appear.numpy()[orphan]]),
@@ -40,11 +41,15 @@ def links_table(
     )
     if accepted is not None:
         table["accepted"] = table["selected"] & accepted[cell]
-    frames = np.concatenate([detections.frame[mother], np.zeros(len(orphan), np.int64)])
+    frames = np.concatenate([number[mother], np.zeros(len(orphan), np.int64)])
     none = np.arange(len(cell)) >= len(daughter)
     table["mother_frame"] = pd.Series(frames, dtype="Int64").mask(none)
     # no mother first, then as labels and frames go
     order = table.assign(at=np.where(none, -1, frames)).sort_values(
         ["frame", "daughter", "mother", "at"], kind="stable"
     )
+    # sorted by label, but shown as the user calls them
+    no_mother = np.full(len(orphan), -1, np.int64)
+    table["mother"] = detections.naming.or_none(label, np.concatenate([mother, no_mother]))
+    table["daughter"] = detections.name[cell]
     return table.loc[order.index].reset_index(drop=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
-from torchtrack_uq.results.close_up import Drawn, draw_close_up, reach_of, show_frame
+from torchtrack_uq.results.close_up import Drawn, draw_close_up, show_frame
 from torchtrack_uq.results.doubts import REASONS, CellDoubts
 
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
@@ -26,7 +26,7 @@ _NUMBER_HEIGHT = 26.0
 
 
 def draw_doubts(
-    movie: Movie,
+    movie: Movie | None,
     detections: Detections,
     probabilities: LinkProbabilities,
     selected: NDArray[np.bool_],
@@ -38,10 +38,11 @@ def draw_doubts(
     on, where two answers are equally likely. Links over gaps are dashed; letters say where a detection is probably
     wrong: seen again after a miss, false, merged, or split. The close-ups are of the cells that `TrackingResult.review`
     begins with, and say why: they show the candidate mothers (rings) of one daughter (dot) with their probabilities,
-    those from before a gap with their frame. 3D movies are drawn as maximum projections along z.
+    those from before a gap with their frame. 3D movies are drawn as maximum projections along z, points
+    of all planes together.
 
     Args:
-        movie: Masks, and images where there are any.
+        movie: Masks, and images where there are any; None draws cells as dots, as for points.
         detections: The movie's N cells.
         probabilities: Of its E candidate links, on the CPU.
         selected: (E,) bool, the links that were chosen.
@@ -51,9 +52,11 @@ def draw_doubts(
         A figure; `figure.savefig(file)` writes it.
     """
     if doubts is None:
-        doubts = CellDoubts.of(detections, probabilities, selected, movie.frame_shape)
+        field = detections.field_shape if movie is None else movie.frame_shape
+        doubts = CellDoubts.of(detections, probabilities, selected, field)
     result = Drawn(movie, detections, probabilities, selected, doubts)
-    height, width = result.movie.frame_shape[-2:]
+    top, bottom, left_end, right_end = result.box
+    height, width = bottom - top, right_end - left_end
     left = float(np.clip(6.4 * width / height, 5.0, 12.0))  # inches; the close-ups take 7.2
     figure = Figure(figsize=(left + 7.2, 7.6), facecolor="white", dpi=110)
     FigureCanvasAgg(figure)
@@ -69,7 +72,7 @@ def draw_doubts(
         hspace=0.16,
     )
     worst = _spots(result)
-    background = int(result.detections.frame[worst[0]]) if len(worst) else result.movie.n_frames - 1
+    background = int(result.detections.frame[worst[0]]) if len(worst) else detections.n_frames - 1
     overview = figure.add_subplot(grid[:, 0])
     _draw_overview(overview, result, background, worst)
     for k in range(_N_CLOSE_UPS):
@@ -115,7 +118,7 @@ def _spots(result: Drawn) -> NDArray[np.int64]:
             break
         if not any(
             abs(frame[cell] - frame[other]) < 2
-            and np.linalg.norm(points[cell] - points[other]) < reach_of(result)
+            and np.linalg.norm(points[cell] - points[other]) < result.reach
             for other in chosen
         ):
             chosen.append(int(cell))
@@ -160,8 +163,11 @@ def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int6
             fontweight="bold",
             bbox={"boxstyle": "circle,pad=0.15", "facecolor": "#c81e1e", "edgecolor": "none"},
         )
+    number_of = int(result.detections.naming.frames(np.array(frame)))
+    projected = ", seen along z" if result.detections.ndim == 3 else ""
     axes.set_title(
-        f"links of all {result.movie.n_frames} frames over frame {frame} (squares: cells without mother)",
+        f"links of all {result.detections.n_frames} frames over frame {number_of}{projected} (squares: cells without "
+        "mother)",
         fontsize=11,
     )
 

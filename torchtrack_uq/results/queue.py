@@ -140,16 +140,16 @@ def review_queue(result: Queued) -> pd.DataFrame:
             "rank": place[group[cell]],
             "group_size": size[group[cell]],
             "expected_errors": gain[group[cell]],
-            "frame": detections.frame[cell],
-            "label": detections.label[cell],
+            "frame": detections.frame_number[cell],
+            "label": detections.name[cell],
         }
     )
     for axis, values in zip("zyx"[-detections.ndim :], detections.coords[cell].T, strict=True):
         table[axis] = values
     return table.assign(
         reason=result.doubts.reason[cell],
-        mother_frame=pd.Series(detections.frame[chosen], dtype="Int64").mask(~linked),
-        mother=np.where(linked, detections.label[chosen], 0),
+        mother_frame=pd.Series(detections.frame_number[chosen], dtype="Int64").mask(~linked),
+        mother=detections.naming.or_none(detections.label, chosen),
         probability=result.decision_probability[cell],
         doubt=doubt[cell],
         alternatives=_alternatives(result, cell, probability),
@@ -161,16 +161,17 @@ def _alternatives(result: Queued, cells: Ints, probability: Floats) -> list[str]
     daughter, mother = graph.daughter.numpy(), graph.mother.numpy()
     null = result.probabilities.null.double().numpy()
     begin = np.searchsorted(daughter, cells)
+    name, number = detections.name, detections.frame_number
     end = np.searchsorted(daughter, cells, side="right")
     found = []
     for cell, a, b in zip(cells.tolist(), begin.tolist(), end.tolist(), strict=True):
         answers = [
-            (float(probability[link]), f"{detections.label[mother[link]]}@{detections.frame[mother[link]]}")
+            (float(probability[link]), f"{name[mother[link]]}@{number[mother[link]]}")
             for link in range(a, b)
             if mother[link] != result.mother[cell]
         ]
         if result.mother[cell] >= 0:
             answers.append((float(null[cell]), "none"))
-        likely = [(p, name) for p, name in sorted(answers, reverse=True)[:_SHOWN] if p >= 0.005]
-        found.append("; ".join(f"{name} {p:.0%}" for p, name in likely))
+        likely = [(p, answer) for p, answer in sorted(answers, reverse=True)[:_SHOWN] if p >= 0.005]
+        found.append("; ".join(f"{answer} {p:.0%}" for p, answer in likely))
     return found

@@ -26,20 +26,21 @@ class Reviewed(Tracked, Protocol):
 def review_table(result: Reviewed, n: int | None = None) -> pd.DataFrame:
     """See `TrackingResult.review`."""
     linked = result.mother >= 0
-    mother = np.where(linked, result.detections.label[result.mother], 0)
-    mother_frame = pd.Series(result.detections.frame[result.mother], dtype="Int64").mask(~linked)
+    cells = result.detections
+    mother = cells.naming.or_none(cells.label, result.mother)
+    mother_frame = pd.Series(cells.frame_number[result.mother], dtype="Int64").mask(~linked)
     table = result.cells.assign(
-        cell=np.arange(len(result.detections)),
+        cell=np.arange(len(cells)),
         mother=mother,
         mother_frame=mother_frame,
         probability=result.decision_probability,
         doubt=result.doubts.doubt,
         reason=result.doubts.reason,
     )
-    axes = list("zyx"[-result.detections.ndim :])
+    axes = list("zyx"[-cells.ndim :])
     names = ["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]
     table = table[[*names, "mother_frame", "doubt", "reason"]]
-    ranked = table[(table["frame"] > 0) & ~result.accepted].sort_values(
+    ranked = table[(cells.frame > 0) & ~result.accepted].sort_values(
         ["doubt", "entropy"], ascending=False, kind="stable"
     )
     return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)

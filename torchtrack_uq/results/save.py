@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from torchtrack_uq.movies.movie import Movie
-from torchtrack_uq.results.ctc import write_ctc
+from torchtrack_uq.results.ctc import write_ctc, write_tracks
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.geff_probabilities import geff_extra, write_candidates
 from torchtrack_uq.results.parquet import write_large_table
@@ -88,7 +89,9 @@ def save_result(
         result.links.to_csv(staging / "links.csv", index=False, float_format=FLOAT_FORMAT)
         write_large_table(staging / "links.parquet", result.links)
         result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
-        if result.movie is not None:
+        if result.movie is None:
+            write_tracks(staging, result.detections, result.tracklets)
+        else:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
         review_queue(result).to_csv(staging / "review.csv", index=False, float_format=FLOAT_FORMAT)
         (staging / STATE).write_bytes(result.state())
@@ -96,19 +99,19 @@ def save_result(
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)
         masks = None if result.movie is None else "../mask*.tif"
+        naming, interval = result.detections.naming, result.detections.interval
         write_geff(
             staging / "tracks.geff",
             cells,
             result.edges,
-            result.detections.n_frames,
+            int(naming.frames(np.array(result.detections.n_frames - 1))) + 1,
             voxel_size=result.detections.voxel_size,
-            interval=result.detections.interval,
+            interval=None if interval is None else interval / naming.frame_step,
             extra=geff_extra(settings, cells, other={"alternatives": "../candidates.geff"}, masks=masks),
         )
         write_candidates(staging / "candidates.geff", result, settings)
-        if result.movie is not None:
-            figure = draw_doubts(
-                result.movie, result.detections, result.probabilities, result.selected, result.doubts
-            )
-            figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
+        figure = draw_doubts(
+            result.movie, result.detections, result.probabilities, result.selected, result.doubts
+        )
+        figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
     return Path(folder)

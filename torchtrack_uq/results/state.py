@@ -21,6 +21,7 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike, open_frames
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.relabelled import RelabelledFrames
 from torchtrack_uq.results.tracklets import Tracklets
 
@@ -119,7 +120,8 @@ def load_state(
             raise InputError(
                 f"{file} is in the format {facts['format']!r}; expected {FORMAT!r}: track again with this version"
             )
-        detections = Detections(**_fields("detections", arrays, facts))
+        naming = Naming(**_fields("detections.naming", arrays, facts))
+        detections = Detections(**_fields("detections", arrays, facts), naming=naming)
         parts = _fields("probabilities.graph", arrays, facts)
         graph = CandidateGraph(**_tensors(parts))
         probabilities = LinkProbabilities(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees.annotation_sample import RANDOM, AnnotationSample, usefulness
@@ -13,15 +14,16 @@ _LINKS = ("frame", "mother", "daughter", "probability", "selected", "mother_fram
 
 
 def decisions_of(cells: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
-    """What was decided for each daughter: one row a cell after frame 0, in the order of cells.
+    """What was decided for each daughter: one row a cell after the first frame, in the order of cells.
 
     Args:
         cells: As `TrackingResult.cells`, or `cells.csv`.
         links: As `TrackingResult.links`, or `links.csv`.
 
     Returns:
-        Columns `cell` (row in `cells`), `frame`, `label`, `tracked_mother_frame`, `tracked_mother` (0 for none),
-        `probability` (of the decision, to six digits, so that files and results in memory give the same), centroid.
+        Columns `cell` (row in `cells`), `frame`, `label`, `tracked_mother_frame`, `tracked_mother` (0 for none,
+        or empty, as in `links`), `probability` (of the decision, to six digits, so that files and results in memory
+        give the same), centroid.
 
     Raises:
         InputError: Tables without these columns, or not of one movie.
@@ -41,7 +43,8 @@ def decisions_of(cells: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     chosen["tracked_mother_frame"] = chosen["tracked_mother_frame"].astype("Int64")
     chosen["probability"] = [float(f"{p:.6g}") for p in chosen["probability"]]
     axes = [axis for axis in "zyx" if axis in cells]
-    daughters = cells[[*_CELLS, *axes]].assign(cell=np.arange(len(cells))).query("frame > 0")
+    daughters = cells[[*_CELLS, *axes]].assign(cell=np.arange(len(cells)))
+    daughters = daughters[~is_first(cells, links)]
     found = daughters.merge(chosen, on=["frame", "label"], how="left")
     if len(found) != len(chosen) or bool(found["probability"].isna().any()):
         raise InputError(
@@ -50,6 +53,20 @@ def decisions_of(cells: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
         )
     names = ["cell", "frame", "label", "tracked_mother_frame", "tracked_mother", "probability", *axes]
     return found[names]
+
+
+def is_first(cells: pd.DataFrame, links: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,) cells of the first frame, which are nobody's daughters: those of frame 0, or of points that begin later.
+
+    Args:
+        cells: As `TrackingResult.cells`.
+        links: As `TrackingResult.links`.
+    """
+    frame = cells["frame"].to_numpy()
+    starts = links["frame"].min() if len(links) else np.inf
+    before = frame < starts
+    # more than one frame without decisions is no first frame, but a table of another movie
+    return before & (frame == frame.min()) if len(frame) else before
 
 
 def sample_of_result(

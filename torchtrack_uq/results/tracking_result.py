@@ -101,7 +101,7 @@ class TrackingResult:
             self.detections,
             self.probabilities,
             self.selected,
-            None if self.movie is None else self.movie.frame_shape,
+            self.detections.field_shape if self.movie is None else self.movie.frame_shape,
             self.scaled,
             self.border_share,
         )
@@ -113,7 +113,9 @@ class TrackingResult:
         Columns: `frame` (of the daughter), `mother` and `daughter` (labels in their masks), `score`,
         `probability`, `selected`, and last, so that the others stay where they were, `mother_frame` (nullable integer,
         empty for "no mother": 0 is a frame). The probabilities of a daughter's rows sum to 1. Cells of frame 0 are
-        nobody's daughters and have no row. With `acceptance` also `accepted`: the selected rows that need no review.
+        nobody's daughters and have no row. Points have their table's own frame numbers and ids, here and in all
+        outputs; where these ids are text, or not from 1 on, `mother` is empty for "no mother". With `acceptance` also
+        `accepted`: the selected rows that need no review.
         """
         accepted = None if self.acceptance is None else self.accepted
         return links_table(self.detections, self.probabilities, self.selected, self.mother, accepted)
@@ -142,8 +144,8 @@ class TrackingResult:
 
         table = pd.DataFrame(
             {
-                "frame": frame,
-                "label": self.detections.label,
+                "frame": self.detections.frame_number,
+                "label": self.detections.name,
                 "track": self.tracklets.track,
                 "confidence": known(p.confidence.numpy(), first),
                 "entropy": known(p.entropy.numpy(), first),
@@ -242,8 +244,8 @@ class TrackingResult:
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = True) -> Path:
         """Write all outputs to a folder, either all of them or none.
 
-        Writes `links.csv`, `cells.csv`, the Cell Tracking Challenge result (`res_track.txt`, `maskNNN.tif`),
-        `tracks.geff`, `candidates.geff`, `settings.json` and a picture, `doubts.png`.
+        Writes `links.csv`, `cells.csv`, `review.csv`, `res_track.txt` and where there are masks `maskNNN.tif` (the Cell
+        Tracking Challenge result), `tracks.geff`, `candidates.geff`, `settings.json`, `state.npz` and `doubts.png`.
 
         Args:
             folder: New or empty folder; with `overwrite`, also one that holds earlier results.

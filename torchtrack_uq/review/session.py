@@ -52,12 +52,14 @@ class ReviewSession:
     def __init__(self, result: TrackingResult, log: DecisionLog) -> None:
         self.start, self.log = result, log
         self._lock = threading.Lock()
-        self._cell = {
-            key: i
-            for i, key in enumerate(
-                zip(result.detections.frame.tolist(), result.detections.label.tolist(), strict=True)
+        cells = result.detections
+        if not np.issubdtype(cells.name.dtype, np.integer):
+            raise InputError(
+                f"cells are named {cells.name[0]!r} and the like; a review needs whole numbers: number them, or "
+                f"decide in a table and use `torchtrack-uq correct`"
             )
-        }
+        keys = zip(cells.frame_number.tolist(), cells.name.tolist(), strict=True)
+        self._cell = {key: i for i, key in enumerate(keys)}
         self._redo: list[Decision] = []
         self._skipped: set[tuple[int, int]] = set()
         self._expected_at_start = _expected(result)
@@ -128,7 +130,8 @@ class ReviewSession:
         with self._lock:
             self._known(frame, label)
             result = self.current
-            found = np.flatnonzero((result.detections.frame == frame) & (result.detections.label == label))
+            cells = result.detections
+            found = np.flatnonzero((cells.frame_number == frame) & (cells.name == label))
             decision = self._standing.get((frame, label))
             if not len(found):
                 return {
@@ -143,7 +146,7 @@ class ReviewSession:
             p = result.probabilities.link.double().numpy()[links]
             order = links[np.argsort(-p, kind="stable")][:_SHOWN_CANDIDATES]
             mothers = graph.mother.numpy()[order]
-            cells, chosen = result.detections, int(result.mother[cell])
+            chosen = int(result.mother[cell])
             return {
                 "frame": frame,
                 "label": label,
@@ -151,11 +154,11 @@ class ReviewSession:
                 "struck_out": False,
                 "reason": str(result.doubts.reason[cell]),
                 "none": float(result.probabilities.null.double()[cell]),
-                "chosen": None if chosen < 0 else [int(cells.frame[chosen]), int(cells.label[chosen])],
+                "chosen": None if chosen < 0 else [int(cells.frame_number[chosen]), int(cells.name[chosen])],
                 "candidates": [
                     {
-                        "frame": int(result.detections.frame[mother]),
-                        "label": int(result.detections.label[mother]),
+                        "frame": int(cells.frame_number[mother]),
+                        "label": int(cells.name[mother]),
                         "place": result.detections.coords[mother].tolist(),
                         "probability": float(result.probabilities.link[link]),
                     }
@@ -183,8 +186,11 @@ class ReviewSession:
             if decision.verdict == "bad":
                 bad[cell] = True
                 continue
-            if decision.frame == 0:
-                raise InputError("cells of frame 0 are nobody's daughters; only bad can be said of them")
+            frame = int(self.start.detections.frame[cell])
+            if frame == 0:
+                raise InputError(
+                    "cells of the first frame are nobody's daughters; only bad can be said of them"
+                )
             mother[cell], known[cell] = self._mother_of(decision), True
             if (
                 decision.mother_frame is not None
@@ -197,8 +203,8 @@ class ReviewSession:
         for crowded in np.flatnonzero(np.bincount(mother[mother >= 0], minlength=1) > 2).tolist():
             cells = self.start.detections
             raise InputError(
-                f"cell {cells.label[crowded]} of frame {cells.frame[crowded]} would have more than two daughters; "
-                f"withdraw one of these decisions"
+                f"cell {cells.name[crowded]} of frame {cells.frame_number[crowded]} would have more than two "
+                f"daughters; withdraw one of these decisions"
             )
         if not known.any() and not bad.any():
             return self.start
