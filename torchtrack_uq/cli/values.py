@@ -4,7 +4,6 @@ import argparse
 import math
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movies.scale import micrometres
 
 
 def share(text: str) -> float:
@@ -44,6 +43,8 @@ def length(text: str) -> float | str:
         return float(text)
     except ValueError:
         pass
+    from torchtrack_uq.movies.scale import micrometres  # only where a unit is given: help loads no numpy
+
     try:
         micrometres(text)
     except InputError as error:
