@@ -158,3 +158,18 @@ def test_another_segmentation_is_for_folders_of_the_challenge_alone(
     assert movie.mother.tolist() == [-1, 0]
     with pytest.raises(InputError, match="is in the format one in a million, which takes no other"):
         read_annotated(archive / "00", segmentation=masks, progress=False)
+
+
+def test_a_reader_that_knows_no_voxel_size_is_asked_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def own(folder: Path, stride: int, *, use_images: bool, progress: bool) -> None:
+        asked.append({"use_images": use_images, "progress": progress})
+
+    monkeypatch.setattr(read, "FORMATS", [Format("own", lambda folder: True, own)])
+    read_annotated(tmp_path)
+    assert asked == [{"use_images": True, "progress": True}]
+    with pytest.raises(InputError, match="own, whose reader takes no voxel size"):
+        read_annotated(tmp_path, voxel_size=(1, 1))

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from torchtrack_uq.datasets.ctc import CtcSequence, read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
@@ -32,7 +34,7 @@ class Format:
     Attributes:
         name: What to call it.
         recognises: Whether a folder is in this format.
-        read: Reads it: folder, stride, use_images, voxel_size, progress.
+        read: Reads it: folder, stride, use_images, progress, and if it can voxel_size.
         key: What a folder's movie is known by, however its path is written, so that none is taken twice; by default
             the folder itself.
     """
@@ -82,7 +84,12 @@ def read_annotated(
     if one is not None:
         if segmentation is not None:
             raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
-        return one.read(path, stride, use_images=use_images, voxel_size=voxel_size, progress=progress)
+        scale: dict[str, Any] = {} if voxel_size is None else {"voxel_size": voxel_size}
+        if scale and "voxel_size" not in signature(one.read).parameters:
+            raise InputError(
+                f"{path} is in the format {one.name}, whose reader takes no voxel size; leave it out"
+            )
+        return one.read(path, stride, use_images=use_images, progress=progress, **scale)
     _refuse_dataset(path)
     return read_ctc_sequence(
         path,
