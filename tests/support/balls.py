@@ -12,7 +12,7 @@ APART = 5
 
 
 def moving_balls(
-    n_frames: int = 4, radius: float = 6.0, spacing: int = 16, step: float = 2.5, seed: int = 0
+    n_frames: int = 4, radius: float = 6.0, spacing: int = 16, step: float = 2.0, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Balls of the same size in space, packed as tightly along every axis, that walk at random.
 

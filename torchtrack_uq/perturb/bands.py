@@ -108,7 +108,7 @@ def find_band(cells: NDArray[np.int32], width: float, aspect: Floats | None = No
     """
     edges = np.ones(cells.ndim) if aspect is None else aspect
     cubes = bool((edges == 1).all())
-    distance, owner = _signed_of_cubes(cells, width) if cubes else _signed_distance(cells, edges)
+    distance, owner = _signed_of_cubes(cells, width) if cubes else _signed_distance(cells, width, edges)
     where = np.flatnonzero((np.abs(distance) < width).ravel())
     cell = owner.ravel()[where].astype(np.int64) - 1
     near = distance.ravel()[where]
@@ -138,14 +138,18 @@ def _signed_of_cubes(cells: NDArray[np.int32], width: float) -> tuple[Floats32, 
     return distance, owner
 
 
-def _signed_distance(cells: NDArray[np.int32], edges: Floats) -> tuple[Floats32, NDArray[np.int32]]:
+def _signed_distance(
+    cells: NDArray[np.int32], width: float, edges: Floats
+) -> tuple[Floats32, NDArray[np.int32]]:
     """The same where voxels are no cubes: the boundary is where the voxels end, half a plane away along z."""
     foreground = cells > 0
+    limit = width + 1.0 + 1.5 * float(edges.max())
     face = _nearest_face(cells, edges)
-    outside, half_outside, owner = nearest_in_space(cells, foreground, edges)
-    inside, half_inside, _ = nearest_in_space(cells, ~foreground | (face > 0), edges)
-    signed = np.where(foreground, np.where(face > 0, face, inside - half_inside), half_outside - outside)
-    return signed.astype(np.float32), owner
+    outside, owner = nearest_in_space(cells, foreground, limit, edges)
+    inside, _ = nearest_in_space(cells, ~foreground | (face > 0), limit, edges)
+    half = edges.min() / 2
+    from_inside = np.where(face > 0, face, np.sqrt(inside) - half)
+    return np.where(foreground, from_inside, half - np.sqrt(outside)).astype(np.float32), owner
 
 
 def _slope(distance: Floats32, axes: tuple[NDArray[np.intp], ...], d: int) -> Floats32:

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from torchtrack_uq.utils.kernel import kernel
 
@@ -41,32 +40,56 @@ def nearest_cell(
 
 
 def nearest_in_space(
-    cells: NDArray[np.int32], is_cell: NDArray[np.bool_], edges: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
-    """Distance of every voxel to the nearest one of a set, where voxels are no cubes.
+    cells: NDArray[np.int32], is_cell: NDArray[np.bool_], limit: float, edges: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """As `nearest_cell` where voxels are no cubes: squared distances in units of `edges`.
+
+    Distances are those in a stack in which every voxel is cut into cubes of its shortest edge, from the centre of a
+    voxel to that of the nearest such cube of the set. So half a shortest edge before that is where the set begins,
+    whichever way it lies.
 
     Args:
         cells: Of any shape, what to look up.
         is_cell: Of the same shape, the set.
+        limit: Largest distance that matters.
         edges: (D,) edge lengths of a voxel.
 
     Returns:
-        Distances between centres; half the length of a voxel in that direction (half an edge along an axis, the
-        half-axes of an ellipsoid between), 0 in the set; and the entry of `cells` at the nearest voxel. Distances are
-        infinite where the set is empty.
+        Squared distances, at most limit², and the entry of `cells` at the nearest voxel, which means nothing where the
+        distance is at the limit.
 
-    >>> row, here = np.array([[7, 0], [0, 0]], np.int32), np.array([[True, False], [False, False]])
-    >>> distance, half, _ = nearest_in_space(row, here, np.array([4.0, 1.0]))
-    >>> distance[:, 0], half[:, 0]
-    (array([0., 4.]), array([0., 2.]))
+    >>> cells, is_cell = np.array([[7], [0], [0]], np.int32), np.array([[True], [False], [False]])
+    >>> nearest_in_space(cells, is_cell, 9.0, np.array([4.0, 1.0]))[0].ravel()  # (2 + 0.5)², (6 + 0.5)²
+    array([ 0.  ,  6.25, 42.25])
     """
-    if not is_cell.any():
-        return np.full(cells.shape, np.inf), np.zeros(cells.shape), cells.copy()
-    distance, nearest = ndimage.distance_transform_edt(~is_cell, sampling=edges, return_indices=True)
-    steps = nearest - np.indices(cells.shape, dtype=nearest.dtype)
-    n_voxels = np.sqrt((steps.astype(np.float64) ** 2).sum(axis=0))
-    half = np.divide(distance, 2 * n_voxels, out=np.zeros(cells.shape), where=n_voxels > 0)
-    return distance, half, cells[tuple(nearest)]
+    farthest, shortest = limit**2, edges.min()
+    squared = np.where(is_cell, 0.0, farthest)
+    found = cells.copy()
+    for axis, n in enumerate(cells.shape):
+        lines = (math.prod(cells.shape[:axis]), n, math.prod(cells.shape[axis + 1 :]))
+        steps = np.maximum(edges[axis] * np.arange(n) - (edges[axis] - shortest) / 2, 0.0) ** 2
+        _look_along(squared.reshape(lines), found.reshape(lines), steps)
+    return squared, found
+
+
+@kernel
+def _look_along(squared: NDArray[np.float64], found: NDArray[np.int32], steps: NDArray[np.float64]) -> None:
+    """The least of squared[j] + steps[|i - j|] of each line, in place."""
+    outer, n, inner = squared.shape
+    height, of = np.empty(n), np.empty(n, np.int32)
+    for a in range(outer):
+        for b in range(inner):
+            height[:] = squared[a, :, b]
+            of[:] = found[a, :, b]
+            for i in range(n):
+                best, owner = height[i], of[i]
+                for k in range(1, n):
+                    if steps[k] >= best:
+                        break
+                    for j in (i - k, i + k):
+                        if 0 <= j < n and height[j] + steps[k] < best:
+                            best, owner = height[j] + steps[k], of[j]
+                squared[a, i, b], found[a, i, b] = best, owner
 
 
 @kernel
