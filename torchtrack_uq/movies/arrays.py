@@ -48,6 +48,7 @@ class ArrayFrames(FrameSource):
             channels=self._layout.channels,
             channel=self._layout.channel,
             notes=self._layout.notes,
+            options=options,
         )
 
     def read(self, t: int) -> Frame:

@@ -101,7 +101,13 @@ def lay_out(header: ArrayHeader, name: str, options: ReadOptions, *, one_frame: 
     (5, (3, 8, 9), (1.0, 0.2, 0.2))
     """
     axes, notes = axes_as_taken(
-        header.axes, header.shape, header.format, name, options, one_frame=one_frame, plain=header.format == ARRAY
+        header.axes,
+        header.shape,
+        header.format,
+        name,
+        options,
+        one_frame=one_frame,
+        plain=header.format == ARRAY,
     )
     sizes = dict(zip(axes, header.shape, strict=True))
     n_frames = sizes.get("T", 1)

@@ -26,10 +26,12 @@ def read_seg(file: Path) -> Frame:
         with file.open("rb") as stream:
             version = np.lib.format.read_magic(stream)
             read = (
-                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
             )
             shape, _, dtype = read(stream, max_header_size=_LARGEST_HEADER)
-            if shape != () or dtype != object:
+            if shape != () or not dtype.hasobject:
                 raise ValueError("it holds an array and no dictionary")
             content = _Restricted(stream).load()
         if isinstance(content, _Array):  # numpy pickles the array of one object that holds the dictionary

@@ -26,8 +26,8 @@ def choose_channel(
     if wanted is None:
         if n > 1:
             raise InputError(
-                f"{name} has {n}{' colour' if colours else ''} channels ({_listed(n, names)}); choose one with {options.channel_option}, by number "
-                "from 1 or by name, or say with --axes what its axes are"
+                f"{name} has {n}{' colour' if colours else ''} channels ({_listed(n, names)}); choose one with "
+                f"{options.channel_option}, by number from 1 or by name, or say with --axes what its axes are"
             )
         return 0
     if isinstance(wanted, str) and not wanted.isdecimal():

@@ -61,6 +61,7 @@ class FolderFrames(FrameSource):
             numbers=numbers,
             missing=missing,
             notes=first.notes,
+            options=options,
         )
 
     def read(self, t: int) -> Frame:
@@ -104,7 +105,10 @@ def _check_gap(missing: tuple[int, ...], n_files: int, folder: str, what: str) -
 
 
 def _layouts(headers: Sequence[ArrayHeader], files: Sequence[Path], options: ReadOptions) -> list[Layout]:
-    layouts = [lay_out(header, str(file), options, one_frame=True) for header, file in zip(headers, files, strict=True)]
+    layouts = [
+        lay_out(header, str(file), options, one_frame=True)
+        for header, file in zip(headers, files, strict=True)
+    ]
     for file, layout in zip(files, layouts, strict=True):
         if layout.frame_shape != layouts[0].frame_shape:
             raise InputError(

@@ -17,7 +17,9 @@ from torchtrack_uq.movies.options import Role
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 """Of files that hold a frame; of several kinds in one folder, an earlier one is taken."""
 _START, _END = r"(?:^|[_\-. ])", r"(?=\d|[_\-. ]|$)"
-_MASK = re.compile(_START + r"(?:cp_masks?|masks?|labels?|stardist|seg|man_track|man_seg)" + _END, re.IGNORECASE)
+_MASK = re.compile(
+    _START + r"(?:cp_masks?|masks?|labels?|stardist|seg|man_track|man_seg)" + _END, re.IGNORECASE
+)
 _NEITHER = re.compile(
     r"_(?:flows|dP|cellprob|cp_flows|cp_outlines|outlines|cp_output|probs?|probabilities|overlay)" + _END,
     re.IGNORECASE,

@@ -130,4 +130,6 @@ def _open_folder(folder: Path, options: ReadOptions) -> FrameSource:
 def _open_array(array: Any, file: Path, stored_in: str, options: ReadOptions) -> ArrayFrames:
     shape = tuple(int(size) for size in array.shape)
     stated = "Q" * (len(shape) - 2) + "YX"[-len(shape) :]
-    return ArrayFrames(array, str(file), ArrayHeader(stated, shape, np.dtype(array.dtype), stored_in), options)
+    return ArrayFrames(
+        array, str(file), ArrayHeader(stated, shape, np.dtype(array.dtype), stored_in), options
+    )

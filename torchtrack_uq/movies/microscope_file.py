@@ -41,7 +41,8 @@ def open_microscope_file(file: Path, options: ReadOptions) -> ArrayFrames:
     except InputError:
         raise
     except Exception as error:  # whatever bioio and its plug-ins meet in a damaged file
-        raise InputError(f"{file} cannot be read: {error}; save it as OME-TIFF") from error
+        why = str(error).partition("\n")[0]
+        raise InputError(f"{file} cannot be read ({why}); save it as OME-TIFF") from error
     return ArrayFrames(array, str(file), header, options)
 
 
@@ -58,13 +59,13 @@ def _scene(image: Any, file: Path, scene: int | None) -> int:
 
 
 def _edges(sizes: Any) -> dict[str, float]:
-    """bioio gives micrometres, None where unknown."""
+    """Micrometres, as bioio gives them, None where unknown."""
     found = {axis: getattr(sizes, axis, None) for axis in "ZYX"}
     return {axis: float(edge) for axis, edge in found.items() if edge is not None and edge > 0}
 
 
 def _interval(image: Any) -> float | None:
-    """bioio gives a timedelta, or None."""
+    """Seconds; bioio gives a timedelta, or None."""
     interval = getattr(image, "time_interval", None)
     total = getattr(interval, "total_seconds", None)
     if total is None:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torchtrack_uq.errors import InputError
 
@@ -49,7 +50,7 @@ def frame_numbers(names: Sequence[str], folder: str) -> tuple[int, ...]:
         before = _DIGITS.split(names[0])[::2]
 
         def rank(i: int) -> tuple[bool, bool, int]:
-            steps = {b - a for a, b in zip(sorted(columns[i]), sorted(columns[i])[1:], strict=False)}
+            steps = {b - a for a, b in pairwise(sorted(columns[i]))}
             return bool(_TIME.search(before[i])), len(steps) == 1, i
 
         return columns[max(telling, key=rank)]
@@ -73,7 +74,7 @@ def missing_numbers(numbers: Sequence[int]) -> tuple[int, ...]:
     >>> missing_numbers((0, 1, 3)), missing_numbers((0, 2, 4)), missing_numbers((0, 2, 6))
     ((2,), (), (4,))
     """
-    steps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(numbers)]
     if len(set(steps)) < 2:
         return ()
     there = set(numbers)

@@ -40,7 +40,9 @@ def open_zarr(folder: Path, options: ReadOptions) -> ArrayFrames:
         else:
             shape = tuple(int(size) for size in node.shape)
             name, array = str(folder), node
-            header = ArrayHeader("Q" * (len(shape) - 2) + "YX"[-len(shape) :], shape, np.dtype(node.dtype), "zarr")
+            header = ArrayHeader(
+                "Q" * (len(shape) - 2) + "YX"[-len(shape) :], shape, np.dtype(node.dtype), "zarr"
+            )
     except InputError:
         raise
     except Exception as error:  # whatever zarr meets in a damaged folder
@@ -52,13 +54,19 @@ def _image(group: Any, folder: Path, options: ReadOptions) -> tuple[Any, str]:
     """The group with the multiscales that are meant, and its name."""
     metadata = _metadata(group)
     if "plate" in metadata or "well" in metadata:
-        raise InputError(f"{folder} is a plate or well; give the folder of one of its images, such as {folder}/0")
+        raise InputError(
+            f"{folder} is a plate or well; give the folder of one of its images, such as {folder}/0"
+        )
     if "multiscales" not in metadata:
         scenes = sorted(name for name, _ in group.groups() if name.isdecimal())
         if not scenes:
-            raise InputError(f"{folder} is zarr without an image that says so (OME multiscales); expected OME-Zarr")
+            raise InputError(
+                f"{folder} is zarr without an image that says so (OME multiscales); expected OME-Zarr"
+            )
         if options.scene is None and len(scenes) > 1:
-            raise InputError(f"{folder} holds {len(scenes)} images; choose one with --scene, from 1 to {len(scenes)}")
+            raise InputError(
+                f"{folder} holds {len(scenes)} images; choose one with --scene, from 1 to {len(scenes)}"
+            )
         chosen = (options.scene or 1) - 1
         if chosen >= len(scenes):
             raise InputError(f"{folder} holds {len(scenes)} images, so there is no scene {options.scene}")
@@ -90,7 +98,9 @@ def _multiscale(group: Any, name: str) -> tuple[ArrayHeader, Any]:
     shape = tuple(int(size) for size in array.shape)
     axes, units = _axes(multiscale.get("axes"), len(shape))
     if len(axes) != len(shape):
-        raise InputError(f"{name} states {len(axes)} axes ({axes}) for an array of shape {shape}; expected one for each")
+        raise InputError(
+            f"{name} states {len(axes)} axes ({axes}) for an array of shape {shape}; expected one for each"
+        )
     scale = np.ones(len(shape))
     stated = False
     for transformations in (level, multiscale):  # that of the level, then that of all levels
@@ -104,7 +114,9 @@ def _multiscale(group: Any, name: str) -> tuple[ArrayHeader, Any]:
             edges[axis] = edge
         if stated and axis == "T":
             interval = seconds(size, unit)
-    channels = tuple(str(channel.get("label", "")) for channel in metadata.get("omero", {}).get("channels", ()))
+    channels = tuple(
+        str(channel.get("label", "")) for channel in metadata.get("omero", {}).get("channels", ())
+    )
     channels = channels if any(channels) else ()
     return ArrayHeader(axes, shape, np.dtype(array.dtype), "OME-Zarr", channels, edges, interval), array
 

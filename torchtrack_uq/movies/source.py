@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.options import ReadOptions
 
 Frame: TypeAlias = NDArray[Any]
 FramesLike: TypeAlias = Any
@@ -28,6 +29,7 @@ class Reading:
         numbers: Number of each frame by the names of its files; empty where there are none.
         missing: Numbers that no file has, each an empty frame or left out.
         notes: Sentences about what the source did not state and how it was taken.
+        options: What a person said of it, with which the same source opens the same way again.
     """
 
     format: str = "array"
@@ -38,6 +40,7 @@ class Reading:
     numbers: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    options: ReadOptions = field(default_factory=ReadOptions)
 
 
 class FrameSource(ABC):

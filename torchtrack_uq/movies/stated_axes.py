@@ -38,6 +38,7 @@ def axes_as_taken(
     >>> axes_as_taken("QYX", (5, 8, 9), "TIFF", "masks.tif", ReadOptions(), one_frame=False)
     ('TYX', ('the file states no axes: taken for TYX (--axes)',))
     """
+    notes: tuple[str, ...] = ()
     if options.axes is not None:
         axes, notes = _asked(options.axes, shape, name, options, one_frame=one_frame), ()
     else:
@@ -64,7 +65,9 @@ def axes_as_taken(
     return axes, notes
 
 
-def _doubted(stated: str, shape: tuple[int, ...], stored_in: str, options: ReadOptions, *, one_frame: bool) -> str:
+def _doubted(
+    stated: str, shape: tuple[int, ...], stored_in: str, options: ReadOptions, *, one_frame: bool
+) -> str:
     """What is stated, with Q for channels that cannot be meant."""
     sizes = dict(zip(stated, shape, strict=True))
     colour = next((axis for axis in "CS" if sizes.get(axis, 1) > 1), None)

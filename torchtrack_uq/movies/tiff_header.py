@@ -39,7 +39,9 @@ def tiff_header(tif: Any, file: Path, scene: int | None = None, *, scale: bool =
     if series.dtype is None:
         raise InputError(f"{file} has pixels of no single type; expected one integer or float type")
     axes = series.axes.replace("I", "Q")
-    stored_in, channels, edges, interval = "TIFF", (), {}, None
+    stored_in, interval = "TIFF", None
+    channels: tuple[str, ...] = ()
+    edges: dict[str, float] = {}
     imagej: Mapping[str, Any] = tif.imagej_metadata or {}
     if tif.is_ome:
         stored_in = "OME-TIFF"
@@ -71,16 +73,16 @@ def _scene(tif: Any, file: Path, scene: int | None) -> int:
 def _ome(xml: str, image: int) -> tuple[tuple[str, ...], dict[str, float], float | None]:
     """Channel names, edges and interval; the units' defaults are those of the OME schema, µm and s."""
     found = [
-        element for element in ElementTree.fromstring(xml).iter() if element.tag.rpartition("}")[2] == "Pixels"
+        element
+        for element in ElementTree.fromstring(xml).iter()
+        if element.tag.rpartition("}")[2] == "Pixels"
     ]
     if image >= len(found):
         return (), {}, None
     pixels = found[image]
     edges = {}
     for axis in "ZYX":
-        edge = micrometres(
-            pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
-        )
+        edge = micrometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         if edge is not None:
             edges[axis] = edge
     interval = seconds(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
