@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -130,22 +131,26 @@ class UncertainTracker:
         voxel_size: Sequence[float] | None = None,
         interval: float | None = None,
         progress: bool = True,
+        **reading: Any,
     ) -> TrackingResult:
         """Track one movie.
 
         Args:
-            imgs: Images: a folder of TIFFs, a multi-page TIFF, a numpy or dask array (T, (Z,) Y, X); or None.
+            imgs: Images: a folder with one file a frame, a multi-page TIFF, a numpy or dask array (T, (Z,) Y, X), or
+                another format that `open_frames` knows; or None.
             masks: Label masks of the same shape, 0 for background.
             stride: Take every `stride`-th frame.
             voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); by default what the files state, else
                 voxels are taken for cubes.
             interval: Seconds between frames; by default what the files state.
             progress: Whether to show progress bars.
+            reading: How to read what does not say it itself: `axes`, `channel`, `mask_channel`, `scene`,
+                `missing_frames`, as `Movie.open` takes them.
 
         Raises:
             InputError: Images or masks that cannot be used, found before the tracker starts.
         """
-        movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval)
+        movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval, **reading)
         return self.track_movie(movie, progress=progress)
 
     def track_movie(self, movie: Movie, *, progress: bool = True) -> TrackingResult:

@@ -76,9 +76,9 @@ def test_planes_stored_as_channels_are_planes() -> None:
 
 
 def test_files_are_in_natural_order(tmp_path: Path) -> None:
-    for t in (10, 9, 100):
+    for t in (10, 9, 11):
         tifffile.imwrite(tmp_path / f"t{t}.tif", np.full((4, 4), t, np.uint8))
-    assert [int(frame[0, 0]) for frame in open_frames(tmp_path)] == [9, 10, 100]
+    assert [int(frame[0, 0]) for frame in open_frames(tmp_path)] == [9, 10, 11]
 
 
 def test_frames_saved_in_a_smaller_type_do_not_change_the_movies_type(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import correct, doubt, download, evaluate, export, fit, review, sample, track, train
+from torchtrack_uq.cli import correct, doubt, download, evaluate, export, fit, info, review, sample, track, train
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    info.add_commands(commands)
     track.add_commands(commands)
     fit.add_commands(commands)
     evaluate.add_commands(commands)

@@ -10,13 +10,63 @@ if TYPE_CHECKING:
 
 
 def add_movie_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--images`, `--masks` or `--points`, and the scale."""
-    parser.add_argument("-i", "--images", help="folder of TIFFs, or a multi-page TIFF; may be left out")
+    """`--images`, `--masks` or `--points`, the scale, and how to read them."""
+    parser.add_argument(
+        "-i",
+        "--images",
+        help="folder with one TIFF or PNG a frame, a multi-page TIFF, or an npy, nd2, czi or OME-Zarr; may be left out",
+    )
     cells = parser.add_mutually_exclusive_group(required=True)
-    cells.add_argument("-m", "--masks", help="label masks of the same frames and shape")
+    cells.add_argument(
+        "-m",
+        "--masks",
+        help="label masks of the same frames and shape; also Cellpose's _seg.npy. A folder may hold both images and "
+        "masks where names tell them apart, as t000.tif and t000_cp_masks.tif",
+    )
     add_points_argument(cells)
     add_points_details(parser)
     add_scale_arguments(parser)
+    add_reading_arguments(parser)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--channel`, `--mask-channel`, `--axes`, `--scene` and `--missing-frames`."""
+    parser.add_argument(
+        "--channel",
+        metavar="N",
+        help="which channel of the images, counted from 1, or its name where it has one",
+    )
+    parser.add_argument(
+        "--mask-channel",
+        metavar="N",
+        help="which channel of the masks, where labels are one of several channels",
+    )
+    parser.add_argument(
+        "--axes",
+        metavar="TZYX",
+        help="what each axis of the files is, of T, Z, C, Y and X (default: what they state, else time first)",
+    )
+    parser.add_argument(
+        "--scene",
+        metavar="N",
+        type=int,
+        help="which of several images in a file, such as positions, counted from 1",
+    )
+    parser.add_argument(
+        "--missing-frames",
+        choices=("refuse", "empty", "skip"),
+        default="refuse",
+        help="what becomes of numbers that the names of a folder's files leave out: refuse; empty, frames without "
+        "cells, over which --max-gap links; or skip, as if the others followed each other (default: %(default)s)",
+    )
+
+
+def reading_of(options: argparse.Namespace) -> dict[str, Any]:
+    """How to read, as `Movie.open` and `UncertainTracker.track` take it."""
+    names = ("axes", "channel", "mask_channel", "scene")
+    return {name: getattr(options, name, None) for name in names} | {
+        "missing_frames": getattr(options, "missing_frames", "refuse")
+    }
 
 
 def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +103,9 @@ def open_movie(options: argparse.Namespace) -> "Movie":
     """
     from torchtrack_uq.movies.movie import Movie
 
-    return Movie.open(options.images, options.masks, options.stride, **scale_of(options))
+    return Movie.open(
+        options.images, options.masks, options.stride, **scale_of(options), **reading_of(options)
+    )
 
 
 def _numbers(text: str) -> tuple[float, ...]:

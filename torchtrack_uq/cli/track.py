@@ -146,6 +146,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _run(
     uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
 ) -> None:
+    from torchtrack_uq.movies.describe import describe_movie
     from torchtrack_uq.results.proof import CoverageWarning
 
     with nothing_written_on_error(), warnings.catch_warnings():
@@ -159,6 +160,8 @@ def _run(
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     if options.points is not None:
         print(options.points.describe())
+    elif result.movie is not None:
+        print(describe_movie(result.movie))
     print(result.summary())
     print(
         f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy, p_missed, "

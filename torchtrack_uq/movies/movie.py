@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.belong_together import check_same_recording
 from torchtrack_uq.movies.frames import Frame, FramesLike, FrameSource, open_frames
 from torchtrack_uq.movies.scale import check_scale
 
@@ -37,6 +38,11 @@ class Movie:
         *,
         voxel_size: Sequence[float] | None = None,
         interval: float | None = None,
+        axes: str | None = None,
+        channel: int | str | None = None,
+        mask_channel: int | str | None = None,
+        scene: int | None = None,
+        missing_frames: str = "refuse",
     ) -> "Movie":
         """Open and check images and masks; `stride` takes every `stride`-th frame.
 
@@ -46,9 +52,15 @@ class Movie:
             stride: Take every `stride`-th frame.
             voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); by default what masks or images state.
             interval: Seconds between frames of the recording; by default what masks or images state.
+            axes: What each axis is, such as "TCYX", in place of what images and masks state; see `open_frames`.
+            channel: Which channel of the images, counted from 1, or its name.
+            mask_channel: Which channel of the masks, where they are one.
+            scene: Which of several images in a file, counted from 1.
+            missing_frames: "refuse", "empty" or "skip"; see `open_frames`.
 
         Raises:
-            InputError: Lengths, shapes, types or sizes that do not fit, or fewer than two frames.
+            InputError: Axes, channels or files that nobody can tell apart, see `open_frames`; images and masks of
+                different frames or voxels; lengths, shapes, types or sizes that do not fit, or fewer than two frames.
 
         >>> masks = np.zeros((5, 8, 8), np.uint16)
         >>> Movie.open(None, masks, stride=2).n_frames
@@ -56,10 +68,33 @@ class Movie:
         """
         if stride < 1:
             raise InputError(f"stride must be at least 1, got {stride}")
-        mask_frames = open_frames(masks, "masks")
-        image_frames = None if images is None else open_frames(images, "images")
+        if channel is not None and images is None:
+            raise InputError(
+                "channel is of images, of which there are none; channels of masks are mask_channel's"
+            )
+        mask_frames = open_frames(
+            masks,
+            "masks",
+            axes=axes,
+            channel=mask_channel,
+            scene=scene,
+            missing_frames=missing_frames,
+            role="masks",
+        )
         _check_masks(mask_frames)
-        if image_frames is not None:
+        image_frames = None
+        if images is not None:
+            image_frames = open_frames(
+                images,
+                "images",
+                axes=axes,
+                channel=channel,
+                scene=scene,
+                missing_frames=missing_frames,
+                role="images",
+                spatial=len(mask_frames.frame_shape),
+            )
+            check_same_recording(image_frames, mask_frames, stated_scale=voxel_size is None)
             _check_images(image_frames, mask_frames)
         n_kept = -(-mask_frames.n_frames // stride)
         if n_kept < 2:

@@ -92,6 +92,9 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     movie = result.movie
     source = None if movie is None or movie.images is None else Path(movie.images.name)
     facts["images"] = str(source.resolve()) if source is not None and source.exists() else None
+    facts["images_read"] = (
+        None if movie is None or movie.images is None else asdict(movie.images.reading.options)
+    )
     facts["has_masks"] = movie is not None
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     file = io.BytesIO()
@@ -177,7 +180,7 @@ def _movie(
         stored = open_frames(folder, "masks")
         own = RelabelledFrames(stored, [track[at] for at in frames], [detections.label[at] for at in frames])
     if images is None and facts["images"] is not None and Path(facts["images"]).exists():
-        images = facts["images"]
+        images = open_frames(facts["images"], "images", **(facts.get("images_read") or {}))
     pixels = None if images is None else open_frames(images, "images").strided(stride)
     movie = Movie.open(pixels, own, voxel_size=detections.voxel_size, interval=detections.interval)
     if movie.n_frames != detections.n_frames:
