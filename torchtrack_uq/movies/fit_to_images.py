@@ -31,9 +31,7 @@ class FitToImages:
     prominence: float
 
 
-def fit_to_images(
-    masks: list[NDArray[np.integer]], images: list[NDArray[np.generic]]
-) -> FitToImages | None:
+def fit_to_images(masks: list[NDArray[np.integer]], images: list[NDArray[np.generic]]) -> FitToImages | None:
     """Compare foreground and images under all shifts at once.
 
     The correlation coefficient of the foreground with the image's brightness and with its local standard deviation,
@@ -89,16 +87,18 @@ def _averaged(frame: NDArray[np.generic], block: int) -> NDArray[np.float32]:
 def _stretched(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Clipped between percentiles, so that no single bright pixel decides."""
     low, high = np.percentile(image, (1, 99.8))
-    return np.clip((image - low) / max(high - low, 1e-9), 0, 1)
+    stretched: NDArray[np.float32] = np.clip((image - low) / max(high - low, 1e-9), 0, 1)
+    return stretched
 
 
 def _levelled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Without slow changes of brightness."""
-    return image - uniform_filter(image, [max(size // _BACKGROUND, 1) for size in image.shape])
+    slow: NDArray[np.float32] = uniform_filter(image, [max(size // _BACKGROUND, 1) for size in image.shape])
+    return image - slow
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """Correlation coefficient of `a` moved by every circular shift with `b`."""
     a, b = a - a.mean(), b - b.mean()
-    product = fft.irfftn(np.conj(fft.rfftn(a)) * fft.rfftn(b), s=a.shape)
+    product: NDArray[np.float32] = fft.irfftn(np.conj(fft.rfftn(a)) * fft.rfftn(b), s=a.shape)
     return product / max(float(np.sqrt((a**2).sum() * (b**2).sum())), 1e-12)

@@ -22,6 +22,7 @@ class MaskLook:
         area: (n,) int64, pixels.
         n_pieces: (n,) int64, connected pieces.
         n_large: (n,) int64, pieces of at least a tenth of the label's largest.
+        n_single: (n,) int64, pieces of a single pixel.
         n_pixels: Pixels of all frames together.
         n_frames: Frames that were looked at.
     """
@@ -31,6 +32,7 @@ class MaskLook:
     area: NDArray[np.int64]
     n_pieces: NDArray[np.int64]
     n_large: NDArray[np.int64]
+    n_single: NDArray[np.int64]
     n_pixels: int
     n_frames: int
 
@@ -45,21 +47,22 @@ class MaskLook:
         >>> look.label, look.area, look.n_large
         (array([3, 7]), array([1, 3]), array([1, 2]))
         """
-        columns: list[tuple[NDArray[np.int64], ...]] = []
+        columns = [np.zeros((6, 0), np.int64)]
         n_pixels = n_frames = 0
         for t, whole in frames:
             mask = _window(whole)
+            n_pixels, n_frames = n_pixels + mask.size, n_frames + 1
             label, size = connected_pieces(mask)
+            if not len(label):
+                continue
             start = np.flatnonzero(np.diff(label, prepend=-1))
             n_pieces = np.diff(start, append=len(label))
-            large = size >= _LARGE * np.repeat(_of_each(np.maximum, size, start), n_pieces)
-            n_large = _of_each(np.add, large.astype(np.int64), start)
-            columns.append(
-                (np.full(len(start), t), label[start], _of_each(np.add, size, start), n_pieces, n_large)
-            )
-            n_pixels, n_frames = n_pixels + mask.size, n_frames + 1
-        empty = [np.zeros((5, 0), np.int64)]
-        return cls(*np.concatenate([*empty, *map(np.array, columns)], axis=1), n_pixels, n_frames)
+            large = size >= _LARGE * np.repeat(np.maximum.reduceat(size, start), n_pieces)
+            numbers = (size, np.ones_like(size), large.astype(np.int64), (size == 1).astype(np.int64))
+            sums = [np.add.reduceat(each, start) for each in numbers]
+            columns.append(np.stack([np.full(len(start), t), label[start], *sums]))
+        frame, labels, area, n_in, n_large, n_single = np.concatenate(columns, axis=1)
+        return cls(frame, labels, area, n_in, n_large, n_single, n_pixels, n_frames)
 
     @property
     def n(self) -> int:
@@ -75,6 +78,11 @@ class MaskLook:
     def one_pixel(self) -> float:
         """Share of the labels that are one pixel."""
         return float((self.area == 1).mean()) if self.n else 0.0
+
+    @property
+    def crumbs(self) -> float:
+        """Share of the labelled pixels that are a piece each."""
+        return float(self.n_single.sum() / max(self.area.sum(), 1))
 
     @property
     def in_pieces(self) -> float:
@@ -95,12 +103,6 @@ class MaskLook:
     def labels(self) -> NDArray[np.int64]:
         """Labels that occur, each once."""
         return np.unique(self.label)
-
-
-def _of_each(
-    reduce: np.ufunc, values: NDArray[np.int64], start: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    return reduce.reduceat(values, start) if len(start) else np.zeros(0, np.int64)
 
 
 def _window(mask: NDArray[np.integer]) -> NDArray[np.integer]:
