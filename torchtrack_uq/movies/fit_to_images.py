@@ -81,7 +81,8 @@ def _averaged(frame: NDArray[np.generic], block: int) -> NDArray[np.float32]:
     """Means of blocks of pixels; what does not fill a block at the end is left out."""
     y, x = (size // block * block for size in frame.shape)
     blocks = frame[:y, :x].astype(np.float32).reshape(y // block, block, x // block, block)
-    return blocks.mean(axis=(1, 3))
+    mean: NDArray[np.float32] = blocks.mean(axis=(1, 3))
+    return mean
 
 
 def _stretched(image: NDArray[np.float32]) -> NDArray[np.float32]:
