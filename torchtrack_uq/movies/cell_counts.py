@@ -128,7 +128,7 @@ def _empty(counts: NDArray[np.int64]) -> Iterator[str]:
 def _repeated(detections: Detections) -> Iterator[str]:
     found = repeated_frames(detections)
     if len(found):
-        what = "masks and images" if detections.has_images else "masks"
+        what = "masks and images" if detections.has_images else "masks" if detections.features else "cells"
         yield (
             f"{_named(found)} of {detections.n_frames}: {what} are exactly those of the frame before; expected cells "
             "that differ a little: was a file copied, or did the camera hang? Leave such frames out"

@@ -28,6 +28,8 @@ MOST_PIECES = 10
 """Large pieces of one label in one frame from which it is named."""
 GREY_VALUES = 20
 """Labels in pieces from which they are taken for the grey values of an image; classes of pixels are fewer."""
+YES = (255, 65535)
+"""Labels that a mask of one cell does not have by chance, and a yes/no mask does, cells that all touch included."""
 LEAST_RANK = 0.98
 """Share of the other places in which masks should fit worse to the images."""
 LEAST_STRUCTURE = 0.15
@@ -113,11 +115,12 @@ def _refusal(look: MaskLook, images: list[Frame], where: str) -> str | None:
             f"{look.one_pixel:.0%} of the {look.n} labels in {where} are a single pixel; expected the area of each "
             "cell: segment the cells, or track their coordinates as points"
         )
-    if not looks_like_classes(look):
+    yes = n_labels == 1 and int(look.labels[0]) in YES
+    if not yes and not looks_like_classes(look):
         return None
     each = f"{look.pieces_per_label:.1f} separate pieces a frame"
     seen = (
-        f"{look.labels[0]} is the only label in {where} and in {each}, as in a yes/no mask"
+        f"{look.labels[0]} is the only label in {where}, in {each}, as in a yes/no mask"
         if n_labels == 1
         else f"the {n_labels} labels in {where} are in {each}, as classes of pixels are"
     )
