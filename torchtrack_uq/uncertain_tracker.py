@@ -16,10 +16,12 @@ from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
+from torchtrack_uq.movies.cell_counts import check_detections
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.points_table import read_points
+from torchtrack_uq.movies.sanity import check_movie
 from torchtrack_uq.movies.table_file import TableLike
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
@@ -130,6 +132,7 @@ class UncertainTracker:
         stride: int = 1,
         voxel_size: Sequence[float] | None = None,
         interval: float | None = None,
+        trust_masks: bool = False,
         progress: bool = True,
         **reading: Any,
     ) -> TrackingResult:
@@ -143,26 +146,35 @@ class UncertainTracker:
             voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x); by default what the files state, else
                 voxels are taken for cubes.
             interval: Seconds between frames; by default what the files state.
+            trust_masks: Go on, with a warning, where masks do not look like label masks.
             progress: Whether to show progress bars.
             reading: How to read what does not say it itself: `axes`, `channel`, `mask_channel`, `scene`,
                 `missing_frames`, as `Movie.open` takes them.
 
         Raises:
-            InputError: Images or masks that cannot be used, found before the tracker starts.
+            InputError: Images or masks that cannot be used, or masks that do not look like label masks, found before
+                the tracker starts.
+
+        Warns:
+            MovieWarning: Something in the movie looks odd: see `check_movie` and `check_detections`.
         """
         movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval, **reading)
+        check_movie(movie, trust_masks=trust_masks)
         return self.track_movie(movie, progress=progress)
 
     def track_movie(self, movie: Movie, *, progress: bool = True) -> TrackingResult:
-        """Track a movie that is open; as `track`.
+        """Track a movie that is open; as `track`, without its look at a few frames (`check_movie`).
 
         Raises:
             InputError: Frames that cannot be used.
+
+        Warns:
+            MovieWarning: Frames that stand out, see `check_detections`.
         """
         self._check_stride(movie.stride)
-        return self.track_detections(
-            Detections.from_movie(movie, progress=progress), movie, progress=progress
-        )
+        detections = Detections.from_movie(movie, progress=progress)
+        check_detections(detections)
+        return self.track_detections(detections, movie, progress=progress)
 
     def track_points(
         self,
@@ -189,6 +201,9 @@ class UncertainTracker:
         Raises:
             InputError: The tracker looks at pixels, or a table that cannot be used, see `read_points_table`.
 
+        Warns:
+            MovieWarning: Frames that stand out, see `check_detections`.
+
         >>> import pandas as pd
         >>> spots = pd.DataFrame({"frame": [480, 481, 482], "y": [4.0, 5.0, 6.0], "x": [4.0, 4.5, 5.0]})
         >>> result = UncertainTracker("distance").track_points(spots, progress=False)
@@ -203,6 +218,7 @@ class UncertainTracker:
             voxel_size=voxel_size,
             interval=interval,
         )
+        check_detections(cells)
         return self.track_detections(cells, progress=progress)
 
     @torch.no_grad()

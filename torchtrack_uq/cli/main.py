@@ -12,7 +12,19 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
-from torchtrack_uq.cli import correct, doubt, download, evaluate, export, fit, info, review, sample, track, train
+from torchtrack_uq.cli import (
+    correct,
+    doubt,
+    download,
+    evaluate,
+    export,
+    fit,
+    info,
+    review,
+    sample,
+    track,
+    train,
+)
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 

@@ -27,6 +27,7 @@ def add_movie_arguments(parser: argparse.ArgumentParser) -> None:
     add_points_details(parser)
     add_scale_arguments(parser)
     add_reading_arguments(parser)
+    add_trust_masks_argument(parser)
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +70,15 @@ def reading_of(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_trust_masks_argument(parser: argparse.ArgumentParser) -> None:
+    """`--trust-masks`."""
+    parser.add_argument(
+        "--trust-masks",
+        action="store_true",
+        help="go on, with a warning, where masks do not look like label masks (images, yes/no masks, single pixels)",
+    )
+
+
 def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
     """`--voxel-size` and `--interval`."""
     parser.add_argument(
@@ -99,13 +109,16 @@ def open_movie(options: argparse.Namespace) -> "Movie":
     """The movie that was named, checked, before anything slow happens.
 
     Raises:
-        InputError: As `Movie.open`.
+        InputError: As `Movie.open` and `check_movie`.
     """
     from torchtrack_uq.movies.movie import Movie
+    from torchtrack_uq.movies.sanity import check_movie
 
-    return Movie.open(
+    movie = Movie.open(
         options.images, options.masks, options.stride, **scale_of(options), **reading_of(options)
     )
+    check_movie(movie, trust_masks=options.trust_masks)
+    return movie
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.movie_arguments import add_trust_masks_argument
 from torchtrack_uq.cli.points_arguments import DEFAULT_TRACKER, FOR_POINTS
 from torchtrack_uq.cli.values import length
 from torchtrack_uq.errors import InputError
@@ -80,6 +81,7 @@ def add_annotated_folders(parser: argparse.ArgumentParser, *, optional: bool = F
         help="annotated sequence, such as data/NAME/01",
     )
     add_segmentation_argument(parser)
+    add_trust_masks_argument(parser)
 
 
 def add_device_and_quiet(parser: argparse.ArgumentParser) -> None:
@@ -159,8 +161,9 @@ def scored_movies(
 ) -> "Iterator[ScoredMovie]":
     """The annotated movies that were named, scored one after the other."""
     from torchtrack_uq.calibration import score_folders
+    from torchtrack_uq.datasets.read import check_masks
 
-    return score_folders(
+    movies = score_folders(
         options.folders,
         tracker,
         layer,
@@ -169,6 +172,13 @@ def scored_movies(
         voxel_size=options.voxel_size,
         progress=not options.quiet,
     )
+    check_masks(
+        options.folders,
+        options.stride,
+        segmentation=options.segmentation,
+        trust_masks=options.trust_masks,
+    )
+    return movies
 
 
 @contextmanager

@@ -146,6 +146,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _run(
     uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
 ) -> None:
+    from torchtrack_uq.movies.cell_counts import check_detections
     from torchtrack_uq.movies.describe import describe_movie
     from torchtrack_uq.results.proof import CoverageWarning
 
@@ -154,6 +155,7 @@ def _run(
         if options.points is None:
             result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
         else:
+            check_detections(options.points.detections)
             result = uncertain_tracker.track_detections(options.points.detections, progress=not options.quiet)
         command = {"command": options.command_line}
         result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})

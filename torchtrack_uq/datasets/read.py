@@ -14,6 +14,7 @@ from torchtrack_uq.datasets.one_in_a_million import is_one_in_a_million, read_on
 from torchtrack_uq.datasets.points import is_points_folder, read_points_movie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.frames import FramesLike, open_frames
+from torchtrack_uq.movies.sanity import check_movie
 
 PathLike = str | os.PathLike[str]
 
@@ -149,6 +150,33 @@ def read_movies(
         )
         for path, own in zip(paths, masks, strict=True)
     )
+
+
+def check_masks(
+    folders: Sequence[PathLike],
+    stride: int = 1,
+    *,
+    segmentation: Sequence[FramesLike] | None = None,
+    trust_masks: bool = False,
+) -> None:
+    """Look at a few frames of each Cell Tracking Challenge sequence before work starts, see `check_movie`.
+
+    Args:
+        folders: As for `read_movies`; those in other formats are passed over.
+        stride: Take every `stride`-th frame.
+        segmentation: Masks to track instead of the annotated ones, one for each folder.
+        trust_masks: Warn only, whatever is found.
+
+    Raises:
+        InputError: Masks that do not look like label masks.
+
+    Warns:
+        MovieWarning: Something looks odd.
+    """
+    for path, own in zip(folders, segmentation or [None] * len(folders), strict=True):
+        if _format_of(_named(path)) is None:
+            movie = CtcSequence.find(_named(path)).open_movie(stride, segmentation=own)
+            check_movie(movie, trust_masks=trust_masks)
 
 
 def _check_segmentation(folder: PathLike, segmentation: FramesLike) -> None:
