@@ -10,9 +10,10 @@ import pytest
 import tifffile
 
 from tests.support.exchange import Links, gap_and_division, links_of, links_of_table
-from torchtrack_uq import InputError, TrackingResult
+from torchtrack_uq import InputError, TrackingResult, UncertainTracker
 from torchtrack_uq.cli import main
 from torchtrack_uq.cli.export import _FORMATS
+from torchtrack_uq.exchange import read_tracks
 from torchtrack_uq.results import SavedTracks, export_tracks, to_napari
 from torchtrack_uq.results.track_files import FORMATS
 
@@ -256,9 +257,7 @@ class TestNapari:
     def test_images_come_along_and_are_read_when_looked_at(
         self, blobs: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        from torchtrack_uq import OverlapTracker, UncertainTracker
-
-        found = UncertainTracker(OverlapTracker()).track(*blobs, progress=False)
+        found = UncertainTracker("overlap").track(*blobs, progress=False)
         data, options, kind = to_napari(found)[0]
         assert (kind, options["name"]) == ("image", "images")
         np.testing.assert_array_equal(np.asarray(data[2]), blobs[0][2])
@@ -350,3 +349,68 @@ class TestExport:
         with pytest.raises(InputError, match="format 'pdf' is unknown"):
             export_tracks(SavedTracks.of(result), "pdf", tmp_path / "t.pdf")
         assert not list(tmp_path.iterdir())
+
+
+class TestOurOwnReader:
+    """`read_tracks`, as `torchtrack-uq doubt` opens what others made."""
+
+    @pytest.mark.parametrize("form", ["tracks.geff", "masks and res_track.txt", "TrackMate", "networkx"])
+    def test_reads_the_same_tracks(
+        self, form: str, result: TrackingResult, out: Path, tmp_path: Path
+    ) -> None:
+        if form == "TrackMate":
+            export_tracks(SavedTracks.read(out), "trackmate", tmp_path / "t.xml")
+        sources = {
+            "tracks.geff": out / "tracks.geff",
+            "masks and res_track.txt": _challenge_only(out, tmp_path / "ctc"),
+            "TrackMate": tmp_path / "t.xml",
+            "networkx": result.graph,
+        }
+        found = read_tracks(sources[form], progress=False)
+        assert len(found.frame) == len(result.detections)
+        row = _cells_at(found.frame, found.coords, result)
+        mother = np.full(len(result.detections), -1)
+        mother[row[found.daughter]] = row[found.mother]
+        np.testing.assert_array_equal(mother, result.mother)
+
+
+def _challenge_only(out: Path, folder: Path) -> Path:
+    folder.mkdir()
+    for file in (*out.glob("mask*.tif"), out / "res_track.txt"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def _cells_at(frame: np.ndarray, coords: np.ndarray, result: TrackingResult) -> np.ndarray:
+    cells = result.detections
+    apart = np.abs(cells.coords[None] - coords[:, None]).max(axis=2)
+    apart[frame[:, None] != cells.frame[None]] = np.inf
+    assert (apart.min(axis=1) < 0.01).all()
+    return apart.argmin(axis=1)
+
+
+class TestPoints:
+    """Of a table that has its own frame numbers and ids, which may be text, or 0."""
+
+    @pytest.mark.parametrize("ids", [["a", "007", "b", "NA"], [0, 1, 2, 3], [10, 11, 12, 13]], ids=str)
+    def test_their_links_are_found_in_every_file(self, ids: list[object], tmp_path: Path) -> None:
+        spots = pd.DataFrame({"frame": [480, 480, 481, 481], "y": [4.0, 50, 5, 51], "x": 4.0, "id": ids})
+        result = UncertainTracker("distance").track_points(spots, progress=False)
+        result.save(tmp_path / "out", progress=False)
+        assert (result.mother >= 0).sum() == 2
+        for tracks in (SavedTracks.of(result), SavedTracks.read(tmp_path / "out")):
+            np.testing.assert_array_equal(tracks.mother, result.mother)
+            np.testing.assert_allclose(tracks.probability, result.decision_probability, rtol=1e-5)
+            assert tracks.cells["label"].tolist() == result.cells["label"].tolist()
+            for to in ("napari-csv", "mastodon", "trackmate"):
+                export_tracks(tracks, to, tmp_path / to, overwrite=True)
+        table = pd.read_csv(tmp_path / "napari-csv", dtype={"seg_id": str}, keep_default_na=False)
+        assert table["seg_id"].tolist() == [str(label) for label in result.cells["label"]]
+
+    def test_doubts_lie_on_their_tracks_in_napari(self) -> None:
+        spots = pd.DataFrame({"frame": [480, 480, 481, 481], "y": [4.0, 8, 6, 51], "x": 4.0})
+        result = UncertainTracker("distance").track_points(spots, progress=False)
+        (tracks, *_), (doubts, *_) = to_napari(result)
+        assert len(doubts)
+        places = {tuple(place) for place in tracks[:, 1:]}
+        assert all(tuple(place) in places for place in doubts)

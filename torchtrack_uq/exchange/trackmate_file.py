@@ -133,5 +133,6 @@ def _table(path: Path, found: _Found, pixel_size: float | Sequence[float] | None
         notes=tuple(notes),
     )
     sizes = sizes[1:] if flat else sizes
-    stated = all(math.isfinite(size) and size > 0 for size in sizes)
+    # an image without calibration has pixels of size 1, and places in pixels
+    stated = found.unit not in _PIXELS and all(math.isfinite(size) and size > 0 for size in sizes)
     return table.in_pixels(pixel_size if pixel_size is not None else sizes if stated else None)

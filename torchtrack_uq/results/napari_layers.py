@@ -107,7 +107,6 @@ def _tracks(result: TrackingResult, scale: dict[str, Any]) -> LayerData:
 
 def _doubts(result: TrackingResult, n: int, scale: dict[str, Any]) -> LayerData:
     listed = result.review(n)
-    axes = list("zyx"[-result.detections.ndim :])
     features = listed[["label", "track", "doubt", "reason", "probability"]]
     options: dict[str, Any] = {
         "name": "doubts",
@@ -118,4 +117,6 @@ def _doubts(result: TrackingResult, n: int, scale: dict[str, Any]) -> LayerData:
         "size": 30 if result.detections.voxel_size is None else 30 * result.detections.voxel_size[-1],
         **scale,
     }
-    return listed[["frame", *axes]].to_numpy(float), options, "points"
+    cell = listed["cell"].to_numpy()
+    data = np.column_stack([result.detections.frame[cell], result.detections.coords[cell]]).astype(float)
+    return data, options, "points"

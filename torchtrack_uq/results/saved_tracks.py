@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.provenance import Made, settings_of
 
+_NAMES = ("label", "mother", "daughter")
 _CELL_COLUMNS = ("frame", "label", "track", "y", "x")
 _LINK_COLUMNS = ("frame", "mother", "daughter", "score", "probability", "selected", "mother_frame")
 
@@ -72,7 +73,7 @@ class SavedTracks:
         """
         place = Path(folder)
         cells = _table(place, "cells.csv", _CELL_COLUMNS)
-        links = _table(place, "links.csv", _LINK_COLUMNS, mother_frame="Int64")
+        links = _table(place, "links.csv", _LINK_COLUMNS)
         return cls._joined(cells, links, _settings(place / "settings.json"), str(place))
 
     @classmethod
@@ -153,10 +154,13 @@ def _keys(frame: "pd.Series[Any]", label: "pd.Series[Any]") -> list[tuple[int, s
     return list(zip(frame.astype(int).tolist(), label.astype(str).tolist(), strict=True))
 
 
-def _table(folder: Path, name: str, columns: tuple[str, ...], **dtypes: str) -> pd.DataFrame:
+def _table(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     file = folder / name
     try:
-        table = pd.read_csv(file, dtype=dtypes)
+        # what cells are called as it stands there: ids of points may be text, such as 007 or NA
+        empty = {str(column): [""] for column in pd.read_csv(file, nrows=0) if column not in _NAMES}
+        types = {**dict.fromkeys(_NAMES, "str"), "mother_frame": "Int64"}
+        table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=empty)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} is no folder of results, {name} is missing; expected what `torchtrack-uq track -o` wrote"
@@ -168,7 +172,15 @@ def _table(folder: Path, name: str, columns: tuple[str, ...], **dtypes: str) -> 
         raise InputError(
             f"{file} has no column {missing[0]}; expected the table as `torchtrack-uq track` wrote it"
         )
-    return table
+    return table.assign(**{column: _whole_or_text(table[column]) for column in _NAMES if column in table})
+
+
+def _whole_or_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Whole numbers where all are some, written plainly; text otherwise."""
+    known = values[values != ""]
+    if not known.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
+        return values
+    return values.astype("int64") if len(known) == len(values) else values.replace("", None).astype("Int64")
 
 
 def _settings(file: Path) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def _tracks(tracks: SavedTracks) -> Iterator[str]:
 def _settings(tracks: SavedTracks, known: Mapping[str, Any]) -> Iterator[str]:
     size = tracks.voxel_size or {}
     shape = [1, *(known.get("frame_shape") or (0, 0))][-3:]
-    last = int(known.get("n_frames") or tracks.cells["frame"].max() + 1) - 1
+    last = max(int(known.get("n_frames") or 0) - 1, int(tracks.cells["frame"].max()))
     source = (known.get("images") or {}).get("path") or (known.get("masks") or {}).get("path")
     image = {
         "filename": Path(source).name if source else "unknown",
