@@ -3,7 +3,8 @@
 Judged are daughters that the model was not trained on: all of the movies that it never saw, and the last frames of
 those that it saw, from `first_held_out_frame` in its `train_config.yaml` on. The recording "cglutamicum" counts once,
 at 6 minutes a frame, where images exist. As with `torchtrack-uq fit`, T = 1 is kept where that is as good on movies
-that are left out of the fit.
+that are left out of the fit. Links are between consecutive frames, and event scores the model's own: fitted ones are
+worse on movies left out than what `track` does without a calibration (`experiments.small_2d.judge_events`).
 
     python -m experiments.small_2d.fit [DATA] [-o FOLDER]
 """
