@@ -17,6 +17,7 @@ from study.split import N_BLOCKS
 from study.tables import DIGITS, without_failures
 from study.unit import Options
 from study.units import ALL, FITTED, LONGEST_POINTS_MOVIE, METHODS, MODEL, MOVIES, STRIDES, TRACKERS
+from study.without_annotation import MOST_CELLS, OLD, shown_without_annotation, tables_without_annotation
 from torchtrack_uq.calibration.objective import PRIOR_WIDTH
 from torchtrack_uq.utils.files import write_atomically
 
@@ -32,6 +33,8 @@ def write_pages(tables: dict[str, pd.DataFrame], pages: Path, sizes: Options) ->
         sizes: What the units were run with.
     """
     found = page_tables(tables)
+    if _is_whole(tables["study"], sizes):
+        found |= tables_without_annotation()
     for name, table in found.items():
         write_csv(pages / "data" / f"{name}.csv", table, DIGITS)
     values = page_values(tables, found, sizes)
@@ -98,7 +101,21 @@ def page_values(
         "events_lower": fitted["units of lower NLL"].sum() / max(fitted["units"].sum(), 1),
         "events_units": int(fitted["units"].sum()),
         "failed": failed[["movie", "stride", "tracker", "method", "error"]],
+        **_defaults(found),
     }  # fmt: skip
+
+
+def _defaults(found: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """What the templates may name of the package's defaults: tables, and how many movies are worse off."""
+    if "defaults" not in found:
+        return {}
+    worse = found["defaults_worse"]
+    return {
+        "defaults": shown_without_annotation(found),
+        "defaults_n": int(found["defaults"]["movies"].sum()),
+        "defaults_n_worse": int((worse["worse than"] == OLD).sum()),
+        "prior_most_cells": MOST_CELLS,
+    }
 
 
 def _claims(paper: list[Finding], own: list[Finding]) -> pd.DataFrame:

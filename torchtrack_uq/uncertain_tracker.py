@@ -248,6 +248,7 @@ class UncertainTracker:
             tracker=self.tracker.name,
             temperature=float(layer.temperature),
             prior=None if prior is None else prior.name,
+            calibrated=bool(layer.scaler.fitted),
             scaled=_scaled(layer, probabilities),
             border_share=_border_share(layer, probabilities.graph),
             settings=run_settings(self.tracker, layer, probabilities.graph.max_gap, prior, self.calibration),

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from torchtrack_uq import UncertaintyLayer
+from torchtrack_uq.calibration import movie_prior
 from torchtrack_uq.datasets import AnnotatedMovie, read_annotated
 from torchtrack_uq.guarantees import class_scores, true_scores
 from torchtrack_uq.posterior import map_links
-from torchtrack_uq.trackers import DistanceTracker
-from torchtrack_uq.trackers.trackastra.models import load_model
+from torchtrack_uq.trackers import make_tracker
+from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
 from torchtrack_uq.truth import judge_decisions
 
 MOVIES = (
@@ -24,7 +25,10 @@ MOVIES = (
 )  # fmt: skip
 STRIDES = (1, 4)
 TRACKERS = ("distance", "small_2d")
-METHODS = ("SM", "AS")
+DEFAULT = "default"
+"""What `track` does when nothing is said: `auto`, links over gaps, temperature and event scores from the tracker's
+prior. That prior may have seen these movies; promises do not ask where scores are from."""
+METHODS = ("SM", "AS", DEFAULT)
 SCORES = ("LAC", "APS")
 KINDS = ("draws", "daughters", "frames", "time")
 
@@ -59,26 +63,31 @@ def read_movie(data: Path, name: str) -> AnnotatedMovie:
 def compute(movie: AnnotatedMovie, stride: int, tracker_name: str, file: Path) -> None:
     """Track once and store what the splits need, for every method."""
     part = movie.strided(stride)
-    tracker = DistanceTracker() if tracker_name == "distance" else load_model(tracker_name, "cpu")
-    graph = tracker.candidates(part.detections, progress=False)
-    selected, targets = map_links(graph), part.targets()
-    known = targets.known
     stored: dict[str, NDArray[np.generic]] = {}
-    for method in METHODS:
-        p = UncertaintyLayer(method)(graph)
-        decisions = judge_decisions(p, selected, targets)
-        stored |= {
-            "frame": decisions.frame,
-            "linked": decisions.linked,
-            f"{method} probability": decisions.probability,
-            f"{method} correct": decisions.correct,
-        }
-        for score in SCORES:
-            link, null = class_scores(p, score, (0, 1))
-            stored[f"{method} truth {score}"] = true_scores(p, targets, score, (0, 1)).numpy()
-            stored[f"{method} classes {score}"] = (
-                torch.cat([link[known[graph.daughter]], null[known]]).sort().values.numpy()
-            )
+    for max_gap, methods in ((1, METHODS[:-1]), (DEFAULT_MAX_GAP, (DEFAULT,))):
+        name, model = ("distance", None) if tracker_name == "distance" else ("trackastra", tracker_name)
+        tracker = make_tracker(name, "cpu", model=model, max_gap=max_gap)
+        graph = tracker.candidates(part.detections, progress=False)
+        targets = part.targets(max_gap)
+        known = targets.known
+        for method in methods:
+            layer = UncertaintyLayer("auto" if method == DEFAULT else method)
+            if method == DEFAULT and (prior := movie_prior(tracker)) is not None:
+                layer = prior.layer(layer, graph)
+            p = layer(graph)
+            decisions = judge_decisions(p, map_links(layer.corrected(graph)), targets)
+            stored |= {
+                f"{method} frame": decisions.frame,
+                f"{method} linked": decisions.linked,
+                f"{method} probability": decisions.probability,
+                f"{method} correct": decisions.correct,
+            }
+            for score in SCORES:
+                link, null = class_scores(p, score, (0, 1))
+                stored[f"{method} truth {score}"] = true_scores(p, targets, score, (0, 1)).numpy()
+                stored[f"{method} classes {score}"] = (
+                    torch.cat([link[known[graph.daughter]], null[known]]).sort().values.numpy()
+                )
     file.parent.mkdir(parents=True, exist_ok=True)
     np.savez(file, **stored)
 
@@ -102,8 +111,8 @@ def cases(data: Path, cache: Path) -> Iterator[Case]:
                 stored = np.load(file)
                 for method in METHODS:
                     yield Case(
-                        name, stride, tracker, method, stored["frame"], stored[f"{method} probability"],
-                        stored[f"{method} correct"], stored["linked"],
+                        name, stride, tracker, method, stored[f"{method} frame"],
+                        stored[f"{method} probability"], stored[f"{method} correct"], stored[f"{method} linked"],
                         {score: stored[f"{method} truth {score}"] for score in SCORES},
                         {score: stored[f"{method} classes {score}"] for score in SCORES},
                     )  # fmt: skip

@@ -218,7 +218,9 @@ class TestUncertainTracker:
         assert f"T and event scores from other movies: {uncertain.prior.name}" in result.summary()
 
 
-def test_evaluate_says_which_prior_and_what_it_made_of_each_movie(tmp_path: Path, walks: Path) -> None:
+def test_evaluate_says_which_prior_and_what_it_made_of_each_movie(
+    tmp_path: Path, walks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "report.json"
     arguments = ["evaluate", str(walks), "--tracker", "distance", "--json", str(file), "--quiet"]
     assert main(arguments) == 0
@@ -226,12 +228,14 @@ def test_evaluate_says_which_prior_and_what_it_made_of_each_movie(tmp_path: Path
     prior = movie_prior(DistanceTracker(max_gap=2))
     assert prior is not None
     assert report["prior"] == prior.name
+    assert f"from other movies: {prior.name}" in capsys.readouterr().out
     (sequence,) = report["sequences"].values()
     assert sequence["temperature"] == pytest.approx(report["temperature"])
     assert set(sequence["offsets"]) == {"appear", "disappear", "divide", "miss"}
     assert main([*arguments, "--temperature", "1"]) == 0
     plain = json.loads(file.read_text())
     assert (plain["prior"], plain["temperature"]) == (None, 1.0)
+    assert "other movies" not in capsys.readouterr().out
 
 
 def test_a_fit_says_how_sure_it_is(tmp_path: Path, walks: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,7 @@ class TestCommands:
         masks = str(walks.with_name("01_GT") / "TRA")
         out = tmp_path / "out"
         assert main(["track", "-m", masks, "-o", str(out), *shared, "--temperature", str(file)]) == 0
+        assert "not calibrated" not in capsys.readouterr().out
         links = pd.read_csv(out / "links.csv")
         tracker = UncertainTracker("distance", "auto", file)
         again = tracker.track(None, masks, progress=False).links
@@ -114,6 +115,22 @@ class TestCommands:
         assert main(command) == 0
         assert "event scores changed" in capsys.readouterr().out
         assert set(Calibration.load(file).offsets) == {"appear", "disappear", "divide", "miss"}
+
+    def test_a_width_in_place_of_the_prior_leaves_event_scores_to_the_fit(
+        self, walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "calibration.json"
+        command = ["fit", str(walks), "-o", str(file), "--tracker", "distance", "--quiet"]
+        assert main([*command, "--prior-width", "0.3"]) == 0
+        fitted = Calibration.load(file)
+        assert fitted.offsets is not None
+        assert any(fitted.offsets.values())
+        assert fitted.prior is None
+        assert fitted.prior_width == pytest.approx(0.3)
+        capsys.readouterr()
+        assert main([*command, "--prior-width", "0.3", "--temperature-only", "--not-cautious"]) == 0
+        alone = Calibration.load(file)
+        assert (alone.offsets, alone.prior_width) == (None, 0.3)
 
     def test_wrong_method_is_one_sentence(self, walks: Path, tmp_path: Path, capsys) -> None:
         file = Calibration(2.0, "SM", "distance").save(tmp_path / "sm.json")

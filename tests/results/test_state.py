@@ -1,7 +1,7 @@
 """A result that was saved and loaded again is the same to the last digit; broken files are refused."""
 
 import itertools
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,16 @@ def test_what_is_loaded_is_what_was_saved(tracked: TrackingResult, saved: Path) 
     assert tracked.movie is not None
     for t in range(tracked.movie.n_frames):
         np.testing.assert_array_equal(loaded.movie.read_mask(t), tracked.movie.read_mask(t))
+
+
+def test_whether_it_was_calibrated_is_kept_and_said(tracked: TrackingResult, tmp_path: Path) -> None:
+    line = "not calibrated on your own cells"
+    assert line in tracked.summary()
+    calibrated = replace(tracked, calibrated=True)
+    calibrated.save(tmp_path / "out", progress=False)
+    loaded = TrackingResult.load(tmp_path / "out")
+    assert loaded.calibrated
+    assert line not in loaded.summary()
 
 
 def test_saving_what_was_loaded_writes_the_same_tables(saved: Path, tmp_path: Path) -> None:
@@ -81,9 +91,9 @@ def test_masks_that_changed_since_are_refused(saved: Path, tracked: TrackingResu
 
 def test_every_field_is_stored(tracked: TrackingResult, saved: Path) -> None:
     loaded = TrackingResult.load(saved)
-    for name in ("tracker", "temperature", "prior", "acceptance"):
+    for name in ("tracker", "temperature", "prior", "acceptance", "calibrated"):
         assert getattr(loaded, name) == getattr(tracked, name)
     names = {field.name for field in fields(TrackingResult)}
     stored = {"movie", "detections", "probabilities", "selected", "scaled", "border_share"}
-    assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "settings"}
+    assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "calibrated", "settings"}
     assert list(itertools.chain(loaded.detections.features)) == list(tracked.detections.features)

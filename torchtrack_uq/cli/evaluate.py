@@ -117,6 +117,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.picture is not None:
         _save_picture(judged, options.picture, options.bins)
     print(_table(total, intervals))
+    if prior is not None:
+        print(f"temperature and event scores are from other movies: {prior.name}")
     if sum(crowded):
         print(
             f"{sum(crowded)} daughters are their mother's third or later one (frames were skipped): no feasible "

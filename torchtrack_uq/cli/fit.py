@@ -71,8 +71,9 @@ def add_commands(commands: Any) -> None:
         "--prior-width",
         type=float,
         metavar="WIDTH",
-        help="draws T to 1 where annotations are few, in place of what other movies say: width of a prior on log T; "
-        "inf for none (default with --temperature-only and for other trackers: 0.5)",
+        help="draws T to 1, and event scores to the tracker's own, where annotations are few, in place of what other "
+        "movies say: width of a prior on log T; inf for none (default with --temperature-only and for other trackers: "
+        "0.5)",
     )
     fit.add_argument(
         "--not-cautious",
@@ -106,10 +107,11 @@ def _fit(options: argparse.Namespace) -> None:
     given = 0.5 if options.prior_width is None else options.prior_width
     width = None if math.isinf(given) else given
     tracker = tracker_of(options)
-    known = movie_prior(tracker) if options.prior_width is None and not options.paper else None
+    there_is = None if options.paper else movie_prior(tracker)
+    known = there_is if options.prior_width is None else None
     asked = options.events or options.event_model
     sums = UncertaintyLayer(options.method, paper=options.paper).posterior.sums_assignments
-    with_events = asked or (known is not None and sums and not options.temperature_only)
+    with_events = asked or (there_is is not None and sums and not options.temperature_only)
     events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
     layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
     with nothing_written_on_error():

@@ -107,8 +107,9 @@ def add_temperature_argument(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         metavar="FLOAT_OR_FILE",
         help="divides all scores, above 1 for an overconfident tracker; or a file from `torchtrack-uq fit`; or "
-        "'bundled', the one fitted for small_2d at every frame. By default what other movies say: temperature and "
-        "event scores that fit what this movie looks like, where method and tracker have them, else 1",
+        "'bundled', the one fitted for small_2d at every frame, for links between consecutive frames. By default what "
+        "other movies say: temperature and event scores that fit what this movie looks like, where method and tracker "
+        "have them, else 1",
     )
 
 

@@ -21,6 +21,10 @@ DOUBTFUL_BELOW = 0.9
 """A decision is doubtful if its probability is below this."""
 _SAID = {"missed": "seen again after a miss", "false": "false", "merged": "merged", "split": "split"}
 _WORTH_SAYING = 0.5
+_NOT_CALIBRATED = (
+    "not calibrated on your own cells: have thirty drawn to annotate (`torchtrack-uq sample`), "
+    "and fit to them (`fit --decisions`)"
+)
 
 
 class Tracked(Protocol):
@@ -59,6 +63,11 @@ class Tracked(Protocol):
     @property
     def prior(self) -> str | None:
         """What temperature and event scores are from, if from other movies."""
+        ...
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether they were fitted to annotated cells."""
         ...
 
     @property
@@ -145,6 +154,8 @@ def summary(result: Tracked) -> str:
     )
     if spots:
         lines.append(f"look first at {spots}")
+    if n_decisions and not result.calibrated:
+        lines.append(_NOT_CALIBRATED)
     return "\n".join(lines)
 
 

@@ -57,6 +57,7 @@ class TrackingResult:
             `EventModel`; without it, all of it near the border and nothing far inside, see `CellDoubts`.
         prior: Name of the prior that temperature and event scores are from, None for others.
         settings: How it was made, plain values by name (`run_settings`); they go into `settings.json` and the graphs.
+        calibrated: Whether temperature, and event scores if need be, were fitted to annotated cells.
     """
 
     movie: Movie | None
@@ -70,6 +71,7 @@ class TrackingResult:
     border_share: Mapping[str, Tensor] | None = None
     prior: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    calibrated: bool = False
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -263,7 +265,8 @@ class TrackingResult:
 
     def state(self) -> bytes:
         """Everything but the pixels, to the last digit: `state.npz`."""
-        facts = {"tracker": self.tracker, "temperature": self.temperature, "prior": self.prior}
+        names = ("tracker", "temperature", "prior", "calibrated")
+        facts = {name: getattr(self, name) for name in names}
         return state_bytes(self, {**facts, "settings": plain(self.settings)})
 
     @classmethod
