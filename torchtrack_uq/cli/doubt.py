@@ -75,7 +75,7 @@ def _doubt(options: argparse.Namespace) -> None:
     from torchtrack_uq.exchange.read_tracks import read_tracks
     from torchtrack_uq.exchange.score_tracks import longest_links, score_tracks
     from torchtrack_uq.results.proof import CoverageWarning
-    from torchtrack_uq.results.tracking_result import check_can_save
+    from torchtrack_uq.results.save import check_can_save
     from torchtrack_uq.utils.device import choose_device
 
     check_can_save()

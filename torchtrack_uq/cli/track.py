@@ -77,7 +77,7 @@ def _track(options: argparse.Namespace) -> None:
     choose_tracker(options)
     check_apart(options.output, _inputs(options))
     check_output_folder(options.output, options.overwrite)
-    from torchtrack_uq.results.tracking_result import check_can_save
+    from torchtrack_uq.results.save import check_can_save
     from torchtrack_uq.trackers.gaps import max_gap_of
     from torchtrack_uq.uncertain_tracker import UncertainTracker
     from torchtrack_uq.utils.device import choose_device
@@ -135,7 +135,7 @@ def _demo(options: argparse.Namespace) -> None:
     check_output_folder(options.output, options.overwrite)
     from torchtrack_uq.datasets.example import hela_example
     from torchtrack_uq.movies.movie import Movie
-    from torchtrack_uq.results.tracking_result import check_can_save
+    from torchtrack_uq.results.save import check_can_save
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
     check_can_save()

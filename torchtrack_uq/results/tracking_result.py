@@ -30,13 +30,12 @@ from torchtrack_uq.results.physical import physical_columns
 from torchtrack_uq.results.proof import proof_columns
 from torchtrack_uq.results.provenance import plain, with_corrections
 from torchtrack_uq.results.review_table import review_table
-from torchtrack_uq.results.save import check_can_save, save_result
+from torchtrack_uq.results.save import save_result
 from torchtrack_uq.results.state import load_state, state_bytes
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
-__all__ = ["TrackingResult", "check_can_save"]
 
 
 @dataclass(frozen=True, eq=False)
