@@ -62,7 +62,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def _said(what: str, source: "FrameSource", movie: Any = None) -> list[str]:
     """One fact a line."""
-    from torchtrack_uq.movies.describe import scale_in_words, size_of
+    from torchtrack_uq.movies.in_one_line import scale_in_words, size_of
     from torchtrack_uq.movies.numbering import in_words
 
     reading = source.reading
