@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from torchtrack_uq.cli import main
+from torchtrack_uq.results.tracking_result import TrackingResult
 
 
 def test_a_folder_with_both_is_described_and_the_next_command_works(
@@ -39,6 +40,28 @@ def test_a_folder_with_both_is_described_and_the_next_command_works(
     assert first.startswith(
         "3 frames of 4 planes of 16 x 18, voxels 0.5 x 0.16 x 0.16 µm, 30 s a frame, channel 2 of 2 (GFP)"
     )
+    again = TrackingResult.load(tmp_path / "out").movie
+    assert again is not None
+    assert again.images is not None
+    np.testing.assert_array_equal(again.images.read(1), stack[1, 1])
+    assert again.voxel_size == (0.5, 0.16, 0.16)
+
+
+def test_cells_are_linked_over_a_frame_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for t in (0, 1, 3, 4):
+        masks = np.zeros((24, 40), np.uint8)
+        masks[4:10, 4 + t : 10 + t], masks[14:20, 24 - t : 30 - t] = 1, 2
+        tifffile.imwrite(tmp_path / f"mask{t:03d}.tif", masks)
+    arguments = ["track", "-m", str(tmp_path), "--tracker", "distance", "--quiet"]
+    assert main([*arguments, "-o", str(tmp_path / "refused")]) == 2
+    assert "2 is missing" in capsys.readouterr().err
+    out = tmp_path.with_name("out")
+    assert main([*arguments, "-o", str(out), "--missing-frames", "empty"]) == 0
+    printed = capsys.readouterr().out
+    assert "missing frames 2 empty" in printed
+    assert "6 links (2 over gaps)" in printed
 
 
 def test_masks_and_images_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from torchtrack_uq import InputError, Movie
-from torchtrack_uq.movies.describe import describe_movie
 from torchtrack_uq.movies.frames import open_frames
+from torchtrack_uq.movies.in_one_line import describe_movie
 from torchtrack_uq.movies.numbering import frame_numbers
 
 

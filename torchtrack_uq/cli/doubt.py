@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from torchtrack_uq.cli.movie_arguments import add_scale_arguments, scale_of
+from torchtrack_uq.cli.movie_arguments import add_reading_arguments, add_scale_arguments, reading_of, scale_of
 from torchtrack_uq.cli.shared import (
     add_device_and_quiet,
     add_temperature_argument,
@@ -59,6 +59,7 @@ def add_commands(commands: Any) -> None:
         help="what RESULT calls the first frame of MASKS (default: %(default)s)",
     )
     add_scale_arguments(doubt)
+    add_reading_arguments(doubt)
     add_tracker_arguments(doubt)
     add_temperature_argument(doubt)
     add_device_and_quiet(doubt)
@@ -98,6 +99,7 @@ def _doubt(options: argparse.Namespace) -> None:
             temperature=temperature,
             stride=options.stride,
             **scale_of(options),
+            **reading_of(options),
             progress=progress,
         )
         scored.save(options.output, overwrite=options.overwrite, progress=progress)

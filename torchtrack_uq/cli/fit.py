@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.cli.movie_arguments import add_scale_arguments, open_movie, scale_of
+from torchtrack_uq.cli.movie_arguments import add_reading_arguments, add_scale_arguments, open_movie, scale_of
 from torchtrack_uq.cli.points_arguments import (
     add_points_argument,
     add_points_details,
@@ -53,6 +53,7 @@ def add_commands(commands: Any) -> None:
     add_points_argument(fit)
     add_points_details(fit)
     add_scale_arguments(fit)
+    add_reading_arguments(fit)
     add_tracker_arguments(fit)
     what = fit.add_mutually_exclusive_group()
     what.add_argument(

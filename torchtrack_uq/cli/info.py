@@ -62,7 +62,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def _said(what: str, source: "FrameSource", movie: Any = None) -> list[str]:
     """One fact a line."""
-    from torchtrack_uq.movies.describe import scale_in_words, size_of
+    from torchtrack_uq.movies.in_one_line import scale_in_words, size_of
     from torchtrack_uq.movies.numbering import in_words
 
     reading = source.reading
@@ -103,16 +103,12 @@ def _labels(source: "FrameSource") -> str:
 
 
 def _looks_labelled(source: "FrameSource") -> bool:
-    """Whether the first frame has background and few values, each in many neighbouring pixels."""
-    import numpy as np
+    """Whether the first frame has labels that do not look like grey values."""
+    from torchtrack_uq.movies.mask_look import MaskLook
+    from torchtrack_uq.movies.sanity import looks_like_grey_values
 
-    frame = source.read(0)
-    values = np.unique(frame)
-    if not (values.size > 1 and values[0] == 0 and np.mean(frame == 0) > 0.05):
-        return False
-    inside = frame[..., 1:][(frame[..., 1:] > 0) | (frame[..., :-1] > 0)]
-    changes = np.count_nonzero(frame[..., 1:] != frame[..., :-1])
-    return bool(changes < 0.5 * max(inside.size, 1))
+    look = MaskLook.of([(0, source.read(0))])
+    return look.n > 0 and not looks_like_grey_values(look)
 
 
 def _a_file(source: "FrameSource", path: Path) -> Path:

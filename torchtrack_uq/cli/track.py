@@ -147,7 +147,7 @@ def _run(
     uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
 ) -> None:
     from torchtrack_uq.movies.cell_counts import check_detections
-    from torchtrack_uq.movies.describe import describe_movie
+    from torchtrack_uq.movies.in_one_line import describe_movie
     from torchtrack_uq.results.proof import CoverageWarning
 
     with nothing_written_on_error(), warnings.catch_warnings():

@@ -86,7 +86,7 @@ class CtcSequence:
         """The truth for a movie that `open_movie` opened; arguments as for `read_ctc_sequence`."""
         lineage = Lineage.read(self.lineage)
         if segmentation is not None:
-            annotation = open_frames(self.masks)
+            annotation = open_frames(self.masks, role="masks")
             return match_movie(self.name, movie, annotation, lineage, complete=complete, progress=progress)
         cells = Detections.from_movie(movie, progress=progress)
         return AnnotatedMovie(self.name, cells, lineage, complete=complete, movie=movie)

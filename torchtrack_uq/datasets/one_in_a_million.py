@@ -93,7 +93,7 @@ def open_one_in_a_million(
         InputError: See `CtcSequence.find`, `Lineage.read` and `Movie.open`.
     """
     sequence = CtcSequence.find(folder)
-    masks = ListedLabels(open_frames(sequence.masks), Lineage.read(sequence.lineage))
+    masks = ListedLabels(open_frames(sequence.masks, role="masks"), Lineage.read(sequence.lineage))
     return (
         sequence,
         sequence.open_movie(stride, use_images=use_images, segmentation=masks, voxel_size=voxel_size),

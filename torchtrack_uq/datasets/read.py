@@ -186,7 +186,8 @@ def _check_segmentation(folder: PathLike, segmentation: FramesLike) -> None:
         raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
     _refuse_dataset(path)
     check_same_frames(
-        open_frames(segmentation, "the segmentation"), open_frames(CtcSequence.find(path).masks)
+        open_frames(segmentation, "the segmentation", role="masks"),
+        open_frames(CtcSequence.find(path).masks, role="masks"),
     )
 
 

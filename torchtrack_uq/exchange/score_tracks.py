@@ -1,7 +1,7 @@
 """The probabilities of another tracker's links, starts and ends."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +116,7 @@ def score_tracks(
     first_frame: int = 0,
     max_unmatched: float = MAX_UNMATCHED,
     progress: bool = True,
+    **reading: Any,
 ) -> ScoredTracks:
     """Give every link, start and end of a finished tracking its probability under a scorer.
 
@@ -141,6 +142,8 @@ def score_tracks(
         first_frame: What their first frame is called, see `read_tracks`.
         max_unmatched: Largest share of their spots that may be no cell of the masks.
         progress: Whether to show progress bars.
+        reading: How to read images and masks that do not say it themselves: `axes`, `channel` and the like, as
+            `Movie.open` takes them.
 
     Raises:
         InputError: As `read_tracks`, `match_cells` and `UncertainTracker`.
@@ -160,7 +163,7 @@ def score_tracks(
         max_gap = longest_links(table)
     scorer = UncertainTracker(tracker, method, temperature, device, max_gap=max_gap)
     movie, detections, match = _cells(
-        table, masks, imgs, stride, voxel_size, interval, max_unmatched, progress
+        table, masks, imgs, stride, voxel_size, interval, max_unmatched, progress, reading
     )
     found = scorer.track_detections(detections, movie, progress=progress)
     mother, daughter, missing = _no_candidates(found, table, match)
@@ -198,11 +201,12 @@ def _cells(
     interval: float | None,
     max_unmatched: float,
     progress: bool,
+    reading: Mapping[str, Any],
 ) -> tuple[Movie | None, Detections, CellMatch]:
     """The movie's cells, and which of them each spot is."""
     masks = table.masks if masks is None else masks
     if masks is not None:
-        movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval)
+        movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval, **reading)
         cells = Detections.from_movie(movie, progress=progress)
         return movie, cells, match_cells(table, cells, movie, max_unmatched=max_unmatched)
     if imgs is not None or stride != 1:

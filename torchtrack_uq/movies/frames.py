@@ -10,7 +10,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.arrays import ArrayFrames, StackFrames
 from torchtrack_uq.movies.axes import ArrayHeader
 from torchtrack_uq.movies.cellpose_seg import read_seg
-from torchtrack_uq.movies.folder import FolderFrames
+from torchtrack_uq.movies.folder_frames import FolderFrames
 from torchtrack_uq.movies.folder_names import SUFFIXES, files_of
 from torchtrack_uq.movies.image_file import is_seg, open_npy, read_header
 from torchtrack_uq.movies.microscope_file import READERS, open_microscope_file
