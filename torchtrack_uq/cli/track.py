@@ -166,6 +166,6 @@ def _run(
         print(describe_movie(result.movie))
     print(result.summary())
     print(
-        f"results are in {options.output}: look at doubts.png, then at cells.csv sorted by entropy, p_missed, "
-        "p_false, p_merged or p_split"
+        f"results are in {options.output}: look at doubts.png, then settle the first of review.csv, on a page with "
+        f"`torchtrack-uq review {options.output}`"
     )
