@@ -112,6 +112,8 @@ def test_all_outputs_have_the_users_frames_and_ids(tmp_path: Path, names: str) -
     none = links.loc[links["mother_frame"].isna(), "mother"]
     assert (none == "0").all() if names == "labels" else none.isna().all()
     graph, _ = geff.read(out / "tracks.geff")
+    for name in ("tracks.geff", "candidates.geff"):
+        assert geff.read(out / name)[1].axes[0].max == 15
     found = {(data["t"], str(data["label"])) for _, data in graph.nodes(data=True)}
     assert found == own
     result = TrackingResult.load(out)

@@ -38,6 +38,14 @@ class Naming:
         """The user's numbers of frames that count from 0."""
         return self.first_frame + frame * self.frame_step
 
+    def last(self, n_frames: int) -> int:
+        """The user's number of the last of `n_frames` frames."""
+        return self.first_frame + (n_frames - 1) * self.frame_step
+
+    def per_number(self, interval: float | None) -> float | None:
+        """Seconds from a number to the next one, which may be no frame, from those between frames."""
+        return None if interval is None else interval / self.frame_step
+
     def or_none(self, label: NDArray[np.int64], cell: NDArray[np.int64]) -> "pd.Series[Any]":
         """What cells are called, as a column of a table, where some rows are of no cell.
 

@@ -128,9 +128,9 @@ def write_candidates(
         path,
         kept,
         edges,
-        result.detections.n_frames,
+        result.detections.naming.last(result.detections.n_frames) + 1,
         voxel_size=result.detections.voxel_size,
-        interval=result.detections.interval,
+        interval=result.detections.naming.per_number(result.detections.interval),
         extra=extra,
         tracks=False,
     )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from torchtrack_uq.movies.movie import Movie
@@ -99,14 +98,13 @@ def save_result(
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)
         masks = None if result.movie is None else "../mask*.tif"
-        naming, interval = result.detections.naming, result.detections.interval
         write_geff(
             staging / "tracks.geff",
             cells,
             result.edges,
-            int(naming.frames(np.array(result.detections.n_frames - 1))) + 1,
+            result.detections.naming.last(result.detections.n_frames) + 1,
             voxel_size=result.detections.voxel_size,
-            interval=None if interval is None else interval / naming.frame_step,
+            interval=result.detections.naming.per_number(result.detections.interval),
             extra=geff_extra(settings, cells, other={"alternatives": "../candidates.geff"}, masks=masks),
         )
         write_candidates(staging / "candidates.geff", result, settings)

@@ -55,7 +55,7 @@ class ReviewSession:
         cells = result.detections
         if not np.issubdtype(cells.name.dtype, np.integer):
             raise InputError(
-                f"cells are named {cells.name[0]!r} and the like; a review needs whole numbers: number them, or "
+                f"cells are named {str(cells.name[0])!r} and the like; a review needs whole numbers: number them, or "
                 f"decide in a table and use `torchtrack-uq correct`"
             )
         keys = zip(cells.frame_number.tolist(), cells.name.tolist(), strict=True)
