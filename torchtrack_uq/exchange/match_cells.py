@@ -135,7 +135,7 @@ def _at_positions(frame: Ints, coords: NDArray[np.float64], detections: Detectio
         label[inside] = mask[tuple(pixel[inside].T)].astype(np.int64)
         labels = detections.label[cells]
         its = np.where(label > 0, np.searchsorted(labels, label) + cells.start, -1)
-        distance, near = cKDTree(detections.coords[cells]).query(coords[spots])
+        distance, near = cKDTree(detections.isotropic_coords[cells]).query(coords[spots] * detections.aspect)
         near = np.asarray(near, dtype=np.int64) + cells.start
         reach = _NEAR * (np.ones(len(near)) * 2 if size is None else size[near, 0])
         found[spots] = np.where(its >= 0, its, np.where(distance <= reach, near, -1))
@@ -145,7 +145,7 @@ def _at_positions(frame: Ints, coords: NDArray[np.float64], detections: Detectio
 def _once(at: Ints, coords: NDArray[np.float64], detections: Detections) -> tuple[Ints, int]:
     """Each cell for the nearest of its spots only; how many spots that leaves without."""
     spots = np.flatnonzero(at >= 0)
-    away = np.linalg.norm(coords[spots] - detections.coords[at[spots]], axis=1)
+    away = np.linalg.norm((coords[spots] - detections.coords[at[spots]]) * detections.aspect, axis=1)
     order = spots[np.lexsort((away, at[spots]))]
     later = (
         np.concatenate([[False], at[order[1:]] == at[order[:-1]]]) if len(order) else np.zeros(0, np.bool_)
