@@ -52,7 +52,7 @@ bench: $(READY)  ## time the package (writes tables below benchmarks/results)
 	for name in assignment track posterior; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 experiments: $(READY)  ## run the experiments that need no training (writes tables below experiments/results)
-	for name in averaging posterior_sums repeatability guarantees annotation_sample few_annotations robust_temperature; do \
+	for name in averaging posterior_sums repeatability guarantees annotation_sample few_annotations robust_temperature mask_sanity; do \
 		$(BIN)/python -m experiments.$$name || exit 1; done
 
 clean:  ## remove what the other targets made

@@ -53,7 +53,7 @@ def test_rooms_stand_in_their_order(site: Path) -> None:
     listed = re.findall(r"^\| \[?`(\w+)`", (DOCS / "architecture.md").read_text(), re.MULTILINE)
     assert tuple(listed) == ORDER
     hooks = runpy.run_path(str(DOCS / "site_hooks.py"))
-    assert (*hooks["ROOMS"], "uncertain_tracker", "cli") == ORDER
+    assert hooks["ROOMS"] == tuple(room for room in ORDER if room not in ("uncertain_tracker", "cli"))
 
 
 def test_every_command_is_shown_with_its_help(site: Path) -> None:

@@ -169,7 +169,7 @@ def test_cells_of_the_same_brightness_but_another_texture_fit(pixels: tuple[np.n
     """As in bright field: the mean of a cell is that of the background."""
     masks = pixels[1]
     rng = np.random.default_rng(0)
-    coarse = np.kron(rng.normal(size=(3, 175, 275)), np.ones((1, 4, 4)))
+    coarse = np.kron(rng.normal(size=(3, 70, 110)), np.ones((1, 10, 10)))
     images = 100 + coarse * np.where(masks > 0, 5, 1)
     assert not movie_findings(Movie.open(images, masks))
     assert movie_findings(Movie.open(images, np.roll(masks, (150, -90), (-2, -1))))

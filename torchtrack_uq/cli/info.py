@@ -9,6 +9,7 @@ from torchtrack_uq.cli.movie_arguments import add_reading_arguments, add_scale_a
 from torchtrack_uq.errors import InputError
 
 if TYPE_CHECKING:
+    from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.movies.source import FrameSource
 
 
@@ -37,6 +38,7 @@ def _info(options: argparse.Namespace) -> None:
         opened = Movie.open(options.movie, masks, **scale_of(options), **reading_of(options))
         assert opened.images is not None
         print("\n".join(_said("images", opened.images, opened) + _said("masks", opened.masks, opened)))
+        _print_oddities(opened)
         print(
             f"track it: torchtrack-uq track -i {_quoted(options.movie)} -m {_quoted(masks)} -o OUT{_options(options)}"
         )
@@ -49,6 +51,7 @@ def _info(options: argparse.Namespace) -> None:
     labels = source.dtype.kind in "iu" and (_looks_labelled(source) or is_mask(_a_file(source, path)))
     print("\n".join(_said("masks" if labels else "images", source)))
     if labels:
+        _print_oddities(Movie(source))
         print(
             f"track it: torchtrack-uq track -m {_quoted(options.movie)} -o OUT --tracker distance{_options(options)}, "
             "with -i IMAGES where there are any"
@@ -84,6 +87,14 @@ def _said(what: str, source: "FrameSource", movie: Any = None) -> list[str]:
     }
     lines = [f"{what}: {source.name}"]
     return lines + [f"  {name + ':':10}{fact}" for name, fact in facts.items() if fact]
+
+
+def _print_oddities(movie: "Movie") -> None:
+    """What looks odd in a few frames."""
+    from torchtrack_uq.movies.sanity import movie_findings
+
+    for finding in movie_findings(movie):
+        print(f"{'refused' if finding.refused else 'odd'}: {finding.sentence}")
 
 
 def _channels(names: tuple[str, ...], chosen: int) -> str:
