@@ -12,16 +12,16 @@ def test_a_folder_with_both_is_described_and_the_next_command_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = np.random.default_rng(0).integers(0, 900, (3, 2, 4, 16, 18), np.uint16)
+    folder = tmp_path / "movie"
+    folder.mkdir()
     for t in range(3):
         stated = {"axes": "CZYX", "Channel": {"Name": ["DAPI", "GFP"]}}
         stated |= {"PhysicalSizeX": 0.16, "PhysicalSizeY": 0.16, "PhysicalSizeZ": 0.5}
-        tifffile.imwrite(
-            tmp_path / f"t{t}.tif", stack[t], photometric="minisblack", ome=True, metadata=stated
-        )
+        tifffile.imwrite(folder / f"t{t}.tif", stack[t], photometric="minisblack", ome=True, metadata=stated)
         masks = np.zeros((4, 16, 18), np.uint8)
         masks[1:3, 3:7, 3:8], masks[1:3, 10:14, 9:14] = 1, 2
-        tifffile.imwrite(tmp_path / f"t{t}_cp_masks.tif", masks, photometric="minisblack")
-    arguments = [str(tmp_path), "--channel", "GFP", "--interval", "30"]
+        tifffile.imwrite(folder / f"t{t}_cp_masks.tif", masks, photometric="minisblack")
+    arguments = [str(folder), "--channel", "GFP", "--interval", "30"]
     assert main(["info", *arguments]) == 0
     printed = capsys.readouterr().out
     for fact in (
@@ -50,14 +50,16 @@ def test_a_folder_with_both_is_described_and_the_next_command_works(
 def test_cells_are_linked_over_a_frame_that_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
     for t in (0, 1, 3, 4):
         masks = np.zeros((24, 40), np.uint8)
         masks[4:10, 4 + t : 10 + t], masks[14:20, 24 - t : 30 - t] = 1, 2
-        tifffile.imwrite(tmp_path / f"mask{t:03d}.tif", masks)
-    arguments = ["track", "-m", str(tmp_path), "--tracker", "distance", "--quiet"]
+        tifffile.imwrite(folder / f"mask{t:03d}.tif", masks)
+    arguments = ["track", "-m", str(folder), "--tracker", "distance", "--quiet"]
     assert main([*arguments, "-o", str(tmp_path / "refused")]) == 2
     assert "2 is missing" in capsys.readouterr().err
-    out = tmp_path.with_name("out")
+    out = tmp_path / "out"
     assert main([*arguments, "-o", str(out), "--missing-frames", "empty"]) == 0
     printed = capsys.readouterr().out
     assert "missing frames 2 empty" in printed
