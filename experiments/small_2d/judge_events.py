@@ -1,10 +1,10 @@
 """Should a calibration of small_2d come with event scores? Fitted to other movies, against what `track` does without.
 
 Temperature and event scores are fitted together to the movies of `experiments.small_2d.fit`, every kind of movie that
-the model never saw left out in turn, and judged on it: with masks as annotated and with errors in them; once without
-any prior, and once from the one that ships, as `torchtrack-uq fit` does it, though that has seen the movie. Against
-them stand the tracker's own event scores, and the default without annotation: the mean of a prior that was learned
-without that kind, taken from `experiments/results/movie_prior.csv`.
+the model never saw left out in turn, and judged on it: with masks as annotated and with errors in them. No prior is
+given to the fit, since the one that ships has seen the movies. Against it stand the tracker's own event scores, and the
+default without annotation: the mean of a prior that was learned without that kind, taken from
+`experiments/results/movie_prior.csv`.
 
     python -m experiments.small_2d.judge_events [DATA] [--cache FOLDER]
 """
@@ -23,17 +23,14 @@ from common.results import write_results
 from experiments.prior.units import Item, find_items, score_item
 from experiments.small_2d.fit import held_out_movies
 from torchtrack_uq import UncertaintyLayer
-from torchtrack_uq.calibration import MoviePrior, ScoredMovie, fit_events, movie_prior
-from torchtrack_uq.calibration.movie_prior import mean_prior
+from torchtrack_uq.calibration import ScoredMovie, fit_events
 from torchtrack_uq.layers import EventOffsets
 from torchtrack_uq.metrics import summarise
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
-from torchtrack_uq.trackers.trackastra.models import load_model
 from torchtrack_uq.truth.judged import judge
 
 RESULTS = Path(__file__).parents[1] / "results"
-OWN, DEFAULT = "auto, T = 1", "auto, no annotation"
-FITTED, FROM_PRIOR = "T and events of other movies", "the same, from the prior that ships"
+OWN, FITTED, DEFAULT = "auto, T = 1", "T and events of other movies", "auto, no annotation"
 SHOWN = ("nll", "ece", "accuracy")
 CLOSE = 1e-3
 """Nats; how near the NLL at T = 1 is to that in `movie_prior.csv`, if scores are the same."""
@@ -51,31 +48,25 @@ def main() -> None:
     known = known[(known["tracker"] == "Transformer") & (known["max_gap"] == DEFAULT_MAX_GAP)]
     items = find_items(options.data, "Transformer", strides=(1,))
     items = [item for item in items if item.unit.movie in set(known["movie"])]  # that the model never saw
-    prior = movie_prior(load_model("small_2d", "cpu", max_gap=DEFAULT_MAX_GAP))
-    fits = {
-        kind: {how: _fitted(kind, pool, given) for how, given in ((FITTED, None), (FROM_PRIOR, prior))}
-        for kind in sorted({item.kind for item in items})
-    }
+    fits = {kind: _fitted(kind, pool) for kind in sorted({item.kind for item in items})}
     rows = [row for item in items for row in _judged(item, fits[item.kind], known, options.cache)]
     table = pd.DataFrame(rows).round(5)
     write_results(options.output, "small_2d_events", _page(table), {"small_2d_events": table})
 
 
-def _fitted(kind: str, pool: dict[str, ScoredMovie], prior: MoviePrior | None) -> UncertaintyLayer:
+def _fitted(kind: str, pool: dict[str, ScoredMovie]) -> UncertaintyLayer:
     """Without movies of a kind; frame rates of one recording are one kind."""
     movies = [movie for name, movie in pool.items() if not name.startswith(kind)]
-    given = None if prior is None else mean_prior([prior.at(movie.graph) for movie in movies])
     layer = UncertaintyLayer("auto", events=EventOffsets())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit_events(layer, movies, prior=given)
-    print(f"without {kind}, {'a' if given else 'no'} prior: T = {float(layer.temperature):.2f}", flush=True)
+        fit_events(layer, movies)
     return layer
 
 
 @torch.no_grad()
 def _judged(
-    item: Item, fitted: dict[str, UncertaintyLayer], known: pd.DataFrame, cache: Path
+    item: Item, fitted: UncertaintyLayer, known: pd.DataFrame, cache: Path
 ) -> Iterator[dict[str, object]]:
     """Rows of a movie: the tracker's own scores, those of the other movies, and the prior as it was judged before.
 
@@ -85,7 +76,7 @@ def _judged(
     before = known[(known["movie"] == item.unit.movie) & (known["stride"] == 1)]
     before = before[before["rate"] == item.rate].set_index("how")
     movie = score_item(item, cache, max_gap=DEFAULT_MAX_GAP)
-    for how, used in {OWN: UncertaintyLayer("auto"), **fitted}.items():
+    for how, used in ((OWN, UncertaintyLayer("auto")), (FITTED, fitted)):
         found = summarise([judge(used(movie.graph), movie.targets)])
         if how == OWN and abs(found["nll"] - before.loc[OWN, "nll"]) > CLOSE:
             raise RuntimeError(

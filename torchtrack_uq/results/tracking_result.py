@@ -264,8 +264,7 @@ class TrackingResult:
 
     def state(self) -> bytes:
         """Everything but the pixels, to the last digit: `state.npz`."""
-        names = ("tracker", "temperature", "prior", "calibrated")
-        facts = {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in ("tracker", "temperature", "prior", "calibrated")}
         return state_bytes(self, {**facts, "settings": plain(self.settings)})
 
     @classmethod
