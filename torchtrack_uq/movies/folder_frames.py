@@ -1,6 +1,7 @@
 """Frames of a folder that holds one file a frame."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +106,11 @@ def _check_gap(missing: tuple[int, ...], n_files: int, folder: str, what: str) -
 
 
 def _layouts(headers: Sequence[ArrayHeader], files: Sequence[Path], options: ReadOptions) -> list[Layout]:
-    layouts = [
-        lay_out(header, str(file), options, one_frame=True)
-        for header, file in zip(headers, files, strict=True)
-    ]
+    first = lay_out(headers[0], str(files[0]), options, one_frame=True)
+    if options.channel is not None:  # names of channels are read from the first file only
+        options = replace(options, channel=first.channel + 1)
+    rest = zip(headers[1:], files[1:], strict=True)
+    layouts = [first, *(lay_out(header, str(file), options, one_frame=True) for header, file in rest)]
     for file, layout in zip(files, layouts, strict=True):
         if layout.frame_shape != layouts[0].frame_shape:
             raise InputError(
