@@ -12,6 +12,7 @@ from ctc_metrics.scripts.validate import validate_sequence
 from torchtrack_uq import Detections, Movie, TrackingResult, UncertainTracker
 from torchtrack_uq.datasets.lineage import Lineage
 from torchtrack_uq.layers import EventModel, UncertaintyLayer
+from torchtrack_uq.movies.findings import MovieWarning
 from torchtrack_uq.results.doubts import far_inside
 from torchtrack_uq.results.in_words import segmentation_sentence
 
@@ -95,7 +96,8 @@ class TestEmptyFrame:
     def test_the_cells_after_it_are_missed_before_and_linked(self, masks: Masks) -> None:
         empty = masks.copy()
         empty[LOST] = 0
-        result = track(empty)
+        with pytest.warns(MovieWarning, match=f"there is no cell in frame {LOST} of"):
+            result = track(empty)
         after = result.detections.frame == LOST + 1
         assert (result.mother[after] >= 0).mean() > 0.9
         review = result.review(int(after.sum()))

@@ -14,6 +14,7 @@ import tifffile
 from ctc_metrics.scripts.validate import validate_sequence
 
 from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, TrackingResult, UncertainTracker
+from torchtrack_uq.movies.findings import MovieWarning
 from torchtrack_uq.results.doubts import REASONS
 
 OUTPUTS = {
@@ -247,9 +248,9 @@ class TestFiles:
 
     def test_more_tracks_than_16_bits_warn_and_keep_their_number(self, tmp_path: Path) -> None:
         masks = np.arange(1, 2 * 200 * 200 + 1, dtype=np.uint32).reshape(2, 200, 200)
-        result = UncertainTracker(DistanceTracker(search_range=0.5, scale=0.1, reach=1)).track(
-            None, masks, progress=False
-        )
+        tracker = UncertainTracker(DistanceTracker(search_range=0.5, scale=0.1, reach=1))
+        with pytest.warns(MovieWarning, match="does not look like label masks"):  # every pixel a cell
+            result = tracker.track(None, masks, trust_masks=True, progress=False)
         result.selected[:] = False
         with pytest.warns(UserWarning, match="80000 tracks do not fit the 16 bits"):
             result.save(tmp_path / "out", progress=False)
