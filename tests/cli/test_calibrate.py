@@ -291,7 +291,7 @@ class TestSegmentation:
 
         assert "2 segmentation(s) were given for 1 movie(s)" in refused(corrupted, corrupted)
         assert "does not exist" in refused(tmp_path / "nowhere")
-        extra = corrupted / "mask0099.tif"
+        extra = corrupted / "mask0008.tif"
         shutil.copy(corrupted / "mask0000.tif", extra)
         assert "has frames 9 but the annotation" in refused(corrupted)
         extra.unlink()
