@@ -17,8 +17,8 @@ from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, Tr
 from torchtrack_uq.results.doubts import REASONS
 
 OUTPUTS = {
-    "links.csv", "cells.csv", "res_track.txt", "tracks.geff", "candidates.geff", "settings.json", "doubts.png",
-    "state.npz", "review.csv",
+    "links.csv", "cells.csv", "tracks.csv", "res_track.txt", "tracks.geff", "candidates.geff", "settings.json",
+    "doubts.png", "state.npz", "review.csv",
 }  # fmt: skip
 
 
