@@ -27,7 +27,8 @@ def _weigh(
     weight: FloatArray,
 ) -> float:
     """Put the weight of each option of daughter j, null first, into `weight`; returns their sum."""
-    weight[0] = total = null[j]
+    total: float = null[j]
+    weight[0] = total
     for e in range(start[j], start[j + 1]):
         one = link[e] * _ratio(load, mother[e], n_of[mother[e]])
         weight[e - start[j] + 1] = one
