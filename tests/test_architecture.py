@@ -39,6 +39,7 @@ SAME_NAME_ALLOWED = {"ctc", "download", "registry"}
 OPTIONAL = {
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
+    "torchtrack_uq.results.lineage_picture",
     "torchtrack_uq.review.crops",
     "torchtrack_uq.review.server",
 }
@@ -47,6 +48,7 @@ PICTURES = {
     "torchtrack_uq.review.crops",
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
+    "torchtrack_uq.results.lineage_picture",
     "torchtrack_uq.metrics.figures",
 }
 NO_TORCH = (

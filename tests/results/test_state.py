@@ -53,7 +53,7 @@ def test_whether_it_was_calibrated_is_kept_and_said(tracked: TrackingResult, tmp
 
 def test_saving_what_was_loaded_writes_the_same_tables(saved: Path, tmp_path: Path) -> None:
     TrackingResult.load(saved).save(tmp_path / "again", progress=False)
-    for name in ("links.csv", "cells.csv", "res_track.txt"):
+    for name in ("links.csv", "cells.csv", "tracks.csv", "res_track.txt"):
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
 
 

@@ -18,8 +18,8 @@ from torchtrack_uq.movies.findings import MovieWarning
 from torchtrack_uq.results.doubts import REASONS
 
 OUTPUTS = {
-    "links.csv", "cells.csv", "res_track.txt", "tracks.geff", "candidates.geff", "settings.json", "doubts.png",
-    "state.npz", "review.csv",
+    "links.csv", "cells.csv", "tracks.csv", "res_track.txt", "tracks.geff", "candidates.geff", "settings.json",
+    "doubts.png", "state.npz", "review.csv",
 }  # fmt: skip
 
 

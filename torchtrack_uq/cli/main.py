@@ -20,6 +20,7 @@ from torchtrack_uq.cli import (
     export,
     fit,
     info,
+    lineages,
     review,
     sample,
     track,
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     correct.add_commands(commands)
     doubt.add_commands(commands)
     export.add_commands(commands)
+    lineages.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
     for command in commands.choices.values():

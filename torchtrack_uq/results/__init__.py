@@ -6,6 +6,7 @@ Pictures (`results.picture`) are imported only when drawn: they need matplotlib.
 from torchtrack_uq.results.ctc import write_ctc
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.geff_probabilities import write_candidates
+from torchtrack_uq.results.lineage_statistics import LineageStatistics, lineage_statistics
 from torchtrack_uq.results.napari_layers import to_napari
 from torchtrack_uq.results.provenance import cells_digest, settings_of
 from torchtrack_uq.results.saved_tracks import SavedTracks
@@ -16,11 +17,13 @@ from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 
 __all__ = [
+    "LineageStatistics",
     "SavedTracks",
     "TrackingResult",
     "Tracklets",
     "cells_digest",
     "export_tracks",
+    "lineage_statistics",
     "sample_of_result",
     "settings_of",
     "to_annotate",

@@ -20,7 +20,7 @@ from torchtrack_uq.utils.files import check_apart, staged_folder
 from torchtrack_uq.utils.optional import import_optional
 
 OURS = re.compile(
-    r"mask\d+\.tif|links\.(csv|parquet)|cells\.csv|res_track\.txt|(tracks|candidates)\.geff|settings\.json"
+    r"mask\d+\.tif|links\.(csv|parquet)|(?:cells|tracks)\.csv|res_track\.txt|(tracks|candidates)\.geff|settings\.json"
     r"|doubts\.(?:png|csv)|report\.html|state\.npz|review\.csv"
 )
 """Names of what `save_result` may write, and `ScoredTracks.save` beside it."""
@@ -38,6 +38,11 @@ class Saved(Queued, Protocol):
     @property
     def links(self) -> pd.DataFrame:
         """All candidate links."""
+        ...
+
+    @property
+    def tracks(self) -> pd.DataFrame:
+        """One row a track."""
         ...
 
     @property
@@ -88,6 +93,7 @@ def save_result(
         result.links.to_csv(staging / "links.csv", index=False, float_format=FLOAT_FORMAT)
         write_large_table(staging / "links.parquet", result.links)
         result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
+        result.tracks.to_csv(staging / "tracks.csv", index=False, float_format=FLOAT_FORMAT)
         if result.movie is None:
             write_tracks(staging, result.detections, result.tracklets)
         else:

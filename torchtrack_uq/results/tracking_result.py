@@ -22,18 +22,19 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
+from torchtrack_uq.results.cells_table import cells_table
 from torchtrack_uq.results.corrected import corrected_fields
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.in_words import summary
+from torchtrack_uq.results.lineage_statistics import LineageStatistics, lineage_statistics
 from torchtrack_uq.results.links_table import links_table
-from torchtrack_uq.results.physical import physical_columns
-from torchtrack_uq.results.proof import proof_columns
 from torchtrack_uq.results.provenance import plain, with_corrections
 from torchtrack_uq.results.review_table import review_table
 from torchtrack_uq.results.save import save_result
 from torchtrack_uq.results.state import load_state, state_bytes
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
+from torchtrack_uq.results.tracks import tracks_of
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
 
@@ -96,6 +97,11 @@ class TrackingResult:
         return tracklets(self.detections.frame, self.mother)
 
     @cached_property
+    def tracks(self) -> pd.DataFrame:
+        """One row a track: the probability that it, its division and its lineage are right; see `tracks_table`."""
+        return tracks_of(self.mother, self.tracklets, self.scaled, naming=self.detections.naming)
+
+    @cached_property
     def doubts(self) -> CellDoubts:
         """What may be wrong with each cell, and how likely it is."""
         return CellDoubts.of(
@@ -137,31 +143,8 @@ class TrackingResult:
         With `acceptance` also `accepted` (nullable boolean, unknown in the first
         frame): whether the decision about the cell's mother needs no review.
         """
-        frame, p = self.detections.frame, self.probabilities
-        first, last = frame == 0, frame == self.detections.n_frames - 1
-
-        def known(values: NDArray[np.floating], unknown: NDArray[np.bool_]) -> NDArray[np.floating]:
-            return np.where(unknown, np.nan, values).astype(values.dtype)
-
-        table = pd.DataFrame(
-            {
-                "frame": self.detections.frame_number,
-                "label": self.detections.name,
-                "track": self.tracklets.track,
-                "confidence": known(p.confidence.numpy(), first),
-                "entropy": known(p.entropy.numpy(), first),
-                "p_appear": known(p.null.numpy(), first),
-                "p_divide": known(p.divide.numpy(), last),
-                "p_disappear": known(p.disappear.numpy(), last),
-                **self.doubts.columns(),
-            }
-        )
-        for axis, values in zip("zyx"[-self.detections.ndim :], self.detections.coords.T, strict=True):
-            table[axis] = values
-        table = table.assign(**proof_columns(p), **physical_columns(self.detections))
-        if self.acceptance is not None:
-            table.insert(3, "accepted", pd.Series(self.accepted, dtype="boolean").mask(first))
-        return table
+        accepted = None if self.acceptance is None else self.accepted
+        return cells_table(self.detections, self.tracklets, self.probabilities, self.doubts, accepted)
 
     @cached_property
     def decision_probability(self) -> NDArray[np.float64]:
@@ -232,6 +215,10 @@ class TrackingResult:
         """
         return review_table(self, n)
 
+    def lineage_statistics(self, n: int | None = None, level: float = 0.9) -> LineageStatistics:
+        """Counts over time, division rate, cycle length with credible intervals; see `lineage_statistics`."""
+        return lineage_statistics(self.detections, self.scaled, n, level)
+
     def to_annotate(self, n: int = 100, *, seed: int = 0, random: float = RANDOM) -> pd.DataFrame:
         """Daughters to annotate, drawn so that what they show holds for the movie; see `to_annotate`.
 
@@ -245,8 +232,9 @@ class TrackingResult:
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = True) -> Path:
         """Write all outputs to a folder, either all of them or none.
 
-        Writes `links.csv`, `cells.csv`, `review.csv`, `res_track.txt` and where there are masks `maskNNN.tif` (the Cell
-        Tracking Challenge result), `tracks.geff`, `candidates.geff`, `settings.json`, `state.npz` and `doubts.png`.
+        Writes `links.csv`, `cells.csv`, `tracks.csv`, `review.csv`, `res_track.txt` and where there are masks
+        `maskNNN.tif` (the Cell Tracking Challenge result), `tracks.geff`, `candidates.geff`, `settings.json`,
+        `state.npz` and `doubts.png`.
 
         Args:
             folder: New or empty folder; with `overwrite`, also one that holds earlier results.

@@ -1,0 +1,112 @@
+"""Draws of any problem: chains have the posterior as their distribution, and components are independent."""
+
+import numpy as np
+import pytest
+
+from tests.support.brute_force import all_assignments, posterior
+from tests.support.problems import standard_instance
+from torchtrack_uq.assignment import (
+    AssignmentProblem,
+    EliminationTooLargeError,
+    log_weight_of,
+    marginals,
+    sample,
+)
+from torchtrack_uq.assignment.automatic_sampling import _redraw, sample_automatic
+from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.pruned import gauge_of
+
+
+def small(seed: int, **events: float) -> AssignmentProblem:
+    rng = np.random.default_rng(seed)
+    m, n = 3, 4
+    mother, daughter = np.nonzero(rng.random((m, n)) < 0.8)
+    return AssignmentProblem.build(mother, daughter, rng.normal(0, 2, len(mother)), m, n, **events)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "events",
+    [
+        {"appear": -1.0, "disappear": -0.5, "divide": 0.2},
+        {"appear": -6.0, "disappear": -6.0, "divide": -np.inf},
+    ],
+)
+def test_chains_visit_every_assignment_as_often_as_it_is_probable(
+    seed: int, events: dict[str, float]
+) -> None:
+    problem = small(seed, **events)
+    parents, weights = all_assignments(problem)
+    p = np.exp(weights - posterior(problem)["log_z"])
+    n = 20_000
+    drawn = np.repeat(parents[[p.argmin()]], n, axis=0)  # from where nobody wants to be
+    chain = np.arange(n) * 4 // n
+    everything = np.ones(problem.n_links, bool)
+    _redraw(
+        problem,
+        everything,
+        gauge_of(problem, gap_model(problem), 1.0),
+        drawn,
+        chain,
+        np.random.default_rng(1),
+    )
+    count = {tuple(row): 0 for row in parents.tolist()}
+    for row, times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
+        count[tuple(row.tolist())] += int(times)  # one that is none raises KeyError
+    found = np.array([count[tuple(row)] for row in parents.tolist()]) / n
+    assert np.abs(found - p).max() < 0.02
+
+
+def test_forbidden_choices_are_never_drawn() -> None:
+    """Both cells must have mothers, and the first mother a daughter."""
+    problem = AssignmentProblem.build(
+        [0, 0, 1, 1], [0, 1, 0, 1], [0.0, -1.0, 0.5, 0.0], 2, 2, appear=-np.inf, disappear=[-np.inf, -2.0]
+    )
+    parents, weights = all_assignments(problem)
+    drawn = np.repeat(parents[[0]], 5000, axis=0)
+    gauge = gauge_of(problem, gap_model(problem, allow_non_convex=True), 1.0)
+    _redraw(problem, np.ones(4, bool), gauge, drawn, np.zeros(5000, int), np.random.default_rng(0))
+    assert (drawn >= 0).all()
+    assert (drawn == 0).any(axis=1).all()
+    p = np.exp(weights - np.logaddexp.reduce(weights))
+    found = np.array([(drawn == parent).all(axis=1).mean() for parent in parents])
+    np.testing.assert_allclose(found, p, atol=0.03)
+
+
+def test_chains_agree_with_sums_where_many_cells_compete() -> None:
+    problem = standard_instance(14, 0.5, seed=2)
+    truth = marginals(problem, method="exact")
+    assert truth.exact
+    drawn = sample(problem, 2000, seed=1)
+    gauge = gauge_of(problem, gap_model(problem), 1.0)
+    offered = np.ones(problem.links.mother.size, bool)
+    _redraw(problem, offered, gauge, drawn, np.arange(2000) // 200, np.random.default_rng(0))
+    link = (drawn[:, problem.daughter] == problem.mother).mean(axis=0)
+    assert np.abs(link - truth.link).max() < 0.06
+    assert np.abs(link - truth.link).mean() < 0.005
+
+
+def test_what_is_too_ambiguous_to_be_summed_over_is_drawn_all_the_same() -> None:
+    problem = standard_instance(60, 0.5, seed=2)
+    with pytest.raises(EliminationTooLargeError):
+        sample(problem, 1, memory_limit=1 << 24)
+    draws = sample_automatic(problem, 300, seed=3)
+    assert not draws.exact.all()
+    for parent in draws.parent[::30]:
+        assert log_weight_of(problem, parent) > -np.inf
+    link = (draws.parent[:, problem.daughter] == problem.mother).mean(axis=0)
+    assert np.abs(link - marginals(problem).link).mean() < 0.02  # both estimate
+    np.testing.assert_array_equal(draws.parent, sample_automatic(problem, 300, seed=3).parent)
+
+
+def test_components_are_those_of_cells_that_compete() -> None:
+    """Two pairs far apart, in which cells may have changed places, and one daughter whom nobody can be mother of."""
+    mother, daughter = [0, 0, 1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 2, 3, 2, 3]
+    problem = AssignmentProblem.build(mother, daughter, np.zeros(8), 4, 5, -3.0, -3.0, -3.0)
+    draws = sample_automatic(problem, 4000, seed=0)
+    of = draws.daughter_component.tolist()
+    assert of[0] == of[1] != of[2] == of[3] != of[4]
+    assert draws.mother_component.tolist() == [of[0], of[0], of[2], of[2]]
+    assert draws.exact.all()
+    first, second = (draws.parent[:, j] == i for j, i in ((0, 0), (2, 2)))
+    assert abs((first & second).mean() - first.mean() * second.mean()) < 0.03

@@ -1,0 +1,191 @@
+"""Draws from any posterior: exact where all assignments can be summed over, by Markov chains elsewhere."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, NEGLIGIBLE, odds_if_free
+from torchtrack_uq.assignment.gap_model import GapModel, gap_model
+from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
+from torchtrack_uq.assignment.kernels.draws import draw_parents
+from torchtrack_uq.assignment.kernels.pair_redraws import redraw_pairs
+from torchtrack_uq.assignment.marginals import marginals
+from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.assignment.pruned import (
+    LARGEST_LOG,
+    Gauge,
+    all_components,
+    build_kept_graph,
+    components_of,
+    gauge_of,
+)
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray, NonConvexDivisionError
+
+N_CHAINS = 10
+FAINT = 1e-5
+"""Odds below which chains do not offer a link."""
+BURN_IN = 100
+"""Redraws a daughter before a chain's first draw; it begins at a draw of the links that could be summed over."""
+BETWEEN = 10
+"""Redraws a daughter between two draws of a chain, if `MOST_REDRAWS` allows."""
+MOST_REDRAWS = 6_000_000
+"""Of a problem: five seconds or so."""
+LEAST_WEIGHT = 1e-120
+
+
+class Draws(NamedTuple):
+    """Assignments drawn from a posterior, and what of it is independent.
+
+    Attributes:
+        parent: (n, N) int64, mother of each daughter, -1 for none.
+        daughter_component: (N,) int64, component of each daughter as such: of what lies in different components, the
+            posterior is the product.
+        mother_component: (M,) int64, likewise of each mother, in the same numbering.
+        exact: (C,) bool, components of which the draws are independent and the probability of any event is right to the
+            tolerance; the others are from `N_CHAINS` Markov chains.
+        chain: (n,) int64, which chain a draw is from.
+    """
+
+    parent: IntArray
+    daughter_component: IntArray
+    mother_component: IntArray
+    exact: BoolArray
+    chain: IntArray
+
+
+def sample_automatic(
+    problem: AssignmentProblem,
+    n: int,
+    seed: int = 0,
+    tolerance: float = 1e-3,
+    *,
+    many_frames: bool = False,
+) -> Draws:
+    """Draw assignments from p(A) = exp(L(A)) / Z, whatever its size.
+
+    Components that `marginals(method="auto")` sums exactly are drawn as `sample` does. The others are drawn by
+    chains that begin at draws of what could be summed over and redraw two daughters at a time (Gibbs sampling
+    in blocks of two; Jensen, Kong & Kjaerulff, Int. J. Human-Computer Studies 1995): an estimate, as
+    nothing proves that a chain has seen everything.
+
+    Args:
+        problem: the frame pair, or the movie.
+        n: number of draws, at least 1.
+        seed: the same seed gives the same draws.
+        tolerance: as for `sample`.
+        many_frames: whether the problem is a movie.
+
+    Raises:
+        ValueError: n below 1.
+        EliminationTooLargeError: second daughters are likelier than first ones in a problem too ambiguous to be
+            summed over.
+        InfeasibleProblemError: no assignment is feasible.
+
+    Example:
+        >>> problem = AssignmentProblem.build([0, 1], [0, 1], [np.log(9.0), 0.0], 2, 2)
+        >>> draws = sample_automatic(problem, 10_000)
+        >>> draws.daughter_component, float((draws.parent[:, 0] == 0).mean().round(1))
+        (array([0, 1]), 0.9)
+    """
+    if n < 1:
+        raise ValueError(f"the number of draws must be at least 1, got {n}.")
+    found = marginals(problem, tolerance=tolerance, many_frames=many_frames)
+    assert found.kept is not None
+    model = gap_model(problem, allow_non_convex=True)
+    if float(model.load.min(initial=0.0)) < -LARGEST_LOG:
+        raise NonConvexDivisionError(
+            f"disappear + divide exceeds {LARGEST_LOG:g} at some mother, which draws cannot hold; lower her divide "
+            "score."
+        )
+    gauge, links = gauge_of(problem, model, 1.0), problem.links
+    keep = found.kept[links.link]
+    of_daughter, of_mother, n_components = all_components(*components_of(problem, keep))
+    rough = np.zeros(n_components, np.bool_)
+    rough[of_daughter[found.daughter_error > tolerance]] = True
+    rough[of_mother[found.mother_error > tolerance]] = True
+    generator = np.random.default_rng(seed)
+    parent, unfit = _drawn(problem, keep, gauge, model, n, NEGLIGIBLE * tolerance, generator)
+    rough[of_daughter[unfit]] = True
+    n_chains = min(N_CHAINS, n)
+    chain = np.arange(n) * n_chains // n
+    if rough.any():
+        offered = rough[of_daughter[links.daughter]] & rough[of_mother[links.mother]]
+        offered &= keep | (odds_if_free(problem, model, gauge, 1.0) > FAINT)
+        _redraw(problem, offered, gauge, parent, chain, generator)
+        ends = of_daughter[links.daughter[offered]], of_mother[links.mother[offered]]
+        shape = (n_components, n_components)
+        joined = connected_components(coo_array((np.ones(len(ends[0])), ends), shape=shape), directed=False)
+        label = joined[1].astype(np.int64)
+        of_daughter, of_mother = label[of_daughter], label[of_mother]
+        exact = np.ones(joined[0], np.bool_)
+        exact[label[rough]] = False
+        return Draws(parent, of_daughter, of_mother, exact, chain)
+    return Draws(parent, of_daughter, of_mother, ~rough, chain)
+
+
+def _drawn(
+    problem: AssignmentProblem,
+    keep: BoolArray,
+    gauge: Gauge,
+    model: GapModel,
+    n: int,
+    negligible: float,
+    generator: np.random.Generator,
+) -> tuple[IntArray, BoolArray]:
+    """(n, N) draws from the kept links, and (N,) daughters of components that did not fit.
+
+    These are drawn from the links of the MAP alone.
+    """
+    links, most = problem.links, MEMORY_LIMIT // BYTES_PER_ARC
+    kept = build_kept_graph(problem, keep, gauge, most, negligible)
+    unfit = np.zeros(problem.n_daughters, np.bool_)
+    if not kept.graph.complete.all():
+        incomplete = np.append(~kept.graph.complete, False)
+        unfit = incomplete[kept.plan.daughter_component]
+        keep = keep & ~unfit[links.daughter]
+        chosen = model.solution.chosen
+        keep[chosen[unfit & (chosen >= 0)]] = True
+        kept = build_kept_graph(problem, keep, gauge, most, negligible)
+    graph = kept.graph
+    parent = draw_parents(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.mother, links.daughter,
+        n, problem.n_daughters, generator,
+    )  # fmt: skip
+    return parent, unfit
+
+
+def _redraw(
+    problem: AssignmentProblem,
+    offered: BoolArray,
+    gauge: Gauge,
+    parent: IntArray,
+    chain: IntArray,
+    generator: np.random.Generator,
+) -> None:
+    """Replace the draws of daughters with `offered` links (F,) by those of chains, in place."""
+    links = problem.links
+    at = np.flatnonzero(offered)
+    daughter, mother = links.daughter[at], links.mother[at]
+    start = np.searchsorted(daughter, np.arange(problem.n_daughters + 1))
+    movable = np.unique(daughter)
+    if not len(movable):
+        return
+    by_mother = np.argsort(mother, kind="stable")
+    partner_start = np.searchsorted(mother[by_mother], np.arange(problem.n_mothers + 1))
+    load: FloatArray = np.maximum(gauge.load, LEAST_WEIGHT)
+    load[:, 2] = np.where(gauge.load[:, 2] > 0.0, load[:, 2], 0.0)
+    n, n_chains = len(parent), int(chain.max()) + 1
+    spare = MOST_REDRAWS - n_chains * BURN_IN * len(movable)
+    between = int(np.clip(spare // n, len(movable) // 3 + 1, BETWEEN * len(movable)))
+    for c in range(n_chains):
+        draws = np.flatnonzero(chain == c)
+        state = parent[draws[0]].copy()
+        for k, r in enumerate(draws):
+            redraw_pairs(
+                start, mother, gauge.link[at], gauge.null, load, movable, partner_start, daughter[by_mother],
+                state, BURN_IN * len(movable) if k == 0 else between, generator,
+            )  # fmt: skip
+            parent[r, movable] = state[movable]

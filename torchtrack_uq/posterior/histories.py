@@ -1,0 +1,109 @@
+"""Whole histories of a movie, drawn from its posterior, and what in them is independent."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchtrack_uq.assignment.automatic_sampling import N_CHAINS, sample_automatic
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.names import NO_MOTHER
+from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.problems import MovieProblems, solve_pair, to_host
+
+N_DRAWS = 1000
+MOST_CELLS = 20_000_000
+"""Cells of all draws together, beyond which fewer are drawn by default: 200 of a movie of 100,000 cells."""
+FEWEST = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Histories:
+    """Draws of who was whose mother.
+
+    Attributes:
+        mother: (n, N) int64, index of each cell's mother, -1 for none.
+        daughter_component: (N,) int64, component of each cell's choice of a mother: what is asked of different
+            components is independent. Cells that are nobody's daughters have components of their own.
+        mother_component: (N,) int64, component of how many daughters each cell has, in the same numbering.
+        exact: (C,) bool, components whose draws are independent, and right to 0.001 in the probability of any event;
+            the others are drawn by Markov chains, see `torchtrack_uq.assignment.automatic_sampling`.
+        chain: (n,) int64, the chain that a draw is from, there.
+    """
+
+    mother: NDArray[np.int64]
+    daughter_component: NDArray[np.int64]
+    mother_component: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+    chain: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.mother)
+
+    @property
+    def cell_exact(self) -> NDArray[np.bool_]:
+        """(N,) bool, cells whose draws are exact, as daughters and as mothers."""
+        return self.exact[self.daughter_component] & self.exact[self.mother_component]
+
+
+def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0) -> Histories:
+    """Draw histories of a movie from p(A) = exp(L(A)) / Z, however ambiguous it is.
+
+    As `sample_mothers`, which refuses movies that cannot be summed over.
+
+    Args:
+        graph: Candidate links, scores divided by the temperature.
+        n: Number of draws; by default 1000, fewer for movies of more than 20,000 cells, at least 100.
+        seed: The same seed gives the same draws.
+
+    Raises:
+        InputError: Fewer than 2 draws asked for, an infeasible problem, or one that is too ambiguous in which
+            second daughters are likelier than first ones.
+
+    >>> from torchtrack_uq import Detections
+    >>> cells = Detections.from_points(np.array([0, 1, 2]), np.zeros((3, 2)))
+    >>> graph = CandidateGraph.from_links(cells, [0, 1], [1, 2], [9.0, 9.0])
+    >>> histories = draw_histories(graph, 3)
+    >>> histories.mother.tolist(), histories.daughter_component[1] == histories.daughter_component[2]
+    ([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]], np.False_)
+    """
+    if n is None:
+        n = int(np.clip(MOST_CELLS // max(graph.n_cells, 1), FEWEST, N_DRAWS))
+    if n < 2:
+        raise InputError(f"n is {n} draws; expected at least 2, and for intervals hundreds")
+    problems, scores = MovieProblems.of(graph), to_host(Choices.of(graph).score)
+    mother = np.full((n, graph.n_cells), NO_MOTHER, np.int64)
+    as_daughter, as_mother = np.full((2, graph.n_cells), -1, np.int64)
+    exact: list[NDArray[np.bool_]] = []
+    n_components, n_chains = 0, min(N_CHAINS, n)
+    seeds = np.random.SeedSequence(seed).generate_state(max(problems.n_pairs, 1)).tolist()
+    for p, at in enumerate(problems.ranges):
+        if at.daughters.start == at.daughters.stop and at.mothers.start == at.mothers.stop:
+            continue
+        sampler = partial(sample_automatic, n=n, seed=seeds[p], many_frames=graph.max_gap > 1)
+        draws = solve_pair(sampler, partial(problems.build, p, scores), problems.where(p))
+        mother[:, at.daughters] = np.where(draws.parent < 0, NO_MOTHER, draws.parent + at.mothers.start)
+        as_daughter[at.daughters] = draws.daughter_component + n_components
+        as_mother[at.mothers] = draws.mother_component + n_components
+        exact.append(draws.exact)
+        n_components += len(draws.exact)
+    for component in (as_daughter, as_mother):
+        none = np.flatnonzero(component < 0)
+        component[none] = n_components + np.arange(len(none))
+        n_components += len(none)
+        exact.append(np.ones(len(none), np.bool_))
+    return Histories(mother, as_daughter, as_mother, np.concatenate(exact), np.arange(n) * n_chains // n)
+
+
+def n_daughters(mother: NDArray[np.int64]) -> NDArray[np.int8]:
+    """(n, N) int8, how many daughters each cell has in each of n histories (n, N).
+
+    >>> n_daughters(np.array([[-1, 0, 0], [-1, 0, 1]])).tolist()
+    [[2, 0, 0], [1, 1, 0]]
+    """
+    found = np.empty(mother.shape, np.int8)
+    for k, one in enumerate(mother):
+        found[k] = np.bincount(one[one >= 0], minlength=mother.shape[1])
+    return found
