@@ -10,9 +10,9 @@ from tests.posterior.test_movies_with_gaps import movie
 from torchtrack_uq import CandidateGraph, Detections, InputError, ParentalSoftmax, UncertainTracker
 from torchtrack_uq.posterior.histories import Histories, draw_histories
 from torchtrack_uq.posterior.map_links import map_links, mothers_of
+from torchtrack_uq.results.known_tracks import UnknownTracksWarning, tracks_of
 from torchtrack_uq.results.track_probabilities import COLUMNS, TrackDecisions, tracks_table
 from torchtrack_uq.results.tracklets import tracklets
-from torchtrack_uq.results.tracks import UnknownTracksWarning, tracks_of
 
 Signature = tuple[tuple[int, ...], int, int, int]
 

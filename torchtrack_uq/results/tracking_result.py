@@ -26,6 +26,7 @@ from torchtrack_uq.results.cells_table import cells_table
 from torchtrack_uq.results.corrected import corrected_fields
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.in_words import summary
+from torchtrack_uq.results.known_tracks import tracks_of
 from torchtrack_uq.results.lineage_statistics import LineageStatistics, lineage_statistics
 from torchtrack_uq.results.links_table import links_table
 from torchtrack_uq.results.provenance import plain, with_corrections
@@ -34,7 +35,6 @@ from torchtrack_uq.results.save import save_result
 from torchtrack_uq.results.state import load_state, state_bytes
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
-from torchtrack_uq.results.tracks import tracks_of
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
 
