@@ -108,7 +108,7 @@ def main() -> None:
         tracks.append(judged)
     table = pd.DataFrame(rows)
     shares = table.groupby(["of", "quantity", "level"], sort=False).agg(
-        intervals=("inside", "size"), inside=("inside", "mean"), width=("width", "mean")
+        intervals=("inside", "size"), inside=("inside", "mean"), width=("width", "median")
     )
     shares = shares.reset_index()
     all_tracks = pd.concat(tracks)
@@ -126,10 +126,11 @@ def main() -> None:
         "",
         " ".join((__doc__ or "").split("\n\n")[2].split()),
         "",
-        f"{options.movies} movies of {N_FRAMES} frames that begin with {N_CELLS} cells. Share of the intervals that "
-        "the truth (one standard error of a share of 90 % of so many movies: "
+        f"{options.movies} movies of {N_FRAMES} frames that begin with {N_CELLS} cells. Share of intervals that "
+        "hold the truth (one standard error of a share of 90 % of so many movies: "
         f"{math.sqrt(0.09 / options.movies):.3f}). Intervals of whole numbers hold more than they say, the more so "
-        "the smaller the numbers are. Written by `python -m experiments.lineage_intervals`.",
+        "the smaller the numbers are. `width` is the median over movies, or movies and frames. Written by "
+        "`python -m experiments.lineage_intervals`.",
         "",
         describe_machine(),
         "",
