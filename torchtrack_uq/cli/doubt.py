@@ -14,6 +14,7 @@ from torchtrack_uq.cli.shared import (
     read_temperature,
     tracker_of,
 )
+from torchtrack_uq.cli.values import numbers
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.files import check_output_folder
 
@@ -46,7 +47,7 @@ def add_commands(commands: Any) -> None:
     )
     doubt.add_argument(
         "--pixel-size",
-        type=_numbers,
+        type=_pixel_size,
         metavar="[Z,Y,]X",
         help="size of a pixel in the units of RESULT's positions, one number or one an axis, where these are not "
         "pixels (default: what a TrackMate XML states, else 1)",
@@ -107,11 +108,6 @@ def _doubt(options: argparse.Namespace) -> None:
     print(f"results are in {options.output}: look at doubts.csv, which has the most doubtful first")
 
 
-def _numbers(text: str) -> float | tuple[float, ...]:
-    try:
-        found = tuple(float(part) for part in text.replace("x", ",").split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; expected one number, or one an axis such as 2,0.5,0.5"
-        ) from None
+def _pixel_size(text: str) -> float | tuple[float, ...]:
+    found = numbers(text, "size; expected one number, or one an axis such as 2,0.5,0.5")
     return found[0] if len(found) == 1 else found

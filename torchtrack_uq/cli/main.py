@@ -8,7 +8,6 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 
 from torchtrack_uq import __version__
@@ -28,6 +27,7 @@ from torchtrack_uq.cli import (
 )
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.optional import installed_version
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -117,12 +117,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _versions() -> str:
     """Of what a result may depend on, without importing any of it."""
-    found = []
-    for name in ("torch", "numpy", "scipy", "trackastra"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} missing")
+    packages = ("torch", "numpy", "scipy", "trackastra")
+    found = [f"{name} {installed_version(name) or 'missing'}" for name in packages]
     return f"torchtrack-uq {__version__}, Python {platform.python_version()}, {', '.join(found)}"
 
 

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.points_arguments import add_points_argument, add_points_details
+from torchtrack_uq.cli.values import numbers
 
 if TYPE_CHECKING:
     from torchtrack_uq.movies.movie import Movie
@@ -84,7 +85,7 @@ def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--voxel-size",
         metavar="[Z,]Y,X",
-        type=_numbers,
+        type=_voxel_size,
         help="edge lengths of a voxel in micrometres, such as 0.5,0.16,0.16, or with points what a step of 1 is; "
         "where planes lie farther apart than "
         "pixels, distances need it (default: what the files state, else cubes)",
@@ -121,10 +122,5 @@ def open_movie(options: argparse.Namespace) -> "Movie":
     return movie
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.replace("x", ",").split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no list of numbers; expected micrometres such as 0.5,0.16,0.16"
-        ) from None
+def _voxel_size(text: str) -> tuple[float, ...]:
+    return numbers(text, "list of numbers; expected micrometres such as 0.5,0.16,0.16")

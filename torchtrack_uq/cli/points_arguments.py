@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.values import numbers
 from torchtrack_uq.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,7 +92,4 @@ def _columns(text: str) -> dict[str, str | None]:
 
 
 def _field(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.replace("x", ",").split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no field; expected numbers such as 512,512") from None
+    return numbers(text, "field; expected numbers such as 512,512")

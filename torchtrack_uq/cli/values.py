@@ -30,6 +30,25 @@ def share(text: str) -> float:
     return value
 
 
+def numbers(text: str, what: str) -> tuple[float, ...]:
+    """Numbers between commas.
+
+    Args:
+        text: Such as "0.5,0.16,0.16"; an x may stand for a comma.
+        what: What they are expected to be, for the message.
+
+    Raises:
+        argparse.ArgumentTypeError: Something else.
+
+    >>> numbers("512x512", "field")
+    (512.0, 512.0)
+    """
+    try:
+        return tuple(float(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}") from None
+
+
 def length(text: str) -> float | str:
     """A number of pixels, or a length in micrometres, which stays as it is written.
 

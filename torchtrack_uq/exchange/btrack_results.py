@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.exchange.csv_tables import column, has
+from torchtrack_uq.exchange.csv_tables import column, has, without_flat_z
 from torchtrack_uq.exchange.tracks import TrackTable
 from torchtrack_uq.utils.optional import import_optional
 
@@ -129,8 +129,8 @@ def _table(
     n_dummies: int,
     name: str,
 ) -> TrackTable:
-    if coords.shape[1] == 3 and not coords[:, 0].any():
-        coords = coords[:, 1:]
     seen = set(np.unique(track).tolist())
     kept = {child: above for child, above in parents.items() if child in seen}
-    return TrackTable.from_runs(name, frame, track, kept, coords=coords, notes=_left_out(n_dummies))
+    return TrackTable.from_runs(
+        name, frame, track, kept, coords=without_flat_z(coords), notes=_left_out(n_dummies)
+    )

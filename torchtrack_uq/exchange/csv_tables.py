@@ -84,6 +84,24 @@ def coordinates(table: pd.DataFrame, source: str) -> NDArray[np.float64]:
     )
 
 
+def without_flat_z(coords: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) positions without a z that is 0 everywhere, as 2D movies have it where the format knows 3D only.
+
+    >>> without_flat_z(np.array([[0.0, 5.0, 6.0]]))
+    array([[5., 6.]])
+    """
+    return coords[:, 1:] if coords.shape[1] == 3 and not coords[:, 0].any() else coords
+
+
+def unit_of(stated: str | None) -> str | None:
+    """The unit as `TrackTable.unit` has it: "pixel" however that is spelled.
+
+    >>> unit_of("pixels"), unit_of("micron")
+    ('pixel', 'micron')
+    """
+    return "pixel" if stated in ("pixel", "pixels") else stated
+
+
 def has(table: pd.DataFrame, *names: str) -> bool:
     """Whether a table has all of these columns, or levels of its index."""
     return set(names) <= {*table.columns, *table.index.names}

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.exchange.csv_tables import column, coordinates, has
+from torchtrack_uq.exchange.csv_tables import column, coordinates, has, unit_of, without_flat_z
 from torchtrack_uq.exchange.tracks import TrackTable
 
 Tables = Sequence[pd.DataFrame]
@@ -119,9 +119,6 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
         )
         raise InputError(f"{source}: the table of {missing} is missing; give both tables, spots and edges")
     unit, (spots, edges) = spots.attrs.get("unit"), (_numbers(spots, "ID"), _numbers(edges, "SPOT_SOURCE_ID"))
-    coords = coordinates(spots, source)
-    if coords.shape[1] == 3 and not coords[:, 0].any():
-        coords = coords[:, 1:]
     track = spots["TRACK_ID"].fillna(-1) if "TRACK_ID" in spots else np.full(len(spots), -1)
     return TrackTable.from_ids(
         source,
@@ -129,9 +126,9 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
         column(edges, "SPOT_SOURCE_ID", source),
         column(edges, "SPOT_TARGET_ID", source),
         frame=column(spots, "FRAME", source),
-        coords=coords,
+        coords=without_flat_z(coordinates(spots, source)),
         track=np.asarray(track, dtype=np.int64),
-        unit="pixel" if unit in ("pixel", "pixels") else unit,
+        unit=unit_of(unit),
     )
 
 
@@ -172,18 +169,14 @@ def read_mastodon(tables: Tables) -> TrackTable:
         missing = "links (Link target IDs)" if links is None else "spots (Spot frame, Spot position)"
         raise InputError(f"{source}: the table of {missing} is missing; give both tables, spots and links")
     names = [name for name in ("Spot position Z", "Spot position Y", "Spot position X") if name in spots]
-    coords = spots[names].to_numpy(dtype=np.float64)
-    if coords.shape[1] == 3 and not coords[:, 0].any():
-        coords = coords[:, 1:]
-    unit = spots.attrs.get("unit")
     return TrackTable.from_ids(
         source,
         column(spots, "ID", source),
         column(links, "Link target IDs Source spot id", source),
         column(links, "Link target IDs Target spot id", source),
         frame=column(spots, "Spot frame", source),
-        coords=coords,
-        unit="pixel" if unit in ("pixel", "pixels") else unit,
+        coords=without_flat_z(spots[names].to_numpy(dtype=np.float64)),
+        unit=unit_of(spots.attrs.get("unit")),
     )
 
 

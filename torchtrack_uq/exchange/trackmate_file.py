@@ -9,11 +9,11 @@ from xml.parsers import expat
 import numpy as np
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.exchange.csv_tables import unit_of
 from torchtrack_uq.exchange.tracks import TrackTable
 
 _POSITION = ("POSITION_Z", "POSITION_Y", "POSITION_X")
 _SIZE = ("voxeldepth", "pixelheight", "pixelwidth")
-_PIXELS = ("pixel", "pixels")
 
 
 @dataclass
@@ -129,10 +129,10 @@ def _table(path: Path, found: _Found, pixel_size: float | Sequence[float] | None
         frame=frame,
         coords=position[:, 1:] if flat else position,
         track=np.array([of_spot.get(int(spot), -1) for spot in ids], dtype=np.int64),
-        unit="pixel" if found.unit in _PIXELS else found.unit,
+        unit=unit_of(found.unit),
         notes=tuple(notes),
     )
     sizes = sizes[1:] if flat else sizes
     # an image without calibration has pixels of size 1, and places in pixels
-    stated = found.unit not in _PIXELS and all(math.isfinite(size) and size > 0 for size in sizes)
+    stated = table.unit != "pixel" and all(math.isfinite(size) and size > 0 for size in sizes)
     return table.in_pixels(pixel_size if pixel_size is not None else sizes if stated else None)

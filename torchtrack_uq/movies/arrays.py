@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movies.axes import ARRAY, ArrayHeader, lay_out
+from torchtrack_uq.movies.axes import ARRAY, ArrayHeader, lay_out, unstated_axes
 from torchtrack_uq.movies.options import ReadOptions
 from torchtrack_uq.movies.source import Frame, FrameSource, Reading
 from torchtrack_uq.movies.tiff_header import tiff_header
@@ -91,4 +91,4 @@ def plain_header(array: Any, name: str, options: ReadOptions) -> ArrayHeader:
         raise InputError(
             f"{name} has shape {shape}; expected (T, Y, X) or (T, Z, Y, X): add the time axis with array[None]"
         )
-    return ArrayHeader("Q" * (len(shape) - 2) + "YX"[-len(shape) :], shape, np.dtype(array.dtype))
+    return ArrayHeader(unstated_axes(len(shape)), shape, np.dtype(array.dtype))

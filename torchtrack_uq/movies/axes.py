@@ -44,6 +44,15 @@ class ArrayHeader:
         return self.shape[self.axes.index(axis)] if axis in self.axes else 1
 
 
+def unstated_axes(ndim: int) -> str:
+    """Axes of an array that states none: rows and columns last, and before them nobody knows.
+
+    >>> unstated_axes(4), unstated_axes(2)
+    ('QQYX', 'YX')
+    """
+    return "Q" * (ndim - 2) + "YX"[-ndim:]
+
+
 @dataclass(frozen=True)
 class Layout:
     """How to take frames out of a stored array.

@@ -4,6 +4,7 @@ import numpy as np
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.numbering import in_words
+from torchtrack_uq.movies.scale import by_axis
 from torchtrack_uq.movies.source import FrameSource
 
 _TOLERANCE = 0.01
@@ -52,14 +53,9 @@ def check_same_recording(images: FrameSource, masks: FrameSource, *, stated_scal
             return  # their shapes differ, of which a sentence of its own speaks
         if not np.allclose(images.voxel_size, masks.voxel_size, rtol=_TOLERANCE, atol=0):
             raise InputError(
-                f"{images.name} states voxels of {by(images.voxel_size)} µm but {masks.name} of "
-                f"{by(masks.voxel_size)} µm; say which with --voxel-size"
+                f"{images.name} states voxels of {by_axis(images.voxel_size)} µm but {masks.name} of "
+                f"{by_axis(masks.voxel_size)} µm; say which with --voxel-size"
             )
-
-
-def by(edges: tuple[float, ...] | tuple[int, ...]) -> str:
-    """Such as "0.5 x 0.16 x 0.16"."""
-    return " x ".join(f"{edge:g}" for edge in edges)
 
 
 def _from_first(numbers: tuple[int, ...]) -> list[int]:

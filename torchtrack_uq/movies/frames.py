@@ -8,7 +8,7 @@ import numpy as np
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.arrays import ArrayFrames, StackFrames
-from torchtrack_uq.movies.axes import ArrayHeader
+from torchtrack_uq.movies.axes import ArrayHeader, unstated_axes
 from torchtrack_uq.movies.cellpose_seg import read_seg
 from torchtrack_uq.movies.folder_frames import FolderFrames
 from torchtrack_uq.movies.folder_names import SUFFIXES, files_of
@@ -129,7 +129,5 @@ def _open_folder(folder: Path, options: ReadOptions) -> FrameSource:
 
 def _open_array(array: Any, file: Path, stored_in: str, options: ReadOptions) -> ArrayFrames:
     shape = tuple(int(size) for size in array.shape)
-    stated = "Q" * (len(shape) - 2) + "YX"[-len(shape) :]
-    return ArrayFrames(
-        array, str(file), ArrayHeader(stated, shape, np.dtype(array.dtype), stored_in), options
-    )
+    header = ArrayHeader(unstated_axes(len(shape)), shape, np.dtype(array.dtype), stored_in)
+    return ArrayFrames(array, str(file), header, options)

@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movies.axes import ArrayHeader
+from torchtrack_uq.movies.axes import ArrayHeader, unstated_axes
 from torchtrack_uq.movies.cellpose_seg import read_seg
 from torchtrack_uq.movies.options import ReadOptions
 from torchtrack_uq.movies.source import Frame
@@ -31,10 +31,10 @@ def read_header(file: Path, options: ReadOptions, *, scale: bool = True) -> Arra
         return _png_header(file)
     if is_seg(file):
         masks = read_seg(file)
-        return ArrayHeader("Q" * (masks.ndim - 2) + "YX", masks.shape, masks.dtype, "Cellpose _seg.npy")
+        return ArrayHeader(unstated_axes(masks.ndim), masks.shape, masks.dtype, "Cellpose _seg.npy")
     if suffix == ".npy":
         array = open_npy(file)
-        return ArrayHeader("Q" * (array.ndim - 2) + "YX"[-array.ndim :], array.shape, array.dtype, "npy")
+        return ArrayHeader(unstated_axes(array.ndim), array.shape, array.dtype, "npy")
     return read_tiff_header(file, options.scene, scale=scale)
 
 

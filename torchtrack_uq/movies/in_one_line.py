@@ -1,8 +1,8 @@
 """What was read, in one line."""
 
-from torchtrack_uq.movies.belong_together import by
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.numbering import in_words
+from torchtrack_uq.movies.scale import by_axis
 from torchtrack_uq.movies.source import FrameSource, Reading
 
 
@@ -46,7 +46,7 @@ def scale_in_words(voxel_size: tuple[float, ...] | None, interval: float | None)
     """Such as "voxels 0.5 x 0.16 x 0.16 µm" and "30 s a frame"."""
     said = []
     if voxel_size is not None:
-        said.append(f"{'voxels' if len(voxel_size) == 3 else 'pixels'} {by(voxel_size)} µm")
+        said.append(f"{'voxels' if len(voxel_size) == 3 else 'pixels'} {by_axis(voxel_size)} µm")
     if interval is not None:
         said.append(f"{interval:g} s a frame")
     return said

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.scale import by_axis
 from torchtrack_uq.movies.table_file import SourceTable
 
 _FLOAT32 = 1e-5
@@ -65,7 +66,7 @@ def check_coords(
         at = int(outside[0])
         raise InputError(
             f"the point in {table.where(at)} lies at {', '.join(f'{c:g}' for c in coords[at])}, outside the field of "
-            f"{' x '.join(f'{edge:g}' for edge in field)}; are axes or units others?"
+            f"{by_axis(field.tolist())}; are axes or units others?"
         )
 
 

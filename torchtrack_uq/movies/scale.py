@@ -28,14 +28,14 @@ def check_scale(voxel_size: Sequence[float] | None, interval: float | None, ndim
         edges = [float(edge) for edge in voxel_size]
         if len(edges) != ndim:
             raise InputError(
-                f"voxel size {_by(edges)} has {len(edges)} numbers but frames have {ndim} dimensions; expected "
+                f"voxel size {by_axis(edges)} has {len(edges)} numbers but frames have {ndim} dimensions; expected "
                 f"{'z,y,x' if ndim == 3 else 'y,x'} in micrometres"
             )
         if not all(math.isfinite(edge) and edge > 0 for edge in edges):
-            raise InputError(f"voxel size is {_by(edges)}; expected positive edge lengths in micrometres")
+            raise InputError(f"voxel size is {by_axis(edges)}; expected positive edge lengths in micrometres")
         if max(edges) > _MOST_ANISOTROPIC * min(edges):
             raise InputError(
-                f"voxel size is {_by(edges)}, {max(edges) / min(edges):.0f}-fold apart; expected micrometres "
+                f"voxel size is {by_axis(edges)}, {max(edges) / min(edges):.0f}-fold apart; expected micrometres "
                 "along every axis"
             )
     if interval is not None and not (math.isfinite(interval) and interval > 0):
@@ -113,5 +113,6 @@ def length_in_pixels(name: str, length: float | str, voxel_size: Sequence[float]
     return physical / float(voxel_size[-1])
 
 
-def _by(edges: Sequence[float]) -> str:
+def by_axis(edges: Sequence[float]) -> str:
+    """Lengths along every axis in words, such as "0.5 x 0.16 x 0.16"."""
     return " x ".join(f"{edge:g}" for edge in edges)

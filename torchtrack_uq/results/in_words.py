@@ -11,7 +11,7 @@ from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
-from torchtrack_uq.movies.scale import is_isotropic
+from torchtrack_uq.movies.scale import by_axis, is_isotropic
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.proof import proof_sentence, proved_exact, short_lists
 from torchtrack_uq.results.tracklets import Tracklets
@@ -165,10 +165,9 @@ def voxel_sentence(voxel_size: Sequence[float]) -> str:
     >>> voxel_sentence((0.5, 0.16, 0.16))
     'voxels of 0.5 x 0.16 x 0.16 µm are no cubes: distances and sizes are those in space, counted in pixels of 0.16 µm'
     """
-    edges = " x ".join(f"{edge:g}" for edge in voxel_size)
     return (
-        f"voxels of {edges} µm are no {'cubes' if len(voxel_size) == 3 else 'squares'}: distances and sizes are those "
-        f"in space, counted in pixels of {voxel_size[-1]:g} µm"
+        f"voxels of {by_axis(voxel_size)} µm are no {'cubes' if len(voxel_size) == 3 else 'squares'}: distances and "
+        f"sizes are those in space, counted in pixels of {voxel_size[-1]:g} µm"
     )
 
 

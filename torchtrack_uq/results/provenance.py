@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +21,7 @@ from torchtrack_uq.movies.frames import FrameSource
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
+from torchtrack_uq.utils.optional import installed_version
 
 FORMAT = "torchtrack-uq settings 1"
 _WATCHED = ("torch", "numpy", "trackastra", "geff")
@@ -112,7 +112,7 @@ def settings_of(result: Made) -> dict[str, Any]:
         "command": None,  # of Python; the command line puts down its own
         **{name: plain(value) for name, value in result.settings.items()},
         "input": _input(result.movie, result.detections),
-        "versions": {name: _version(name) for name in _WATCHED},
+        "versions": {name: installed_version(name) for name in _WATCHED},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -220,10 +220,3 @@ def _source(source: FrameSource) -> dict[str, Any]:
         "shape": [source.n_frames, *source.frame_shape],
         "dtype": str(source.dtype),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -1,6 +1,7 @@
 """Packages that only some uses need: imported where they are used, with the line that installs them."""
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from torchtrack_uq.errors import InputError
@@ -27,3 +28,15 @@ def import_optional(module: str, extra: str, what: str) -> ModuleType:
         raise InputError(
             f"{what} needs {package}, which cannot be imported ({error}): pip install 'torchtrack-uq[{extra}]'"
         ) from error
+
+
+def installed_version(package: str) -> str | None:
+    """Version of an installed package, which is not imported for it; None where it is not installed.
+
+    >>> installed_version("no such package") is None
+    True
+    """
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
