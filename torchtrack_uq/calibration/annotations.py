@@ -58,8 +58,7 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
     """
     naming, named = detections.naming, detections.naming.names is not None
     table = _read(Path(file), text=detections.name.dtype.kind != "i")
-    keys = zip(detections.frame_number.tolist(), detections.name.tolist(), strict=True)
-    cell = {key: i for i, key in enumerate(keys)}
+    cell = detections.by_name
     mother = np.full(len(detections), NO_MOTHER, np.int64)
     known = np.zeros(len(detections), np.bool_)
     bad = np.zeros(len(detections), np.bool_)

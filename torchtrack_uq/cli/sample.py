@@ -10,8 +10,6 @@ from torchtrack_uq.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAMES = ("label", "mother", "daughter")
-
 
 def add_commands(commands: Any) -> None:
     """Add `sample` to a parser's commands."""
@@ -68,12 +66,10 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _read(file: Path) -> "pd.DataFrame":
-    import pandas as pd
+    from torchtrack_uq.results.saved_tracks import read_with_names
 
     try:
-        # what cells are called as it stands there: ids of points may be text, such as 007 or NA
-        empty = {str(name): [""] for name in pd.read_csv(file, nrows=0) if name not in _NAMES}
-        return pd.read_csv(file, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=empty)
+        return read_with_names(file)
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; expected a folder that `torchtrack-uq track` wrote") from error
     except (ValueError, UnicodeDecodeError) as error:

@@ -131,6 +131,12 @@ class Detections:
         """The cells of frame `t`."""
         return slice(int(self.offsets[t]), int(self.offsets[t + 1]))
 
+    @cached_property
+    def by_name(self) -> dict[tuple[int, Any], int]:
+        """Index of each cell by frame and name, as outputs have them (`frame_number`, `name`)."""
+        keys = zip(self.frame_number.tolist(), self.name.tolist(), strict=True)
+        return {key: i for i, key in enumerate(keys)}
+
     def find(self, frame: ArrayLike, label: ArrayLike) -> NDArray[np.int64]:
         """Indices of cells that are known by frame and label, such as those that a person has looked at in a viewer.
 
@@ -155,8 +161,7 @@ class Detections:
             raise InputError(
                 f"frames and labels must be integers, got {', '.join(str(v.dtype) for v in wanted)}"
             )
-        keys = zip(self.frame_number.tolist(), self.name.tolist(), strict=True)
-        cells = {key: i for i, key in enumerate(keys)}
+        cells = self.by_name
         pairs = list(zip(frames.ravel().tolist(), labels.ravel().tolist(), strict=True))
         missing = [pair for pair in pairs if pair not in cells]
         if missing:

@@ -5,15 +5,13 @@ The names and their meaning are proposed in docs/geff_probabilities.md.
 
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from torchtrack_uq.links.candidates import CandidateGraph
-from torchtrack_uq.links.probabilities import LinkProbabilities
-from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.results.geff import write_geff
+from torchtrack_uq.results.in_words import TrackedCells
 
 VERSION = "0.1"
 LEAST = 0.001
@@ -27,35 +25,6 @@ _NODE_PROPS = {
     "merged": "p_merged",
     "split": "p_split",
 }
-
-
-class Candidates(Protocol):
-    """What alternatives are of: a `TrackingResult`."""
-
-    @property
-    def detections(self) -> Detections:
-        """The movie's N cells."""
-        ...
-
-    @property
-    def probabilities(self) -> LinkProbabilities:
-        """Of its E candidate links."""
-        ...
-
-    @property
-    def candidates(self) -> CandidateGraph:
-        """These links."""
-        ...
-
-    @property
-    def selected(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(E,) bool, the links that were chosen."""
-        ...
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """One row a cell."""
-        ...
 
 
 def geff_extra(
@@ -92,7 +61,7 @@ def geff_extra(
 
 
 def write_candidates(
-    path: str | os.PathLike[str], result: Candidates, settings: Mapping[str, Any], *, least: float = LEAST
+    path: str | os.PathLike[str], result: TrackedCells, settings: Mapping[str, Any], *, least: float = LEAST
 ) -> None:
     """Write all cells and the candidate links between them as a geff graph, so that alternatives travel with tracks.
 

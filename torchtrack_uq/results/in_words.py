@@ -105,6 +105,15 @@ class Tracked(Protocol):
         ...
 
 
+class TrackedCells(Tracked, Protocol):
+    """What lists and files are of: a `TrackingResult` too."""
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell."""
+        ...
+
+
 def summary(result: Tracked) -> str:
     """See `TrackingResult.summary`."""
     detections, mother = result.detections, result.mother

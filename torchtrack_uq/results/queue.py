@@ -1,7 +1,5 @@
 """Doubtful cells in groups that one look settles, in the order of the errors that a look is expected to remove."""
 
-from typing import Protocol
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,20 +18,6 @@ _SHOWN = 4
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-class Queued(Tracked, Protocol):
-    """What a queue is of: a `TrackingResult`."""
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """One row a cell."""
-        ...
-
-    @property
-    def accepted(self) -> NDArray[np.bool_]:
-        """(N,) bool, decisions that need no review."""
-        ...
 
 
 def group_daughters(
@@ -97,7 +81,7 @@ def group_daughters(
     return np.where(group >= 0, np.searchsorted(known, group), -1).astype(np.int64)
 
 
-def review_queue(result: Queued) -> pd.DataFrame:
+def review_queue(result: Tracked) -> pd.DataFrame:
     """One row a doubtful cell, grouped; the group first from which a look is expected to remove most wrong decisions.
 
     Cells whose decision is sure, but who are doubtful otherwise (a detection that may be false, merged or split, an end
@@ -156,7 +140,7 @@ def review_queue(result: Queued) -> pd.DataFrame:
     )
 
 
-def _alternatives(result: Queued, cells: Ints, probability: Floats) -> list[str]:
+def _alternatives(result: Tracked, cells: Ints, probability: Floats) -> list[str]:
     graph, detections = result.candidates, result.detections
     daughter, mother = graph.daughter.numpy(), graph.mother.numpy()
     null = result.probabilities.null.double().numpy()

@@ -1,29 +1,12 @@
 """Cells in the order in which a person should look at them."""
 
-from typing import Protocol
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from torchtrack_uq.results.in_words import Tracked
-
-
-class Reviewed(Tracked, Protocol):
-    """What a list is of: a `TrackingResult`."""
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """One row a cell."""
-        ...
-
-    @property
-    def accepted(self) -> NDArray[np.bool_]:
-        """(N,) bool, decisions that need no review."""
-        ...
+from torchtrack_uq.results.in_words import TrackedCells
 
 
-def review_table(result: Reviewed, n: int | None = None) -> pd.DataFrame:
+def review_table(result: TrackedCells, n: int | None = None) -> pd.DataFrame:
     """See `TrackingResult.review`."""
     linked = result.mother >= 0
     cells = result.detections

@@ -12,9 +12,10 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.ctc import write_ctc, write_tracks
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.geff_probabilities import geff_extra, write_candidates
+from torchtrack_uq.results.in_words import TrackedCells
 from torchtrack_uq.results.parquet import write_large_table
 from torchtrack_uq.results.provenance import as_json, input_paths, settings_of
-from torchtrack_uq.results.queue import Queued, review_queue
+from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.state import FILE as STATE
 from torchtrack_uq.utils.files import check_apart, staged_folder
 from torchtrack_uq.utils.optional import import_optional
@@ -27,7 +28,7 @@ OURS = re.compile(
 FLOAT_FORMAT = "%.6g"
 
 
-class Saved(Queued, Protocol):
+class Saved(TrackedCells, Protocol):
     """What can be written: a `TrackingResult`."""
 
     @property

@@ -154,13 +154,26 @@ def _keys(frame: "pd.Series[Any]", label: "pd.Series[Any]") -> list[tuple[int, s
     return list(zip(frame.astype(int).tolist(), label.astype(str).tolist(), strict=True))
 
 
+def read_with_names(file: Path, **types: str) -> pd.DataFrame:
+    """A table of results in which cells are called what stands there: ids of points may be text, such as 007 or NA.
+
+    Args:
+        file: `cells.csv` or `links.csv`.
+        **types: dtypes of further columns.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is no table.
+    """
+    empty = {str(column): [""] for column in pd.read_csv(file, nrows=0) if column not in _NAMES}
+    known = {**dict.fromkeys(_NAMES, "str"), **types}
+    return pd.read_csv(file, dtype=known, keep_default_na=False, na_values=empty)
+
+
 def _table(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     file = folder / name
     try:
-        # what cells are called as it stands there: ids of points may be text, such as 007 or NA
-        empty = {str(column): [""] for column in pd.read_csv(file, nrows=0) if column not in _NAMES}
-        types = {**dict.fromkeys(_NAMES, "str"), "mother_frame": "Int64"}
-        table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=empty)
+        table = read_with_names(file, mother_frame="Int64")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} is no folder of results, {name} is missing; expected what `torchtrack-uq track -o` wrote"

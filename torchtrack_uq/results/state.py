@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,33 +23,18 @@ from torchtrack_uq.movies.frames import FramesLike, open_frames
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.relabelled import RelabelledFrames
-from torchtrack_uq.results.tracklets import Tracklets
+from torchtrack_uq.results.in_words import Tracked
 
 FILE = "state.npz"
 FORMAT = "torchtrack-uq result 1"
 
 
-class Stored(Protocol):
+class Stored(Tracked, Protocol):
     """What can be stored: a `TrackingResult`."""
 
     @property
     def movie(self) -> Movie | None:
         """Images and masks."""
-        ...
-
-    @property
-    def detections(self) -> Detections:
-        """N cells."""
-        ...
-
-    @property
-    def probabilities(self) -> LinkProbabilities:
-        """Of E candidate links."""
-        ...
-
-    @property
-    def selected(self) -> NDArray[np.bool_]:
-        """(E,) chosen links."""
         ...
 
     @property
@@ -60,16 +45,6 @@ class Stored(Protocol):
     @property
     def border_share(self) -> Mapping[str, Tensor] | None:
         """What the border does."""
-        ...
-
-    @property
-    def acceptance(self) -> AcceptanceThreshold | None:
-        """What is promised."""
-        ...
-
-    @property
-    def tracklets(self) -> Tracklets:
-        """Tracks."""
         ...
 
 
@@ -188,7 +163,7 @@ def _movie(
             f"{movie.masks.name} has {movie.n_frames} frames but the result {detections.n_frames}; expected the "
             f"masks that were tracked"
         )
-    return Movie(movie.masks, movie.images, stride, detections.voxel_size, detections.interval)
+    return replace(movie, stride=stride)
 
 
 def _store(name: str, value: Any, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:

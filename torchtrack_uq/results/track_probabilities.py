@@ -147,13 +147,12 @@ class _AsDecided:
     def __init__(self, decided: TrackDecisions, histories: Histories) -> None:
         self.decided, self.histories = decided, histories
         self.components = histories.daughter_component, histories.mother_component
-        drawn, n = histories.mother, len(decided.mother)
+        drawn = histories.mother
         load = n_daughters(drawn)
         self.n_draws = len(drawn)
         self.same_mother = np.packbits((drawn == decided.mother).T, axis=1)
         self.same_load = np.packbits((load == decided.load).T, axis=1)
         self.all = np.packbits(np.ones(self.n_draws, np.bool_))
-        self.row = np.arange(n)
 
     def bits(self, cell: Ints, of_mother: Bools) -> NDArray[np.uint8]:
         """(Q, B) of decisions."""
@@ -168,18 +167,14 @@ class _AsDecided:
         self, track: Ints, cell: Ints, of_mother: Bools, n_tracks: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(K,) probability that all of a track's decisions are right, and its standard error."""
-        at = self.doubtful(cell, of_mother)
-        component = np.where(of_mother[at], *(c[cell[at]] for c in self.components))
-        return self._products(*_grouped(track[at], component, self.bits(cell[at], of_mother[at])), n_tracks)
+        return self._products(*self._by_component(track, cell, of_mother), n_tracks)
 
     def shares_below(
         self, track: Ints, cell: Ints, of_mother: Bools, decided: TrackDecisions
     ) -> NDArray[np.float64]:
         """(K,) the same of each track with all its descendants, from the youngest tracks up."""
         n_tracks = len(decided.first)
-        at = self.doubtful(cell, of_mother)
-        component = np.where(of_mother[at], *(c[cell[at]] for c in self.components))
-        own = _grouped(track[at], component, self.bits(cell[at], of_mother[at]))
+        own = self._by_component(track, cell, of_mother)
         parts: list[list[tuple[Ints, NDArray[np.uint8]]]] = [[] for _ in range(n_tracks)]
         for k, begin, end in _runs(own[0]):
             parts[k].append((own[1][begin:end], own[2][begin:end]))
@@ -196,6 +191,14 @@ class _AsDecided:
             if parent[k] >= 0:
                 parts[parent[k]].append((label, bits))
         return found
+
+    def _by_component(
+        self, track: Ints, cell: Ints, of_mother: Bools
+    ) -> tuple[Ints, Ints, NDArray[np.uint8]]:
+        """Track, component, and the draws in which all of the track's decisions there are right."""
+        at = self.doubtful(cell, of_mother)
+        component = np.where(of_mother[at], *(c[cell[at]] for c in self.components))
+        return _grouped(track[at], component, self.bits(cell[at], of_mother[at]))
 
     def _products(
         self, track: Ints, component: Ints, bits: NDArray[np.uint8], n_tracks: int

@@ -58,8 +58,7 @@ class ReviewSession:
                 f"cells are named {str(cells.name[0])!r} and the like; a review needs whole numbers: number them, or "
                 f"decide in a table and use `torchtrack-uq correct`"
             )
-        keys = zip(cells.frame_number.tolist(), cells.name.tolist(), strict=True)
-        self._cell = {key: i for i, key in enumerate(keys)}
+        self._cell = cells.by_name
         self._redo: list[Decision] = []
         self._skipped: set[tuple[int, int]] = set()
         self._expected_at_start = _expected(result)
