@@ -104,3 +104,11 @@ def test_unusable_input_is_one_sentence(
     assert words in said
     assert len(said.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_results_among_the_masks_are_refused_before_anything_is_read(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("no,tracking\n1,2\n")
+    assert run("doubt", tmp_path / "t.csv", "-m", masks, "-o", masks, "--overwrite", "--quiet") == 2
+    assert "results would mix with the input" in capsys.readouterr().err

@@ -97,3 +97,17 @@ def test_every_field_is_stored(tracked: TrackingResult, saved: Path) -> None:
     stored = {"movie", "detections", "probabilities", "selected", "scaled", "border_share"}
     assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "calibrated", "settings"}
     assert list(itertools.chain(loaded.detections.features)) == list(tracked.detections.features)
+
+
+def test_images_in_memory_are_not_taken_for_a_folder_of_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "notes.txt").write_text("another movie's")
+    monkeypatch.chdir(tmp_path)
+    masks = np.zeros((3, 32, 32), np.uint16)
+    masks[:, 8:14, 8:14] = 1
+    result = UncertainTracker("distance").track(masks.astype(np.float32), masks, progress=False)
+    loaded = TrackingResult.load(result.save(tmp_path / "out", progress=False))
+    assert loaded.movie is not None
+    assert loaded.movie.images is None

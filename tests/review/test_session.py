@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from torchtrack_uq import AssignmentPosterior, InputError, confirm
-from torchtrack_uq.review.decision_log import Decision
+from torchtrack_uq import AssignmentPosterior, InputError, UncertainTracker, confirm
+from torchtrack_uq.review.decision_log import Decision, DecisionLog
 from torchtrack_uq.review.session import ReviewSession
 
 
@@ -122,3 +123,18 @@ def test_deciding_everything_as_the_truth_makes_the_movie_right(session: ReviewS
     assert session.progress.changed == 0
     assert session.progress.expected_errors < session.progress.expected_at_start
     np.testing.assert_array_equal(session.current.selected, start.selected)
+
+
+def test_points_whose_frames_are_numbered_in_steps_can_be_decided(tmp_path: Path) -> None:
+    place = np.array([[5.0, 5.0], [5.0, 30.0]])
+    rows = [
+        {"frame": 100 + 10 * t, "id": k + 1, "y": y, "x": x + t}
+        for t in range(4)
+        for k, (y, x) in enumerate(place)
+    ]
+    result = UncertainTracker("distance").track_points(pd.DataFrame(rows), progress=False)
+    session = ReviewSession(result, DecisionLog(tmp_path / "decisions.csv"))
+    session.decide(Decision(110, 1, "mother", 100, 2))
+    assert session.question(110, 1)["chosen"] == [100, 2]
+    with pytest.raises(InputError, match="links span up to 2 frame"):
+        session.decide(Decision(130, 1, "mother", 100, 1))

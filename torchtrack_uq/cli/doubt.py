@@ -5,7 +5,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from torchtrack_uq.cli.movie_arguments import add_reading_arguments, add_scale_arguments, reading_of, scale_of
+from torchtrack_uq.cli.movie_arguments import (
+    add_reading_arguments,
+    add_scale_arguments,
+    inputs_of,
+    reading_of,
+    scale_of,
+)
 from torchtrack_uq.cli.shared import (
     add_device_and_quiet,
     add_temperature_argument,
@@ -16,7 +22,7 @@ from torchtrack_uq.cli.shared import (
 )
 from torchtrack_uq.cli.values import numbers
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_output_folder
+from torchtrack_uq.utils.files import check_apart, check_output_folder
 
 
 def add_commands(commands: Any) -> None:
@@ -68,6 +74,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _doubt(options: argparse.Namespace) -> None:
+    check_apart(options.output, inputs_of(options))
     check_output_folder(options.output, options.overwrite)
     for path in options.tracks:
         if not path.exists():

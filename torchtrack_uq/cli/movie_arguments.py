@@ -1,6 +1,7 @@
 """Arguments that say which movie is meant and how it is to be read."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.points_arguments import add_points_argument, add_points_details
@@ -104,6 +105,12 @@ def scale_of(options: argparse.Namespace) -> dict[str, Any]:
         "voxel_size": getattr(options, "voxel_size", None),
         "interval": getattr(options, "interval", None),
     }
+
+
+def inputs_of(options: argparse.Namespace) -> list[Path]:
+    """Files and folders that hold the movie."""
+    given = (getattr(options, name, None) for name in ("images", "masks", "points"))
+    return [Path(one) for one in given if one is not None]
 
 
 def open_movie(options: argparse.Namespace) -> "Movie":

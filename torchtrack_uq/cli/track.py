@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.cli.movie_arguments import add_movie_arguments, open_movie, scale_of
+from torchtrack_uq.cli.movie_arguments import add_movie_arguments, inputs_of, open_movie, scale_of
 from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
@@ -75,7 +75,7 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 def _track(options: argparse.Namespace) -> None:
     # before torch is imported: a refusal should be quick
     choose_tracker(options)
-    check_apart(options.output, _inputs(options))
+    check_apart(options.output, inputs_of(options))
     check_output_folder(options.output, options.overwrite)
     from torchtrack_uq.results.save import check_can_save
     from torchtrack_uq.trackers.gaps import max_gap_of
@@ -104,12 +104,6 @@ def _track(options: argparse.Namespace) -> None:
         options,
         acceptance,
     )
-
-
-def _inputs(options: argparse.Namespace) -> list[Path]:
-    """Files and folders that are read."""
-    given = (getattr(options, name, None) for name in ("images", "masks", "points"))
-    return [Path(one) for one in given if one is not None]
 
 
 def _acceptance(

@@ -172,12 +172,14 @@ def as_json(settings: Mapping[str, Any]) -> bytes:
 def input_paths(movie: Movie | None) -> list[Path]:
     """Files and folders that a movie is read from; none for arrays in memory."""
     sources = [] if movie is None else [movie.masks, movie.images]
-    named = [Path(source.name) for source in sources if source is not None and _is_path(source)]
-    return [path for path in named if path.exists()]
+    paths = [path_of(source) for source in sources if source is not None]
+    return [path for path in paths if path is not None]
 
 
-def _is_path(source: FrameSource) -> bool:
-    return source.name not in ("masks", "images")  # what arrays are called
+def path_of(source: FrameSource) -> Path | None:
+    """File or folder that frames are read from; None for arrays in memory, whatever else is called as they are."""
+    path = Path(source.name)
+    return path if source.name not in ("masks", "images") and path.exists() else None
 
 
 def _described(calibration: Calibration) -> dict[str, Any]:
@@ -213,10 +215,9 @@ def _input(movie: Movie | None, detections: Detections) -> dict[str, Any]:
 
 
 def _source(source: FrameSource) -> dict[str, Any]:
-    where = Path(source.name)
-    known = _is_path(source) and where.exists()
+    path = path_of(source)
     return {
-        "path": os.fspath(where.resolve()) if known else None,
+        "path": None if path is None else os.fspath(path.resolve()),
         "shape": [source.n_frames, *source.frame_shape],
         "dtype": str(source.dtype),
     }

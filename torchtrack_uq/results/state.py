@@ -24,6 +24,7 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.relabelled import RelabelledFrames
 from torchtrack_uq.results.in_words import Tracked
+from torchtrack_uq.results.provenance import path_of
 
 FILE = "state.npz"
 FORMAT = "torchtrack-uq result 1"
@@ -64,13 +65,11 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     for name, share in (result.border_share or {}).items():
         arrays[f"border_share.{name}"] = share.detach().cpu().numpy()
     facts["acceptance"] = None if result.acceptance is None else asdict(result.acceptance)
-    movie = result.movie
-    source = None if movie is None or movie.images is None else Path(movie.images.name)
-    facts["images"] = str(source.resolve()) if source is not None and source.exists() else None
-    facts["images_read"] = (
-        None if movie is None or movie.images is None else asdict(movie.images.reading.options)
-    )
-    facts["has_masks"] = movie is not None
+    images = None if result.movie is None else result.movie.images
+    source = None if images is None else path_of(images)
+    facts["images"] = None if source is None else str(source.resolve())
+    facts["images_read"] = None if images is None else asdict(images.reading.options)
+    facts["has_masks"] = result.movie is not None
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

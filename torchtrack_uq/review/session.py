@@ -191,10 +191,8 @@ class ReviewSession:
                     "cells of the first frame are nobody's daughters; only bad can be said of them"
                 )
             mother[cell], known[cell] = self._mother_of(decision), True
-            if (
-                decision.mother_frame is not None
-                and not 0 < decision.frame - decision.mother_frame <= max_gap
-            ):
+            gap = frame - int(self.start.detections.frame[mother[cell]])
+            if mother[cell] >= 0 and not 0 < gap <= max_gap:
                 raise InputError(
                     f"the mother is of frame {decision.mother_frame}, her daughter of frame {decision.frame}; links "
                     f"span up to {max_gap} frame(s) here"
