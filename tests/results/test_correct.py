@@ -18,17 +18,6 @@ from torchtrack_uq.links.without_cells import without_cells
 from torchtrack_uq.results.tracking_result import TrackingResult
 
 
-@pytest.fixture(scope="module")
-def tracked() -> TrackingResult:
-    images, masks = hela_example()
-    return UncertainTracker("distance").track(images, masks, progress=False)
-
-
-@pytest.fixture(scope="module")
-def saved(tracked: TrackingResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tracked.save(tmp_path_factory.mktemp("saved") / "out", progress=False)
-
-
 def nothing(result: TrackingResult) -> Decisions:
     n = len(result.detections)
     return Decisions(np.full(n, -1), np.zeros(n, np.bool_), np.zeros(n, np.bool_))

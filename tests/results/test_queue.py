@@ -7,15 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchtrack_uq import UncertainTracker
-from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.results.queue import LARGEST_GROUP, LEAST_DOUBT, group_daughters, review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
-
-
-@pytest.fixture(scope="module")
-def tracked() -> TrackingResult:
-    images, masks = hela_example()
-    return UncertainTracker("distance").track(images, masks, progress=False)
 
 
 @given(

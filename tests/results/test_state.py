@@ -10,19 +10,7 @@ import pytest
 import torch
 
 from torchtrack_uq import InputError, UncertainTracker
-from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.results.tracking_result import TrackingResult
-
-
-@pytest.fixture(scope="module")
-def tracked() -> TrackingResult:
-    images, masks = hela_example()
-    return UncertainTracker("distance").track(images, masks, progress=False)
-
-
-@pytest.fixture(scope="module")
-def saved(tracked: TrackingResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tracked.save(tmp_path_factory.mktemp("saved") / "out", progress=False)
 
 
 def test_what_is_loaded_is_what_was_saved(tracked: TrackingResult, saved: Path) -> None:
