@@ -1,11 +1,13 @@
 """Label masks with other labels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import Frame, FrameSource
 
 
@@ -16,6 +18,7 @@ class RelabelledFrames(FrameSource):
         source: Label masks.
         old: For each frame, the n labels that it holds, in any order.
         new: For each frame, (n,) what takes their place; 0 strikes a cell out.
+        dtype: Of the frames; by default the smallest that holds all labels.
 
     Raises:
         InputError: Lists that do not fit; on reading, a label that is not among those of its frame.
@@ -27,7 +30,11 @@ class RelabelledFrames(FrameSource):
     """
 
     def __init__(
-        self, source: FrameSource, old: Sequence[NDArray[np.int64]], new: Sequence[NDArray[np.int64]]
+        self,
+        source: FrameSource,
+        old: Sequence[NDArray[np.int64]],
+        new: Sequence[NDArray[np.int64]],
+        dtype: type[np.integer[Any]] | None = None,
     ) -> None:
         if not len(old) == len(new) == source.n_frames or any(
             a.shape != b.shape for a, b in zip(old, new, strict=True)
@@ -42,7 +49,32 @@ class RelabelledFrames(FrameSource):
         self._new = [labels[at] for labels, at in zip(new, order, strict=True)]
         self.name, self.frame_shape = source.name, source.frame_shape
         self.n_frames, self.voxel_size, self.interval = source.n_frames, source.voxel_size, source.interval
-        self.dtype = np.min_scalar_type(max((int(labels.max(initial=0)) for labels in new), default=0))
+        largest = max((int(labels.max(initial=0)) for labels in new), default=0)
+        self.dtype = np.min_scalar_type(largest) if dtype is None else np.dtype(dtype)
+
+    @classmethod
+    def of_cells(
+        cls,
+        source: FrameSource,
+        detections: Detections,
+        old: NDArray[np.int64],
+        new: NDArray[np.int64],
+        dtype: type[np.integer[Any]] | None = None,
+    ) -> "RelabelledFrames":
+        """Masks in which cells have other labels.
+
+        Args:
+            source: Label masks.
+            detections: Their N cells.
+            old: (N,) what each cell is called in `source`.
+            new: (N,) what takes its place; 0 strikes it out.
+            dtype: As for the class.
+
+        Raises:
+            InputError: As the class.
+        """
+        ends = detections.offsets[1:-1]
+        return cls(source, np.split(old, ends), np.split(new, ends), dtype)
 
     def read(self, t: int) -> Frame:
         """Frame `t` with its new labels."""

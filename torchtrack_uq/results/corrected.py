@@ -112,7 +112,6 @@ def _kept(detections: Detections, keep: NDArray[np.bool_]) -> Detections:
 
 
 def _struck_out(movie: Movie, detections: Detections, bad: NDArray[np.bool_]) -> Movie:
-    frames = [detections.in_frame(t) for t in range(detections.n_frames)]
-    old = [detections.label[at] for at in frames]
-    new = [np.where(bad[at], 0, detections.label[at]) for at in frames]
-    return replace(movie, masks=RelabelledFrames(movie.masks, old, new))
+    label = detections.label
+    masks = RelabelledFrames.of_cells(movie.masks, detections, label, np.where(bad, 0, label))
+    return replace(movie, masks=masks)

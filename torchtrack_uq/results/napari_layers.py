@@ -5,10 +5,9 @@ from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from torchtrack_uq.movies.frames import FrameSource
-from torchtrack_uq.movies.regions import index_cells
+from torchtrack_uq.movies.relabelled import RelabelledFrames
 from torchtrack_uq.results.tracking_result import TrackingResult
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
@@ -54,26 +53,10 @@ def to_napari(result: TrackingResult, n_doubts: int = 100) -> list[LayerData]:
     if result.movie is not None:
         if result.movie.images is not None:
             layers.append((_frames(result.movie.images), {"name": "images", **scale}, "image"))
-        labels = _Relabelled(result)
+        cells, path = result.detections, result.tracklets.path  # tracks that gaps do not end
+        labels = RelabelledFrames.of_cells(result.movie.masks, cells, cells.label, path, np.int32)
         layers.append((_frames(labels), {"name": "cells by track", "opacity": 0.4, **scale}, "labels"))
     return [*layers, _tracks(result, scale), _doubts(result, n_doubts, scale)]
-
-
-class _Relabelled(FrameSource):
-    """Masks whose values are tracks that gaps do not end."""
-
-    def __init__(self, result: TrackingResult) -> None:
-        assert result.movie is not None
-        self._movie, self._detections = result.movie, result.detections
-        self._path = result.tracklets.path
-        self.name, self.n_frames = result.movie.masks.name, result.detections.n_frames
-        self.frame_shape, self.dtype = result.movie.frame_shape, np.dtype(np.int32)
-
-    def read(self, t: int) -> NDArray[np.int32]:
-        where, cell = index_cells(self._movie, self._detections, t)
-        frame = np.zeros(self.frame_shape, np.int32)
-        frame.reshape(-1)[where] = self._path[self._detections.in_frame(t)][cell]
-        return frame
 
 
 def _frames(source: FrameSource) -> Any:

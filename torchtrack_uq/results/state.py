@@ -150,9 +150,7 @@ def _movie(
     if masks is not None:
         own = open_frames(masks, "masks").strided(stride)
     else:
-        frames = [detections.in_frame(t) for t in range(detections.n_frames)]
-        stored = open_frames(folder, "masks")
-        own = RelabelledFrames(stored, [track[at] for at in frames], [detections.label[at] for at in frames])
+        own = RelabelledFrames.of_cells(open_frames(folder, "masks"), detections, track, detections.label)
     if images is None and facts["images"] is not None and Path(facts["images"]).exists():
         images = open_frames(facts["images"], "images", **(facts.get("images_read") or {}))
     pixels = None if images is None else open_frames(images, "images").strided(stride)
