@@ -27,6 +27,7 @@ from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.provenance import run_settings
 from torchtrack_uq.results.tracking_result import TrackingResult
+from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_max_gap
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
@@ -172,6 +173,8 @@ class UncertainTracker:
             MovieWarning: Frames that stand out, see `check_detections`.
         """
         self._check_stride(movie.stride)
+        if isinstance(self.tracker, DistanceTracker):
+            self.tracker.check_voxel_size(movie.voxel_size)
         detections = Detections.from_movie(movie, progress=progress)
         check_detections(detections)
         return self.track_detections(detections, movie, progress=progress)

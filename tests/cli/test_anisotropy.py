@@ -37,9 +37,10 @@ def test_thick_planes_and_a_range_in_micrometres_are_understood(
     assert cells["time_s"].max() == 90
 
 
-def test_a_range_in_micrometres_needs_the_voxel_size(
-    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_range_in_micrometres_needs_the_voxel_size_before_cells_are_measured(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("torchtrack_uq.movies.detections.Detections.from_movie", None)
     assert track(masks, tmp_path / "out", "--search-range", "4µm") != 0
     assert "nobody knows how large a voxel is" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -194,6 +194,8 @@ def test_annotated_points_take_a_voxel_size(tmp_path: Path, command: str) -> Non
         (("--columns", "y=down"), "no column 'down'; it has"),
         (("--field", "10,10"), "outside the field of 10 x 10"),
         (("--voxel-size", "1,1,1"), "3 numbers but frames have 2 dimensions"),
+        (("--channel", "2", "--trust-masks"), "--channel, --trust-masks say how images and masks are read"),
+        (("--missing-frames", "skip"), "--missing-frames say how images and masks are read"),
     ],
 )  # fmt: skip
 def test_what_cannot_go_with_points_is_one_sentence(

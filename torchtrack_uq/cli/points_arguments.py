@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DEFAULT_TRACKER, FOR_POINTS = "trackastra", "distance"
 """What scores links where nobody says, with masks and with points."""
 _NEED_POINTS = ("columns", "field")
+_NEED_PIXELS = ("channel", "mask_channel", "axes", "scene")
 
 
 def add_points_argument(parser: Any) -> None:
@@ -46,7 +47,8 @@ def choose_tracker(options: argparse.Namespace) -> None:
     """Fill in the tracker where none was asked for, and refuse what cannot go together.
 
     Raises:
-        InputError: Points with images or with a tracker that looks at pixels, or options for points without any.
+        InputError: Points with images, with options for reading them or with a tracker that looks at pixels, or options
+            for points without any.
     """
     points = getattr(options, "points", None)
     if points is None:
@@ -65,6 +67,14 @@ def choose_tracker(options: argparse.Namespace) -> None:
         raise InputError(
             "-i IMAGES go with -m MASKS; --points FILE are tracked and drawn without images: leave them out"
         )
+    useless = [name for name in _NEED_PIXELS if getattr(options, name, None) is not None]
+    if getattr(options, "missing_frames", "refuse") != "refuse":
+        useless.append("missing_frames")
+    if getattr(options, "trust_masks", False):
+        useless.append("trust_masks")
+    if useless:
+        names = ", ".join("--" + name.replace("_", "-") for name in useless)
+        raise InputError(f"{names} say how images and masks are read, and --points FILE has none; leave them out")
 
 
 def read_points_of(options: argparse.Namespace, scale: dict[str, Any]) -> "PointsTable":

@@ -1,6 +1,6 @@
 """Linking by squared distance, as Crocker and Grier (1996) and trackpy do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,15 @@ class DistanceTracker:
         """Whether the event scores are the default ones, which `torchtrack_uq.calibration.movie_prior` knows."""
         own = self.search_range is None and self.appear is None and self.miss == MISS
         return own and self.disappear == 0 and self.divide == 0
+
+    def check_voxel_size(self, voxel_size: Sequence[float] | None) -> None:
+        """Refuse a search range in micrometres for a movie of unknown scale, before its cells are measured.
+
+        Raises:
+            InputError: Nobody knows how large a voxel is.
+        """
+        if self.search_range is not None:
+            length_in_pixels("search_range", self.search_range, voxel_size)
 
     def candidates(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
