@@ -43,7 +43,7 @@ def read_decisions(file: str | os.PathLike[str], detections: Detections, *, max_
     A row is a daughter: `frame` and `label`, and the `verdict` "mother" with her mother's label in `mother` and frame
     in `mother_frame` (empty for the frame before), "none" for a cell without mother, or "bad" for what is no cell.
     Rows without verdict are questions that nobody answered. In a log of `torchtrack-uq review`, which has a column
-    `time`, the last row of a cell counts, and the verdict "undo" withdraws.
+    `time`, the last row of a cell counts, the verdict "undo" withdraws, and "drawn" is none.
 
     Args:
         file: CSV with the columns `COLUMNS`. Of others, only the centroids in a list of `torchtrack-uq sample` are
@@ -196,7 +196,7 @@ def _read(file: Path, *, text: bool = False) -> pd.DataFrame:
     table = pd.DataFrame({name: table[name].str.strip() for name in (*COLUMNS, *axes)})
     table["verdict"] = table["verdict"].str.lower()
     if "time" in found:
-        table = table.drop_duplicates(["frame", "label"], keep="last")
+        table = table[table["verdict"] != "drawn"].drop_duplicates(["frame", "label"], keep="last")
         table = table[table["verdict"] != "undo"]
     table = table[table["verdict"] != ""]
     if len(unknown := table[~table["verdict"].isin(VERDICTS)]):

@@ -44,6 +44,8 @@ def _correct(options: argparse.Namespace) -> None:
         )
     from torchtrack_uq.calibration.annotations import read_decisions
     from torchtrack_uq.results.tracking_result import TrackingResult
+    from torchtrack_uq.review.decision_log import is_log, read_log
+    from torchtrack_uq.review.rest import rest_of
 
     with nothing_written_on_error():
         result = TrackingResult.load(options.results, images=options.images)
@@ -57,4 +59,6 @@ def _correct(options: argparse.Namespace) -> None:
         f"struck out"
     )
     print(corrected.summary())
+    if is_log(options.decisions):
+        print(rest_of(result, corrected, read_log(options.decisions)).describe())
     print(f"results are in {options.output}")

@@ -74,7 +74,9 @@ def choose_tracker(options: argparse.Namespace) -> None:
         useless.append("trust_masks")
     if useless:
         names = ", ".join("--" + name.replace("_", "-") for name in useless)
-        raise InputError(f"{names} say how images and masks are read, and --points FILE has none; leave them out")
+        raise InputError(
+            f"{names} say how images and masks are read, and --points FILE has none; leave them out"
+        )
 
 
 def read_points_of(options: argparse.Namespace, scale: dict[str, Any]) -> "PointsTable":

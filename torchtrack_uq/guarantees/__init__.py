@@ -13,12 +13,14 @@ from torchtrack_uq.guarantees.conformal import (
 from torchtrack_uq.guarantees.conformal_sets import ConformalSets, MotherSets
 from torchtrack_uq.guarantees.risk import certified_step, fewest_decisions, risk_p_value
 from torchtrack_uq.guarantees.sampled_review import SampledReview, SampleEstimate, sample_mean
+from torchtrack_uq.guarantees.unseen_errors import Looks
 from torchtrack_uq.guarantees.weighted_risk import weighted_p_value, weighted_step
 
 __all__ = [
     "AcceptanceThreshold",
     "AnnotationSample",
     "ConformalSets",
+    "Looks",
     "MotherSets",
     "ReviewStatistic",
     "SampleEstimate",

@@ -94,7 +94,7 @@ class Looks:
 
         >>> none = np.zeros(300, np.bool_)
         >>> Looks(5000, np.arange(300), ~none, none, ~none).errors_left()
-        72
+        78
         >>> Looks(5000, np.arange(300), none, none, ~none).errors_left()
         4700
         """
@@ -123,7 +123,7 @@ class Looks:
 
         >>> none = np.zeros(300, np.bool_)
         >>> Looks(5000, np.arange(300), ~none, none, ~none).draws_to_go(0.01)
-        109
+        262
         """
         check_levels(share, delta)
         if not self.answered.all():

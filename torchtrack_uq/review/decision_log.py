@@ -10,7 +10,7 @@ from pathlib import Path
 from torchtrack_uq.errors import InputError
 
 COLUMNS = ("frame", "label", "verdict", "mother_frame", "mother", "time", "who")
-VERDICTS = ("mother", "none", "bad", "undo")
+VERDICTS = ("mother", "none", "bad", "undo", "drawn")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Decision:
     Attributes:
         frame: Frame of the cell.
         label: Its label there.
-        verdict: "mother", "none", "bad" for what is no cell, or "undo", which withdraws what was said before.
+        verdict: "mother", "none", "bad" for what is no cell, "undo", which withdraws what was said before, or "drawn":
+            the cell was drawn at random, to be looked at.
         mother_frame: Frame of the mother that she was given, None for other verdicts.
         mother: Her label there.
 
@@ -53,8 +54,8 @@ class Decision:
 class DecisionLog:
     """The file `decisions.csv`: one row a decision, appended and flushed to the disk before anybody is told.
 
-    Of several rows of a cell the last one counts; the verdict "undo" withdraws. A row that was cut off by a crash is
-    dropped when the file is opened again. `read_decisions` reads the file as it is.
+    Of several rows of a cell the last one counts; the verdict "undo" withdraws, and "drawn" says nothing of the cell. A
+    row that was cut off by a crash is dropped when the file is opened again. `read_decisions` reads the file as it is.
 
     Args:
         file: Made when the first decision is written.
@@ -74,7 +75,10 @@ class DecisionLog:
 
     def __init__(self, file: Path, who: str = "") -> None:
         self.file, self.who = file, who
-        self.decisions = _read(file) if file.exists() else []
+        self.decisions = []
+        if file.exists():
+            self.decisions = read_log(file)
+            _drop_cut_row(file)
 
     def append(self, decision: Decision) -> None:
         """Write one more decision; it is on the disk when this returns."""
@@ -95,18 +99,28 @@ class DecisionLog:
         """By frame and label, the decision that counts; withdrawn ones are left out. The latest stands last."""
         found: dict[tuple[int, int], Decision] = {}
         for decision in self.decisions:
+            if decision.verdict == "drawn":
+                continue
             found.pop(decision.cell, None)
             if decision.verdict != "undo":
                 found[decision.cell] = decision
         return found
 
 
-def _read(file: Path) -> list[Decision]:
+def is_log(file: Path) -> bool:
+    """Whether a file begins as a log does."""
+    with file.open("rb") as stream:
+        return stream.readline(1000).rstrip(b"\r\n") == ",".join(COLUMNS).encode()
+
+
+def read_log(file: Path) -> list[Decision]:
+    """All whole rows of a log, in order; the file is left as it is.
+
+    Raises:
+        InputError: The file is something else.
+    """
     content = file.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]  # a crash may have cut the last row off
-    if whole != content:
-        with file.open("r+b") as stream:
-            stream.truncate(len(whole))
     rows = list(csv.reader(io.StringIO(whole.decode("utf-8", errors="replace"))))
     if not rows:
         return []
@@ -131,3 +145,11 @@ def _read(file: Path) -> list[Decision]:
         except (ValueError, InputError) as error:
             raise InputError(f"{file}, line {number} is no decision: {error}") from error
     return found
+
+
+def _drop_cut_row(file: Path) -> None:
+    content = file.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        with file.open("r+b") as stream:
+            stream.truncate(whole)

@@ -18,6 +18,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.review.boxes import Box, box_around
 from torchtrack_uq.review.decision_log import Decision
+from torchtrack_uq.review.rest import AIM
 from torchtrack_uq.review.session import ReviewSession
 
 COOKIE = "torchtrack_uq_review"
@@ -77,6 +78,8 @@ def make_app(session: ReviewSession, token: str) -> Starlette:
         Route("/api/decide", guarded(views.decide), methods=["POST"]),
         Route("/api/undo", guarded(views.undo), methods=["POST"]),
         Route("/api/redo", guarded(views.redo), methods=["POST"]),
+        Route("/api/draw", guarded(views.draw), methods=["POST"]),
+        Route("/api/rest", guarded(views.rest)),
         Route("/api/skip", guarded(views.skip), methods=["POST"]),
     ]
     return Starlette(routes=routes)
@@ -195,6 +198,16 @@ class _Views:
     async def redo(self, request: Request) -> Response:
         taken = await run_in_threadpool(self.session.redo)
         return JSONResponse(self._progress() | {"decision": None if taken is None else asdict(taken)})
+
+    async def draw(self, request: Request) -> Response:
+        drawn = await run_in_threadpool(self.session.draw)
+        return JSONResponse({"drawn": None if drawn is None else {"frame": drawn[0], "label": drawn[1]}})
+
+    async def rest(self, request: Request) -> Response:
+        """What can be promised about what nobody looked at; `aim` is the share of errors to aim at."""
+        aim = float(request.query_params.get("aim", AIM))
+        rest = await run_in_threadpool(self.session.rest, aim)
+        return JSONResponse(asdict(rest) | {"share": rest.share, "text": rest.describe()})
 
     async def skip(self, request: Request) -> Response:
         asked = await _body(request)

@@ -1,5 +1,6 @@
 """A person's session with one result: the queue, what she decided, and what follows from it at once."""
 
+import secrets
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision, DecisionLog
+from torchtrack_uq.review.rest import AIM, Rest, looks_of, rest_of
 
 _SHOWN_CANDIDATES = 9
 """As many as there are digits to choose by."""
@@ -99,6 +101,33 @@ class ReviewSession:
             decision = self._redo.pop()
             self._take(decision)
             return decision
+
+    def draw(self) -> tuple[int, int] | None:
+        """A random look: frame and label of a cell, drawn evenly among all that nobody looked at; None if none is left.
+
+        One that was drawn before and has no verdict yet comes again: what is passed over would spoil the promise.
+        """
+        with self._lock:
+            looks, judged = looks_of(self.start, self.log.decisions)
+            cells = self.start.detections
+            waiting = looks.cell[looks.drawn & ~looks.answered]
+            if len(waiting):
+                one = int(judged[waiting[0]])
+                return int(cells.frame_number[one]), int(cells.name[one])
+            unseen = np.ones(looks.n, np.bool_)
+            unseen[looks.cell] = False
+            left = judged[unseen]
+            if not len(left):
+                return None
+            one = int(left[secrets.randbelow(len(left))])
+            drawn = Decision(int(cells.frame_number[one]), int(cells.name[one]), "drawn")
+            self.log.append(drawn)
+            return drawn.cell
+
+    def rest(self, aim: float = AIM) -> Rest:
+        """What can be promised about the decisions that nobody looked at; see `rest_of`."""
+        with self._lock:
+            return rest_of(self.start, self.current, self.log.decisions, aim=aim)
 
     def skip(self, frame: int, label: int) -> None:
         """Put a cell at the end of the queue for this session; nothing is written."""

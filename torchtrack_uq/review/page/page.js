@@ -27,6 +27,18 @@ function showProgress(progress) {
     `${progress.expected_at_start.toFixed(1)} (${saved.toFixed(1)} removed)`;
 }
 
+async function loadRest() { $("rest").textContent = (await ask("api/rest")).text; }
+
+async function drawOne() {
+  try {
+    const { drawn } = await ask("api/draw", {});
+    if (!drawn) { throw new Error("Every cell was looked at."); }
+    await goTo(drawn.frame, drawn.label);
+    $("why").textContent = "A look at random: whatever the answer, it tells how good the others are.";
+    await loadRest();
+  } catch (error) { show(error); }
+}
+
 async function loadQueue(keep) {
   const asked = new URLSearchParams({ n: 200, reason: $("reason").value, first: $("first").value, last: $("last").value });
   const found = await ask("api/queue?" + asked);
@@ -56,8 +68,13 @@ async function go(i) {
   state.at = Math.min(Math.max(i, 0), state.rows.length - 1);
   [...$("queue").querySelectorAll("button")].forEach((button, k) => button.setAttribute("aria-current", String(k === state.at)));
   $("queue").querySelectorAll("button")[state.at].scrollIntoView({ block: "nearest" });
-  const row = state.rows[state.at], asking = ++state.asking;
-  const question = await ask(`api/question/${row.frame}/${row.label}`);
+  const row = state.rows[state.at];
+  await goTo(row.frame, row.label);
+}
+
+async function goTo(frame, label) {
+  const asking = ++state.asking;
+  const question = await ask(`api/question/${frame}/${label}`);
   if (asking !== state.asking) { return; }  // another one was asked for meanwhile
   state.question = question;
   state.other = null;
@@ -152,7 +169,7 @@ async function decide(answer) {
   if (answer.verdict === "mother") { body.mother_frame = answer.mother_frame; body.mother = answer.mother; }
   try {
     showProgress(await ask("api/decide", body));
-    await loadQueue(false);
+    await Promise.all([loadQueue(false), loadRest()]);
   } catch (error) { show(error); }
 }
 
@@ -160,7 +177,7 @@ async function step(address, body) {
   try {
     const found = await ask(address, body ?? {});
     showProgress(found);
-    await loadQueue(true);
+    await Promise.all([loadQueue(true), loadRest()]);
     const decision = found.decision;
     const at = decision ? state.rows.findIndex((row) => row.frame === decision.frame && row.label === decision.label) : -1;
     await go(Math.max(at, 0));
@@ -183,13 +200,14 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const by = state.answers && state.answers.find((one) => one.key.toLowerCase() === key);
   const others = {
-    enter: accept, u: () => step("api/undo"), r: () => step("api/redo"), j: () => go(state.at + 1), k: () => go(state.at - 1),
+    enter: accept, a: drawOne, u: () => step("api/undo"), r: () => step("api/redo"), j: () => go(state.at + 1), k: () => go(state.at - 1),
     s: () => state.question && step("api/skip", { frame: state.question.frame, label: state.question.label }),
     ",": () => look(-1), ".": () => look(1), o: () => { $("lines").checked = !$("lines").checked; draw(); },
   };
   if (by) { decide(by); } else if (others[key]) { others[key](); } else { return; }
   event.preventDefault();
 });
+$("draw").addEventListener("click", drawOne);
 $("undo").addEventListener("click", () => step("api/undo"));
 $("redo").addEventListener("click", () => step("api/redo"));
 for (const id of ["reason", "first", "last"]) { $(id).addEventListener("change", () => loadQueue(false).catch(show)); }
@@ -199,5 +217,5 @@ $("other").addEventListener("change", () => { state.other = Number($("other").va
 (async () => {
   history.replaceState(null, "", location.pathname);  // the token need not stand in the address any longer
   showProgress(await ask("api/progress"));
-  await loadQueue(false);
+  await Promise.all([loadQueue(false), loadRest()]);
 })().catch(show);

@@ -1,0 +1,175 @@
+"""How good the decisions are that nobody looked at, from the looks that were drawn at random."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.guarantees.risk import check_levels
+from torchtrack_uq.guarantees.unseen_errors import Looks
+from torchtrack_uq.results.tracking_result import TrackingResult
+from torchtrack_uq.review.decision_log import Decision
+
+DELTA = 0.05
+AIM = 0.005
+"""Share of errors among what nobody looked at that a review aims at, where nobody asks for another."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What can be promised about the decisions that nobody looked at.
+
+    Attributes:
+        n: Decisions that nobody looked at, of cells that have a frame before them.
+        followed: Those of them that are no longer the tracker's: they followed from decisions about others.
+        errors: At most so many of the n are wrong, with confidence 1 - `delta`; those that followed all count as wrong.
+        delta: Probability with which that may fail, over the draws.
+        drawn: Random looks that have a verdict.
+        waiting: Looks without a verdict: drawn and skipped, or withdrawn; those after the first of them do not help.
+        aim: Share of errors that the review aims at.
+        draws_to_go: Fewest random looks, if none finds an error, until the bound is there; None while looks wait or
+            where what followed is more than that already.
+    """
+
+    n: int
+    followed: int
+    errors: int
+    delta: float
+    drawn: int
+    waiting: int
+    aim: float
+    draws_to_go: int | None
+
+    @property
+    def share(self) -> float:
+        """`errors` as a share of `n`; 0 where nothing is left."""
+        return self.errors / self.n if self.n else 0.0
+
+    def describe(self) -> str:
+        """One or two sentences.
+
+        >>> Rest(4700, 0, 47, 0.05, 300, 0, 0.005, 310).describe()
+        'At most 1 % of the 4,700 decisions that nobody looked at are wrong (95 % confidence). 310 more random looks \
+without an error make that 0.5 %.'
+        """
+        if not self.n:
+            return "Every decision was looked at."
+        if not self.drawn:
+            found = f"{self.n:,} decisions were not looked at; looks at random tell how many of them can be wrong."
+        else:
+            found = (
+                f"At most {100 * self.share:.2g} % of the {self.n:,} decisions that nobody looked at are wrong "
+                f"({100 * (1 - self.delta):.0f} % confidence)."
+            )
+        if self.followed:
+            found += (
+                f" {self.followed} of them followed from yours and count as wrong until they are looked at."
+            )
+        if self.waiting:
+            return f"{found} {self.waiting} looks wait for a verdict."
+        if self.draws_to_go:
+            found += (
+                f" {self.draws_to_go:,} more random looks without an error make that {100 * self.aim:g} %."
+            )
+        return found
+
+
+def looks_of(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Looks, NDArray[np.int64]]:
+    """The looks that a log tells of, and which cell each of the N decisions is about.
+
+    A cell is looked at when it is drawn or first decided; what counts is the last verdict. A decision is wrong where
+    the person gave another mother, or struck the cell out.
+
+    Args:
+        start: As tracked, before any of the decisions.
+        decisions: All rows of the log, in order.
+
+    Raises:
+        InputError: Decisions about cells that are not there.
+    """
+    cells = start.detections
+    judged = np.flatnonzero((cells.frame > 0) & ~np.isnan(start.decision_probability))
+    place = np.full(len(cells), -1, np.int64)
+    place[judged] = np.arange(len(judged))
+    by_name = cells.by_name
+    seen: dict[int, bool] = {}
+    last: dict[int, Decision] = {}
+    for decision in decisions:
+        if decision.cell not in by_name:
+            raise InputError(
+                f"there is no cell {decision.label} in frame {decision.frame}; are these the decisions of another "
+                f"movie or stride?"
+            )
+        cell = by_name[decision.cell]
+        if place[cell] < 0:
+            continue
+        drawn = decision.verdict == "drawn"
+        if decision.verdict != "undo":
+            seen.setdefault(cell, drawn)
+        if not drawn:
+            last[cell] = decision
+
+    def is_wrong(cell: int) -> bool:
+        one = last.get(cell)
+        if one is None or one.verdict == "undo":
+            return False
+        if one.verdict == "bad":
+            return True
+        given = -1 if one.mother_frame is None else by_name[one.mother_frame, one.mother]
+        return bool(given != start.mother[cell])
+
+    order = list(seen)
+    looks = Looks(
+        n=len(judged),
+        cell=place[order],
+        drawn=np.array([seen[cell] for cell in order], np.bool_),
+        wrong=np.array([is_wrong(cell) for cell in order], np.bool_),
+        answered=np.array([cell in last and last[cell].verdict != "undo" for cell in order], np.bool_),
+        expected=1 - start.decision_probability[judged].clip(0, 1),
+    )
+    return looks, judged
+
+
+def rest_of(
+    start: TrackingResult, current: TrackingResult, decisions: Sequence[Decision], *, aim: float = AIM
+) -> Rest:
+    """What can be promised about the decisions in `current` that nobody looked at.
+
+    Args:
+        start: As tracked.
+        current: After the decisions of the log that stand.
+        decisions: All rows of the log, in order.
+        aim: Share of errors to aim at, in (0, 1).
+
+    Raises:
+        InputError: An aim outside (0, 1).
+    """
+    check_levels(aim, DELTA)
+    looks, judged = looks_of(start, decisions)
+    seen = np.zeros(looks.n, np.bool_)
+    seen[looks.cell] = True
+    changed = _changed(start, current)[judged]
+    followed = int((changed & ~seen).sum())
+    errors = min(looks.errors_left(DELTA) + followed, looks.n_left)
+    waiting = int((~looks.answered).sum())
+    allowed = aim - followed / looks.n_left if looks.n_left else aim
+    to_go = None if waiting or allowed <= 0 else looks.draws_to_go(allowed, DELTA)
+    drawn = int((looks.drawn & looks.answered).sum())
+    return Rest(looks.n_left, followed, errors, DELTA, drawn, waiting, aim, to_go)
+
+
+def _changed(start: TrackingResult, current: TrackingResult) -> NDArray[np.bool_]:
+    """(N,) bool, whose mother is another than when the movie was tracked, or who is struck out."""
+    if start is current:
+        return np.zeros(len(start.detections), np.bool_)
+    kept = np.arange(len(start.detections))
+    if len(current.detections) < len(kept):
+        by_name = start.detections.by_name
+        names = zip(current.detections.frame_number.tolist(), current.detections.name.tolist(), strict=True)
+        kept = np.array([by_name[name] for name in names], np.int64)
+    now = np.full(len(start.detections), -2, np.int64)
+    mother = current.mother
+    now[kept] = np.where(mother >= 0, kept[mother.clip(min=0)], -1)
+    return np.asarray(now != start.mother)
