@@ -31,6 +31,11 @@ def add_commands(commands: Any) -> None:
         metavar="IMAGES",
         help="the movie's images (default: where they were when it was tracked)",
     )
+    correct.add_argument(
+        "--refit",
+        action="store_true",
+        help="first fit temperature and event scores to the looks of a review that were drawn at random",
+    )
     correct.add_argument("--overwrite", action="store_true", help="replace earlier results in NEW")
     correct.add_argument("--quiet", action="store_true", help="no progress bars")
     correct.set_defaults(run=_correct)
@@ -45,12 +50,23 @@ def _correct(options: argparse.Namespace) -> None:
     from torchtrack_uq.calibration.annotations import read_decisions
     from torchtrack_uq.results.tracking_result import TrackingResult
     from torchtrack_uq.review.decision_log import is_log, read_log
+    from torchtrack_uq.review.refit import refit
     from torchtrack_uq.review.rest import rest_of
 
     with nothing_written_on_error():
         result = TrackingResult.load(options.results, images=options.images)
+        logged = read_log(options.decisions) if is_log(options.decisions) else None
+        base = result
+        if options.refit:
+            if logged is None:
+                raise InputError(
+                    f"{options.decisions} does not say which looks were drawn at random; --refit needs the file that "
+                    f"`torchtrack-uq review` wrote"
+                )
+            base, change = refit(result, logged)
+            print(change.describe())
         decisions = read_decisions(options.decisions, result.detections, max_gap=result.candidates.max_gap)
-        corrected = result.correct(decisions)
+        corrected = base.correct(decisions)
         corrected.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     known = decisions.known & ~decisions.bad
     changed = int((known & (decisions.mother != result.mother)).sum())
@@ -59,6 +75,6 @@ def _correct(options: argparse.Namespace) -> None:
         f"struck out"
     )
     print(corrected.summary())
-    if is_log(options.decisions):
-        print(rest_of(result, corrected, read_log(options.decisions)).describe())
+    if logged is not None:
+        print(rest_of(result, corrected, logged).describe())
     print(f"results are in {options.output}")

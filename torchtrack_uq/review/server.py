@@ -79,6 +79,7 @@ def make_app(session: ReviewSession, token: str) -> Starlette:
         Route("/api/undo", guarded(views.undo), methods=["POST"]),
         Route("/api/redo", guarded(views.redo), methods=["POST"]),
         Route("/api/draw", guarded(views.draw), methods=["POST"]),
+        Route("/api/refit", guarded(views.refit), methods=["POST"]),
         Route("/api/rest", guarded(views.rest)),
         Route("/api/skip", guarded(views.skip), methods=["POST"]),
     ]
@@ -202,6 +203,10 @@ class _Views:
     async def draw(self, request: Request) -> Response:
         drawn = await run_in_threadpool(self.session.draw)
         return JSONResponse({"drawn": None if drawn is None else {"frame": drawn[0], "label": drawn[1]}})
+
+    async def refit(self, request: Request) -> Response:
+        change = await run_in_threadpool(self.session.refit)
+        return JSONResponse(self._progress() | {"text": change.describe()})
 
     async def rest(self, request: Request) -> Response:
         """What can be promised about what nobody looked at; `aim` is the share of errors to aim at."""

@@ -15,6 +15,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision, DecisionLog
+from torchtrack_uq.review.refit import Refit, refit
 from torchtrack_uq.review.rest import AIM, Rest, looks_of, rest_of
 
 _SHOWN_CANDIDATES = 9
@@ -53,6 +54,7 @@ class ReviewSession:
 
     def __init__(self, result: TrackingResult, log: DecisionLog) -> None:
         self.start, self.log = result, log
+        self._base = result  # with temperature and events of the latest refit
         self._lock = threading.Lock()
         cells = result.detections
         if not np.issubdtype(cells.name.dtype, np.integer):
@@ -123,6 +125,25 @@ class ReviewSession:
             drawn = Decision(int(cells.frame_number[one]), int(cells.name[one]), "drawn")
             self.log.append(drawn)
             return drawn.cell
+
+    def refit(self) -> Refit:
+        """Temperature and event scores from the random looks so far; probabilities and queue are then those.
+
+        What is promised about the rest stays about the decisions that were tracked: others count as wrong.
+
+        Raises:
+            InputError: As `refit`; all is as it was then.
+        """
+        with self._lock:
+            base, change = refit(self.start, self.log.decisions)
+            before, self._base = self._base, base
+            try:
+                self.current = self._given(self._standing)
+            except InputError:
+                self._base = before
+                raise
+            self.queue = self._open_queue()
+            return change
 
     def rest(self, aim: float = AIM) -> Rest:
         """What can be promised about the decisions that nobody looked at; see `rest_of`."""
@@ -233,8 +254,8 @@ class ReviewSession:
                 f"daughters; withdraw one of these decisions"
             )
         if not known.any() and not bad.any():
-            return self.start
-        return self.start.correct(Decisions(mother, known, bad))
+            return self._base
+        return self._base.correct(Decisions(mother, known, bad))
 
     def _mother_of(self, decision: Decision) -> int:
         if decision.mother_frame is None or decision.mother is None:

@@ -39,6 +39,15 @@ async function drawOne() {
   } catch (error) { show(error); }
 }
 
+async function refit() {
+  try {
+    const found = await ask("api/refit", {});
+    showProgress(found);
+    await Promise.all([loadQueue(false), loadRest()]);
+    $("why").textContent = found.text;
+  } catch (error) { show(error); }
+}
+
 async function loadQueue(keep) {
   const asked = new URLSearchParams({ n: 200, reason: $("reason").value, first: $("first").value, last: $("last").value });
   const found = await ask("api/queue?" + asked);
@@ -208,6 +217,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 $("draw").addEventListener("click", drawOne);
+$("refit").addEventListener("click", refit);
 $("undo").addEventListener("click", () => step("api/undo"));
 $("redo").addEventListener("click", () => step("api/redo"));
 for (const id of ["reason", "first", "last"]) { $(id).addEventListener("change", () => loadQueue(false).catch(show)); }
