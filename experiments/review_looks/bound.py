@@ -84,7 +84,7 @@ def looks_at(
 
 
 def fixed_audit(n: int, size: int, found: int) -> float:
-    """The exact bound on the rest after a random audit whose size was fixed beforehand: no stopping when it looks good."""
+    """The exact bound on the rest after a random audit whose size was fixed beforehand; no stopping early."""
     few, many = found, n - size + found  # errors in all that are not refuted, and refuted
     while many - few > 1:
         middle = (few + many) // 2
