@@ -39,7 +39,9 @@ SAME_NAME_ALLOWED = {"ctc", "download", "registry"}
 OPTIONAL = {
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
+    "torchtrack_uq.results.labels_apart",
     "torchtrack_uq.results.lineage_picture",
+    "torchtrack_uq.results.scale_bar",
     "torchtrack_uq.review.crops",
     "torchtrack_uq.review.server",
 }

@@ -1,5 +1,6 @@
 """What the picture of doubts shows, and that what is written in it can be read."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.text import Annotation
 
 from torchtrack_uq import CandidateGraph, Movie, TrackingResult, UncertainTracker
 from torchtrack_uq.results.picture import draw_doubts
+from torchtrack_uq.results.scale_bar import draw_scale_bar
 
 
 class Crowded:
@@ -63,18 +65,19 @@ def test_the_chosen_mother_is_drawn_last(seed: int) -> None:
     chosen = result.probabilities.link.numpy()[result.selected]
     labels = labels_of(figure.axes[1])
     if len(chosen):
-        assert labels[-1].get_text() == f"{chosen[0]:.0%}"
+        mother = int(result.candidates.mother[result.selected][0])
+        assert labels[-1].get_text() == f"{result.detections.name[mother]}: {chosen[0]:.0%}"
     assert all(label.get_path_effects() for label in labels)
 
 
-@pytest.mark.parametrize(("y", "below"), [(9, True), (60, False)])
-def test_a_number_near_the_top_edge_leaves_the_title_alone(y: int, below: bool) -> None:
+@pytest.mark.parametrize("y", [4, 9, 60])
+def test_a_number_near_the_top_edge_leaves_the_title_alone(y: int) -> None:
     figure, _ = picture(0, at=(y, 60))
     overview = figure.axes[0]
     [number] = labels_of(overview)
-    point = overview.transData.transform(number.xy)
-    assert (number.get_window_extent().y1 < point[1]) == below
-    assert number.get_window_extent().y1 < overview.get_window_extent().y1
+    circle = number.get_bbox_patch()
+    assert circle is not None
+    assert circle.get_window_extent().y1 < overview.get_window_extent().y1
 
 
 def test_cells_without_an_image_can_be_told_from_the_background() -> None:
@@ -82,3 +85,57 @@ def test_cells_without_an_image_can_be_told_from_the_background() -> None:
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert shown.min() == 0
     assert shown.max() >= 0.35
+
+
+def test_a_close_up_shows_both_frames_with_the_labels_of_all_who_may_be_the_mother() -> None:
+    figure, _ = picture(0)
+    before, after = figure.axes[1:3]
+    assert before.get_title().startswith("1: frame 0")
+    assert after.get_title().startswith("cell 1 in frame 1")
+    named = {label.get_text().split(":")[0] for label in labels_of(before)}
+    assert named == {"1", "2", "3", "4"}
+    assert [label.get_text() for label in labels_of(after)] == ["1"]
+    cells = [int((np.asarray(axes.images[0].get_array()) > 0).sum()) for axes in (before, after)]
+    assert cells[0] > 3 * cells[1]  # four mothers, one daughter
+
+
+@pytest.mark.parametrize("at", [(9, 20), (190, 185), (100, 100)])
+def test_a_close_up_at_the_border_stays_inside_the_field(at: tuple[int, int]) -> None:
+    figure, _ = picture(0, at=at)
+    for axes in figure.axes[1:3]:
+        left, right = axes.get_xlim()
+        bottom, top = axes.get_ylim()
+        assert -0.5 <= left < at[1] < right <= 199.5
+        assert -0.5 <= top < at[0] < bottom <= 199.5
+
+
+def test_numbers_of_spots_at_one_place_do_not_cover_each_other() -> None:
+    masks = np.zeros((9, 60, 60), np.int32)
+    for t in range(9):
+        masks[t, 28:33, 28 + t % 2 : 33 + t % 2] = 1
+        masks[t, 36:41, 28:33] = 2
+    movie = Movie.open(None, masks)
+    result = UncertainTracker("distance", "SM").track_movie(movie, progress=False)
+    doubts = replace(result.doubts, decision=np.where(result.detections.frame % 2, 0.4, 0.9))
+    figure = draw_doubts(movie, result.detections, result.probabilities, result.selected, doubts)
+    figure.canvas.draw()
+    numbers = [label for label in labels_of(figure.axes[0]) if label.get_text().isdigit()]
+    assert len(numbers) == 4
+    boxes = [label.get_window_extent() for label in numbers]
+    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "said", "pixels"),
+    [(None, "50 px", 50), ((0.5, 0.5), "20 µm", 40), ((4, 0.1, 0.1), "5 µm", 50)],
+)
+def test_a_scale_bar_is_as_long_as_it_says(
+    voxel_size: tuple[float, ...] | None, said: str, pixels: float
+) -> None:
+    axes = Figure().add_subplot()
+    axes.set(xlim=(-0.5, 199.5), ylim=(199.5, -0.5))
+    draw_scale_bar(axes, voxel_size)
+    assert axes.texts[0].get_text() == said
+    begin, end = axes.lines[0].get_xdata()
+    assert end - begin == pytest.approx(pixels)
+    assert end < 199.5

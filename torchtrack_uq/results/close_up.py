@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -18,11 +17,18 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.doubts import CellDoubts
+from torchtrack_uq.results.labels_apart import move_apart
+from torchtrack_uq.results.scale_bar import draw_scale_bar
 
 _CHOSEN, _OTHER = "#ff8c1a", "#9adcff"
 _MASKS_ONLY = 0.4
 """Grey of cells where there is no image."""
 _SAMPLE = 50
+_WRITTEN: dict[str, Any] = {
+    "fontweight": "bold",
+    "path_effects": [withStroke(linewidth=2.5, foreground="black")],
+    "zorder": 5,
+}
 _DOT, _GREY = 30.0, "#707070"
 """Points where there are neither images nor masks: their area in points squared, and their colour."""
 Window = tuple[int, int, int, int]
@@ -88,40 +94,75 @@ def _apart(detections: Detections) -> float:
     return float(np.median(apart)) if len(apart) else 0.0
 
 
-def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
-    """Draw a cell (dot), the candidate mothers within reach (rings), how likely each is, and the reason for doubt."""
+def draw_close_up(before: Axes, after: Axes, result: Drawn, cell: int, number: int) -> None:
+    """Draw a cell in her frame, and beside it who may have been her mother, how likely, and why it is doubtful.
+
+    Args:
+        before: Gets the frame of the chosen mother, or of the likeliest where none was chosen: candidates (rings) with
+            their labels and probabilities, those of other frames with these, and where the cell is later (cross).
+        after: Gets the frame of the cell.
+        result: What is drawn.
+        cell: Index of the cell.
+        number: Of the close-up.
+    """
     detections, graph = result.detections, result.candidates
-    t = int(detections.frame[cell])
-    centre, reach = detections.coords[cell, -2:], result.reach
-    around = (
-        int(centre[0] - reach),
-        int(centre[0] + reach) + 2,
-        int(centre[1] - reach),
-        int(centre[1] + reach) + 2,
-    )
-    show_frame(axes, result, t, around)
     links, numbers = np.flatnonzero(graph.daughter.numpy() == cell), detections.frame_number
-    probability = result.probabilities.link.numpy()[links]
-    y, x = centre
-    axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach), aspect="auto")
-    axes.set_box_aspect(1)
-    axes.plot(x, y, "o", color="white", markersize=6, markeredgecolor="black", zorder=4)
+    probability, chosen = result.probabilities.link.numpy()[links], result.selected[links]
+    t = int(detections.frame[cell])
+    best = links[np.lexsort((probability, chosen))[-1:]]
+    earlier = int(detections.frame[int(graph.mother[best[0]])]) if len(best) else t - 1
+    window = _window(result, cell)
+    for axes, frame in ((before, earlier), (after, t)):
+        show_frame(axes, result, frame, window)
+        axes.set(xlim=(window[2] - 0.5, window[3] - 0.5), ylim=(window[1] - 0.5, window[0] - 0.5))
+        axes.set(aspect="auto")
+        axes.set_box_aspect(1)
+    y, x = detections.coords[cell, -2:]
+    after.plot(x, y, "o", color="white", markersize=6, markeredgecolor="black", zorder=4)
+    name = after.annotate(
+        str(detections.name[cell]),
+        (x, y),
+        xytext=(7, 5),
+        textcoords="offset points",
+        **_WRITTEN,
+        color="white",
+    )
+    move_apart(after, [name], [(x, y), (x, y)])
+    before.plot(x, y, "x", color="white", markersize=6, markeredgewidth=1.5, zorder=4)
+    _draw_candidates(before, result, cell, links, window, earlier)
+    draw_scale_bar(after, detections.voxel_size)
+    null = f"no mother {float(result.probabilities.null[cell]):.0%}"
+    if result.mother[cell] < 0:
+        null += " (chosen)"
+    reason = str(result.doubts.reason[cell])
+    frame_before = int(detections.naming.frames(np.array(earlier)))
+    before.set_title(f"{number}: frame {frame_before}\n{null}", fontsize=10)
+    after.set_title(f"cell {detections.name[cell]} in frame {numbers[cell]}\n{reason}", fontsize=10)
+
+
+def _draw_candidates(
+    axes: Axes, result: Drawn, cell: int, links: NDArray[np.int64], window: Window, frame: int
+) -> None:
+    """Rings at the candidate mothers in the window, with labels and probabilities."""
+    detections, graph = result.detections, result.candidates
+    y, x = detections.coords[cell, -2:]
+    probability, chosen = result.probabilities.link.numpy()[links], result.selected[links]
+    top, bottom, left, right = window
     labels: list[Annotation] = []
     rings: list[tuple[float, float]] = []
-    chosen = result.selected[links]
     for k in np.lexsort((probability, chosen)):  # the chosen one last, and so on top
-        link, p = links[k], probability[k]
-        my, mx = detections.coords[int(graph.mother[link]), -2:]
-        if p < 0.005 or max(abs(my - y), abs(mx - x)) > 0.9 * reach:
+        mother, p = int(graph.mother[links[k]]), probability[k]
+        my, mx = detections.coords[mother, -2:]
+        if p < 0.005 or not (top <= my < bottom and left <= mx < right):
             continue
         colour = _CHOSEN if chosen[k] else _OTHER
-        before_gap = int(graph.gap[link]) > 1
+        elsewhen = int(detections.frame[mother]) != frame
         axes.plot(
             [mx, x],
             [my, y],
             color=colour,
             linewidth=1 + 4 * p,
-            linestyle=(0, (2, 1)) if before_gap else "solid",
+            linestyle=(0, (2, 1)) if int(graph.gap[links[k]]) > 1 else "solid",
             solid_capstyle="round",
             dash_capstyle="butt",
             zorder=3,
@@ -130,72 +171,42 @@ def draw_close_up(axes: Axes, result: Drawn, cell: int, number: int) -> None:
             mx, my, "o", markersize=9, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=2
         )
         rings.append((mx, my))
+        text = f"{detections.name[mother]}: {p:.0%}"
         labels.append(
             axes.annotate(
-                f"{p:.0%} (frame {numbers[graph.mother[link]]})" if before_gap else f"{p:.0%}",
+                f"{text} (frame {detections.frame_number[mother]})" if elsewhen else text,
                 (mx, my),
                 xytext=(7, 5),
                 textcoords="offset points",
                 color=colour,
-                fontweight="bold",
-                path_effects=[withStroke(linewidth=2.5, foreground="black")],
-                zorder=5,
+                **_WRITTEN,
             )
         )
-    _move_apart(axes, labels, [*rings, (x, y)])
-    null = f"no mother {float(result.probabilities.null[cell]):.0%}"
-    if result.mother[cell] < 0:
-        null += " (chosen)"
-    reason = str(result.doubts.reason[cell])
-    why = f"{reason}? " if reason else ""
-    axes.set_title(
-        f"{number}: cell {detections.name[cell]} in frame {numbers[cell]}\n{why}{null}", fontsize=10
+    move_apart(axes, labels, [*rings, (x, y)])
+
+
+def _window(result: Drawn, cell: int) -> Window:
+    """A square around a cell, inside the field where that is large enough."""
+    half = int(np.ceil(result.reach))
+    top, bottom, left, right = result.box
+    y, x = (round(float(value)) for value in result.detections.coords[cell, -2:])
+    rows, columns = (
+        _inside(centre, half, int(np.floor(low)) + 1, int(np.ceil(high)))
+        for centre, low, high in ((y, top, bottom), (x, left, right))
     )
+    return (*rows, *columns)
 
 
-def _move_apart(axes: Axes, labels: list[Annotation], marks: list[tuple[float, float]]) -> None:
-    """Move labels until none covers another or a mark that is not its own; the last one has the first choice of place.
+def _inside(centre: int, half: int, low: int, high: int) -> tuple[int, int]:
+    """An interval of 2 half + 1 around a centre, moved into [low, high) where it fits.
 
-    A label stays at its ring, on whatever side is free, or goes outwards along its link.
-
-    Args:
-        axes: With its final limits.
-        labels: One for each mark but the last.
-        marks: Rings of the mothers, then the dot of their daughter, in data coordinates.
+    >>> _inside(2, 10, 0, 100), _inside(2, 10, 0, 15)
+    ((0, 21), (-8, 13))
     """
-    axes.apply_aspect()
-    canvas: Any = axes.figure.canvas
-    renderer = canvas.get_renderer()
-    places = axes.transData.transform(marks)
-    point = renderer.points_to_pixels(1.0)
-    inside = axes.get_window_extent(renderer)
-    taken = [Bbox.from_extents(*(place - 5 * point), *(place + 5 * point)) for place in places]
-    for k in reversed(range(len(labels))):
-        size = labels[k].get_window_extent(renderer)
-        outwards = places[k] - places[-1]
-        length = float(np.hypot(*outwards))
-        step = outwards / length if length > 0 else np.array([0.0, 1.0])
-        best: tuple[float, NDArray[np.float64], Bbox] | None = None
-        right, up = 7.0, 5.0
-        left, down = -right - size.width / point, -up - size.height / point
-        for far in range(0, 41, 4):
-            for start in ((right, up), (right, down), (left, up), (left, down)):
-                offset = np.array(start) + far * step
-                corner = places[k] + offset * point
-                box = Bbox.from_bounds(corner[0], corner[1], size.width, size.height).padded(point)
-                cost = sum(_shared(box, other) for j, other in enumerate(taken) if j != k)
-                cost += box.width * box.height - _shared(box, inside)
-                if best is None or cost < best[0] - 1e-9:
-                    best = cost, offset, box
-        assert best is not None
-        labels[k].set_position(tuple(best[1]))
-        taken.append(best[2])
-
-
-def _shared(one: Bbox, other: Bbox) -> float:
-    """Area that two boxes share."""
-    both = Bbox.intersection(one, other)
-    return 0.0 if both is None else float(both.width * both.height)
+    begin, size = centre - half, 2 * half + 1
+    if size <= high - low:
+        begin = min(max(begin, low), high - size)
+    return begin, begin + size
 
 
 def show_frame(axes: Axes, result: Drawn, t: int, window: Window | None = None) -> None:

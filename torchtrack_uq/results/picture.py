@@ -15,14 +15,15 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.close_up import Drawn, draw_close_up, show_frame
 from torchtrack_uq.results.doubts import REASONS, CellDoubts
+from torchtrack_uq.results.labels_apart import move_apart
+from torchtrack_uq.results.scale_bar import draw_scale_bar
 
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
-_N_CLOSE_UPS = 4
+_N_CLOSE_UPS, _CLOSE_UP = 4, 3.0
+"""How many, and the side of each of their two pictures in inches."""
 _LETTERS = {"missed": "G", "false": "F", "merged": "M", "split": "S"}
 _LEGEND = "letters: probably wrong detections, G seen again after a gap, F false, M merged, S split"
-_NUMBER_HEIGHT = 26.0
-"""Points above its cell that a number takes; nearer to the top edge it goes below, so as not to cover the title."""
 
 
 def draw_doubts(
@@ -37,9 +38,9 @@ def draw_doubts(
     Colour is the entropy of each daughter's distribution over mothers: blue for a sure link, red from log 2
     on, where two answers are equally likely. Links over gaps are dashed; letters say where a detection is probably
     wrong: seen again after a miss, false, merged, or split. The close-ups are of the cells that `TrackingResult.review`
-    begins with, and say why: they show the candidate mothers (rings) of one daughter (dot) with their probabilities,
-    those from before a gap with their frame. 3D movies are drawn as maximum projections along z, points
-    of all planes together.
+    begins with, and say why: they show a daughter (dot) in her frame and, beside it, her candidate mothers (rings) in
+    theirs with labels and probabilities, those of other frames with these. 3D movies are drawn as maximum projections
+    along z, points of all planes together.
 
     Args:
         movie: Masks, and images where there are any; None draws cells as dots, as for points.
@@ -57,13 +58,13 @@ def draw_doubts(
     result = Drawn(movie, detections, probabilities, selected, doubts)
     top, bottom, left_end, right_end = result.box
     height, width = bottom - top, right_end - left_end
-    left = float(np.clip(6.4 * width / height, 5.0, 12.0))  # inches; the close-ups take 7.2
-    figure = Figure(figsize=(left + 7.2, 7.6), facecolor="white", dpi=110)
+    left = float(np.clip(6.4 * width / height, 5.0, 12.0))  # inches
+    figure = Figure(figsize=(left + 4 * _CLOSE_UP, 7.6), facecolor="white", dpi=110)
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         2,
-        3,
-        width_ratios=[left, 3.6, 3.6],
+        5,
+        width_ratios=[left, *[_CLOSE_UP] * 4],
         left=0.01,
         right=0.99,
         bottom=0.09,
@@ -76,11 +77,13 @@ def draw_doubts(
     overview = figure.add_subplot(grid[:, 0])
     _draw_overview(overview, result, background, worst)
     for k in range(_N_CLOSE_UPS):
-        axes = figure.add_subplot(grid[k // 2, 1 + k % 2])
+        row, column = k // 2, 1 + 2 * (k % 2)
+        before, after = (figure.add_subplot(grid[row, column + side]) for side in (0, 1))
         if k < len(worst):
-            draw_close_up(axes, result, int(worst[k]), k + 1)
+            draw_close_up(before, after, result, int(worst[k]), k + 1)
         else:
-            axes.set_axis_off()
+            before.set_axis_off()
+            after.set_axis_off()
     bar = figure.colorbar(
         _scalar_map(),
         ax=overview,
@@ -94,8 +97,8 @@ def draw_doubts(
     figure.text(
         0.99,
         0.06,
-        "close-ups: a cell (dot), where its candidate mothers were (rings) and how likely each is;\n"
-        "orange: chosen; dashed: over a gap"
+        "close-ups: a cell (dot, right) and, some time before (left), its candidate mothers (rings)\n"
+        "with their labels and probabilities; cross: where the cell is later; orange: chosen; dashed: over a gap"
         + (
             "\n" + _LEGEND if any((np.nan_to_num(doubts.part[kind]) > 0.5).any() for kind in _LETTERS) else ""
         ),
@@ -148,21 +151,24 @@ def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int6
         edgecolors=_SURE_TO_DOUBTFUL(_ENTROPY(entropy[orphans])),
         linewidths=0.9,
     )
-    axes.apply_aspect()
-    top = axes.get_window_extent().y1 - _NUMBER_HEIGHT / 72 * axes.figure.dpi
-    for number, cell in enumerate(worst, start=1):
-        y, x = points[cell]
-        below = axes.transData.transform((x, y))[1] > top
+    draw_scale_bar(axes, result.detections.voxel_size)
+    numbers = [
         axes.annotate(
             str(number),
-            (x, y),
-            xytext=(9, -18 if below else 9),
+            (points[cell][1], points[cell][0]),
+            xytext=(7, 5),
             textcoords="offset points",
             color="white",
             fontsize=11,
             fontweight="bold",
             bbox={"boxstyle": "circle,pad=0.15", "facecolor": "#c81e1e", "edgecolor": "none"},
+            zorder=5,
         )
+        for number, cell in enumerate(worst, start=1)
+    ]
+    if numbers:
+        places = [(float(points[cell][1]), float(points[cell][0])) for cell in worst]
+        move_apart(axes, numbers, [*places, places[0]])
     number_of = int(result.detections.naming.frames(np.array(frame)))
     projected = ", seen along z" if result.detections.ndim == 3 else ""
     axes.set_title(
