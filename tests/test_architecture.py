@@ -50,7 +50,9 @@ PICTURES = {
     "torchtrack_uq.review.crops",
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
+    "torchtrack_uq.results.labels_apart",
     "torchtrack_uq.results.lineage_picture",
+    "torchtrack_uq.results.scale_bar",
     "torchtrack_uq.metrics.figures",
 }
 NO_TORCH = (
