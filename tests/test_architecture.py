@@ -42,12 +42,12 @@ OPTIONAL = {
     "torchtrack_uq.results.labels_apart",
     "torchtrack_uq.results.lineage_picture",
     "torchtrack_uq.results.scale_bar",
-    "torchtrack_uq.review.crops",
+    "torchtrack_uq.results.crops",
     "torchtrack_uq.review.server",
 }
 """Modules that import an optional dependency on top, so that who may do without imports them when needed."""
 PICTURES = {
-    "torchtrack_uq.review.crops",
+    "torchtrack_uq.results.crops",
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
     "torchtrack_uq.results.labels_apart",

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.movie import Movie
-from torchtrack_uq.review.boxes import Box, box_around
+from torchtrack_uq.results.boxes import Box, box_around
 from torchtrack_uq.review.decision_log import Decision
 from torchtrack_uq.review.rest import AIM
 from torchtrack_uq.review.session import ReviewSession
@@ -160,7 +160,7 @@ class _Views:
         return JSONResponse(found)
 
     async def png(self, request: Request) -> Response:
-        from torchtrack_uq.review.crops import crop_png
+        from torchtrack_uq.results.crops import crop_png
 
         t = self._frame(request)
         low, high = (
@@ -173,7 +173,7 @@ class _Views:
         return Response(content, media_type="image/png")
 
     async def outlines(self, request: Request) -> Response:
-        from torchtrack_uq.review.crops import outlines
+        from torchtrack_uq.results.crops import outlines
 
         t, box = self._frame(request), _box(request)
         return JSONResponse(await run_in_threadpool(outlines, self._movie, t, box))

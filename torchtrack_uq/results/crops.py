@@ -1,0 +1,67 @@
+"""What the review page and the report show of a frame: a piece of the image, and outlines of the cells in it."""
+
+import io
+from typing import Any
+
+import contourpy
+import numpy as np
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.results.boxes import Box
+
+_GREY_OF_CELLS = 0.35
+
+
+def crop_png(movie: Movie, t: int, box: Box, *, low: float = 0.5, high: float = 99.8) -> bytes:
+    """A piece of frame `t` as an 8-bit grey PNG; the masks where there is no image.
+
+    Args:
+        movie: Pixels.
+        t: Frame.
+        box: Which piece.
+        low: Percentile of the frame that is drawn black.
+        high: Percentile that is drawn white.
+    """
+    image = movie.read_image(t)
+    grey = grey_of_cells(movie.read_mask(t), box) if image is None else grey_of_image(image, box, low, high)
+    file = io.BytesIO()
+    imsave(file, grey, cmap="gray", vmin=0, vmax=1, format="png", pil_kwargs={"compress_level": 1})
+    return file.getvalue()
+
+
+def grey_of_cells(mask: NDArray[Any], box: Box) -> NDArray[np.float64]:
+    """(size, size) piece of a label mask, 0 for background and one grey for all cells."""
+    return np.where(box.cut(box.flat(mask)) > 0, _GREY_OF_CELLS, 0.0)
+
+
+def grey_of_image(image: NDArray[Any], box: Box, low: float = 0.5, high: float = 99.8) -> NDArray[np.float64]:
+    """(size, size) piece of an image, 0 for black to 1 for white at these percentiles of the frame."""
+    flat = box.flat(image).astype(np.float32)
+    black, white = np.percentile(flat, [min(low, high), max(low, high)])
+    bright: NDArray[np.float64] = box.cut(flat).astype(np.float64) - black
+    return np.clip(bright / max(float(white - black), 1e-12), 0, 1)
+
+
+def outlines(movie: Movie, t: int, box: Box) -> list[dict[str, Any]]:
+    """Cells of frame `t` in a piece: label and lines around them, in pixels of the whole frame, as (x, y).
+
+    Lines run half-way between pixels inside and outside; a cell in several pieces has several lines.
+    """
+    mask, corner = box.cut(box.flat(movie.read_mask(t))), np.array([box.left, box.top])
+    found = []
+    for label in np.unique(mask[mask > 0]).tolist():
+        paths = [np.round(line + corner, 1).tolist() for line in lines_around(mask == label)]
+        found.append({"label": int(label), "paths": paths})
+    return found
+
+
+def lines_around(inside: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Closed lines, (P, 2) each as (x, y) in pixels, half-way between pixels inside and outside.
+
+    >>> lines_around(np.array([[True]]))[0].tolist()
+    [[-0.5, 0.0], [0.0, -0.5], [0.5, 0.0], [0.0, 0.5], [-0.5, 0.0]]
+    """
+    lines = contourpy.contour_generator(z=np.pad(inside, 1).astype(np.float32)).lines(0.5)
+    return [np.asarray(line, np.float64) - 1 for line in lines]
