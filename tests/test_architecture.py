@@ -43,6 +43,10 @@ OPTIONAL = {
     "torchtrack_uq.results.lineage_picture",
     "torchtrack_uq.results.scale_bar",
     "torchtrack_uq.results.crops",
+    "torchtrack_uq.results.report.asked",
+    "torchtrack_uq.results.report.document",
+    "torchtrack_uq.results.report.frame_panel",
+    "torchtrack_uq.results.report.pixels",
     "torchtrack_uq.review.server",
 }
 """Modules that import an optional dependency on top, so that who may do without imports them when needed."""

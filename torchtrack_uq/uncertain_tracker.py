@@ -252,6 +252,7 @@ class UncertainTracker:
             temperature=float(layer.temperature),
             prior=None if prior is None else prior.name,
             calibrated=bool(layer.scaler.fitted),
+            annotated=None if self.calibration is None else self.calibration.review,
             scaled=_scaled(layer, probabilities),
             border_share=_border_share(layer, probabilities.graph),
             settings=run_settings(self.tracker, layer, probabilities.graph.max_gap, prior, self.calibration),

@@ -19,7 +19,7 @@ from torchtrack_uq.results.doubts import REASONS
 
 OUTPUTS = {
     "links.csv", "cells.csv", "tracks.csv", "res_track.txt", "tracks.geff", "candidates.geff", "settings.json",
-    "doubts.png", "state.npz", "review.csv",
+    "doubts.png", "state.npz", "review.csv", "report.html",
 }  # fmt: skip
 
 

@@ -160,6 +160,6 @@ def _run(
         print(describe_movie(result.movie))
     print(result.summary())
     print(
-        f"results are in {options.output}: look at doubts.png, then settle the first of review.csv, on a page with "
+        f"results are in {options.output}: look at report.html, then settle the first of review.csv, on a page with "
         f"`torchtrack-uq review {options.output}`"
     )

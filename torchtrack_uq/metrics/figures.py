@@ -15,6 +15,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.calibration_error import binned_error, calibration_bins
 from torchtrack_uq.functional.sparsification import SparsificationCurve, selective_areas, sparsification_curve
 from torchtrack_uq.metrics.daughters import uncertainty_of
+from torchtrack_uq.metrics.share_interval import share_interval
 from torchtrack_uq.truth.judged import JudgedDaughters, JudgedEvents
 
 _INK, _GREY, _PALE = "#222222", "#8a8a8a", "#e6e6e6"
@@ -142,7 +143,7 @@ def _draw_bins(upper: Axes, lower: Axes, item: Judged, name: str, n_bins: int) -
     n, mean, right = (values.cpu().numpy() for values in bins)
     filled = n > 0
     confidence, share = mean[filled] / n[filled], right[filled] / n[filled]
-    low, high = _wilson(right[filled], n[filled])
+    low, high = share_interval(right[filled], n[filled])
     upper.plot([0, 1], [0, 1], color=_GREY, linewidth=1.2, linestyle="--", zorder=1)
     upper.text(0.06, 0.11, "perfect", color=_GREY, rotation=45, rotation_mode="anchor", fontsize=9)
     few = n[filled] < _FEW
@@ -169,14 +170,6 @@ def _draw_bins(upper: Axes, lower: Axes, item: Judged, name: str, n_bins: int) -
     lower.set_xlabel("probability of the event" if events else "how sure the tracker was")
     _plain(upper)
     _plain(lower)
-
-
-def _wilson(right: Floats, n: Floats, z: float = 1.96) -> tuple[Floats, Floats]:
-    """95 % interval of a share (Wilson, JASA 22, 1927)."""
-    share = right / n
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return middle - half, middle + half
 
 
 def _thinned(curve: SparsificationCurve, most: int = 2000) -> tuple[Floats, Floats, Floats]:

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from torchtrack_uq.movies.detections import Detections
+
+_SAMPLE = 50
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,15 @@ def box_around(detections: Detections, cells: list[int], *, least: int = 48, dia
     centre = (low + high) / 2
     plane = round(float(detections.coords[cells[0], 0])) if detections.ndim == 3 else None
     return Box(int(centre[0] - size / 2), int(centre[1] - size / 2), size, plane)
+
+
+def spacing(detections: Detections) -> float:
+    """Median distance to the nearest other cell of the frame, over at most `_SAMPLE` frames; 0 where there is none."""
+    frames = np.unique(np.linspace(0, detections.n_frames - 1, _SAMPLE).astype(np.int64))
+    found = [np.zeros(0)]
+    for t in frames:
+        points = detections.isotropic_coords[detections.in_frame(int(t))]
+        if len(points) > 1:
+            found.append(np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1])
+    apart = np.concatenate(found)
+    return float(np.median(apart)) if len(apart) else 0.0

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
+from torchtrack_uq.results.boxes import spacing
 from torchtrack_uq.results.doubts import CellDoubts
 from torchtrack_uq.results.labels_apart import move_apart
 from torchtrack_uq.results.scale_bar import draw_scale_bar
@@ -23,7 +23,6 @@ from torchtrack_uq.results.scale_bar import draw_scale_bar
 _CHOSEN, _OTHER = "#ff8c1a", "#9adcff"
 _MASKS_ONLY = 0.4
 """Grey of cells where there is no image."""
-_SAMPLE = 50
 _WRITTEN: dict[str, Any] = {
     "fontweight": "bold",
     "path_effects": [withStroke(linewidth=2.5, foreground="black")],
@@ -75,23 +74,11 @@ class Drawn:
         diameter = self.detections.features.get("equivalent_diameter_area")
         if self.movie is not None:
             return 3.5 * float(np.median(diameter)) if diameter is not None and len(diameter) else 50.0
-        apart = _apart(self.detections)
+        apart = spacing(self.detections)
         graph = self.candidates
         steps = self.detections.coords[graph.mother.numpy()] - self.detections.coords[graph.daughter.numpy()]
         chosen = np.linalg.norm(steps[self.selected, -2:], axis=1) if self.selected.any() else np.zeros(1)
         return max(2.5 * apart, 3 * float(np.quantile(chosen, 0.9))) or 1.0
-
-
-def _apart(detections: Detections) -> float:
-    """Median distance to the nearest other cell of the frame, over at most `_SAMPLE` frames; 0 where there is none."""
-    frames = np.unique(np.linspace(0, detections.n_frames - 1, _SAMPLE).astype(np.int64))
-    found = [np.zeros(0)]
-    for t in frames:
-        points = detections.isotropic_coords[detections.in_frame(int(t))]
-        if len(points) > 1:
-            found.append(np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1])
-    apart = np.concatenate(found)
-    return float(np.median(apart)) if len(apart) else 0.0
 
 
 def draw_close_up(before: Axes, after: Axes, result: Drawn, cell: int, number: int) -> None:
@@ -127,7 +114,7 @@ def draw_close_up(before: Axes, after: Axes, result: Drawn, cell: int, number: i
         **_WRITTEN,
         color="white",
     )
-    move_apart(after, [name], [(x, y), (x, y)])
+    movespacing(after, [name], [(x, y), (x, y)])
     before.plot(x, y, "x", color="white", markersize=6, markeredgewidth=1.5, zorder=4)
     _draw_candidates(before, result, cell, links, window, earlier)
     draw_scale_bar(after, detections.voxel_size)
@@ -182,7 +169,7 @@ def _draw_candidates(
                 **_WRITTEN,
             )
         )
-    move_apart(axes, labels, [*rings, (x, y)])
+    movespacing(axes, labels, [*rings, (x, y)])
 
 
 def _window(result: Drawn, cell: int) -> Window:

@@ -12,6 +12,8 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.boxes import Box
 
 _GREY_OF_CELLS = 0.35
+_ENOUGH_PIXELS = 200_000
+"""To tell a frame's darkest and brightest percentiles."""
 
 
 def crop_png(movie: Movie, t: int, box: Box, *, low: float = 0.5, high: float = 99.8) -> bytes:
@@ -25,7 +27,13 @@ def crop_png(movie: Movie, t: int, box: Box, *, low: float = 0.5, high: float = 
         high: Percentile that is drawn white.
     """
     image = movie.read_image(t)
-    grey = grey_of_cells(movie.read_mask(t), box) if image is None else grey_of_image(image, box, low, high)
+    if image is None:
+        return _png(grey_of_cells(movie.read_mask(t), box))
+    grey = grey_of_image(image, box, *contrast(box.flat(image), low, high))
+    return _png(grey)
+
+
+def _png(grey: NDArray[np.float64]) -> bytes:
     file = io.BytesIO()
     imsave(file, grey, cmap="gray", vmin=0, vmax=1, format="png", pil_kwargs={"compress_level": 1})
     return file.getvalue()
@@ -36,12 +44,18 @@ def grey_of_cells(mask: NDArray[Any], box: Box) -> NDArray[np.float64]:
     return np.where(box.cut(box.flat(mask)) > 0, _GREY_OF_CELLS, 0.0)
 
 
-def grey_of_image(image: NDArray[Any], box: Box, low: float = 0.5, high: float = 99.8) -> NDArray[np.float64]:
-    """(size, size) piece of an image, 0 for black to 1 for white at these percentiles of the frame."""
-    flat = box.flat(image).astype(np.float32)
-    black, white = np.percentile(flat, [min(low, high), max(low, high)])
-    bright: NDArray[np.float64] = box.cut(flat).astype(np.float64) - black
-    return np.clip(bright / max(float(white - black), 1e-12), 0, 1)
+def contrast(image: NDArray[Any], low: float = 0.5, high: float = 99.8) -> tuple[float, float]:
+    """Brightness of some of an image's pixels at two percentiles: what is drawn black, and what white."""
+    every = max(1, int((image.size / _ENOUGH_PIXELS) ** 0.5))
+    some = image[::every, ::every].astype(np.float32)
+    black, white = np.percentile(some, [min(low, high), max(low, high)]).tolist()
+    return black, white
+
+
+def grey_of_image(image: NDArray[Any], box: Box, black: float, white: float) -> NDArray[np.float64]:
+    """(size, size) piece of an image, 0 for black to 1 for white; black beyond the border."""
+    bright: NDArray[np.float64] = box.cut(box.flat(image)).astype(np.float64) - black
+    return np.clip(bright / max(white - black, 1e-12), 0, 1)
 
 
 def outlines(movie: Movie, t: int, box: Box) -> list[dict[str, Any]]:

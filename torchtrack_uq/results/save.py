@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from torchtrack_uq.guarantees.acceptance import ReviewStatistic
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.ctc import write_ctc, write_tracks
 from torchtrack_uq.results.geff import write_geff
@@ -56,6 +57,11 @@ class Saved(TrackedCells, Protocol):
         """How it was made."""
         ...
 
+    @property
+    def annotated(self) -> ReviewStatistic | None:
+        """Right and wrong decisions where truth is known."""
+        ...
+
     def state(self) -> bytes:
         """All of it, to be loaded again."""
         ...
@@ -87,6 +93,7 @@ def save_result(
     check_can_save()
     check_apart(Path(folder), input_paths(result.movie))
     from torchtrack_uq.results.picture import draw_doubts
+    from torchtrack_uq.results.report.document import report_html
 
     with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
         settings = settings_of(result)
@@ -99,7 +106,11 @@ def save_result(
             write_tracks(staging, result.detections, result.tracklets)
         else:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
-        review_queue(result).to_csv(staging / "review.csv", index=False, float_format=FLOAT_FORMAT)
+        queue = review_queue(result)
+        queue.to_csv(staging / "review.csv", index=False, float_format=FLOAT_FORMAT)
+        (staging / "report.html").write_text(
+            report_html(result, queue, settings), encoding="utf-8", newline="\n"
+        )
         (staging / STATE).write_bytes(result.state())
         cells = result.cells
         if result.candidates.max_gap > 1:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold, ReviewStatistic
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import SCORES
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -44,6 +44,11 @@ class Stored(Tracked, Protocol):
         ...
 
     @property
+    def annotated(self) -> ReviewStatistic | None:
+        """Right and wrong decisions where truth is known."""
+        ...
+
+    @property
     def border_share(self) -> Mapping[str, Tensor] | None:
         """What the border does."""
         ...
@@ -65,6 +70,7 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     for name, share in (result.border_share or {}).items():
         arrays[f"border_share.{name}"] = share.detach().cpu().numpy()
     facts["acceptance"] = None if result.acceptance is None else asdict(result.acceptance)
+    facts["annotated"] = None if result.annotated is None else result.annotated.to_json()
     images = None if result.movie is None else result.movie.images
     source = None if images is None else path_of(images)
     facts["images"] = None if source is None else str(source.resolve())
@@ -114,7 +120,7 @@ def load_state(
             for name, values in arrays.items()
             if name.startswith("border_share.")
         }
-        acceptance = facts["acceptance"]
+        acceptance, annotated = facts["acceptance"], facts.get("annotated")
         movie = (
             _movie(Path(folder), detections, arrays["track"], facts, images, masks)
             if facts["has_masks"]
@@ -129,6 +135,7 @@ def load_state(
             "scaled": scaled,
             "border_share": share or None,
             "acceptance": None if acceptance is None else AcceptanceThreshold(**acceptance),
+            "annotated": None if annotated is None else ReviewStatistic.from_json(annotated),
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.calibration.annotations import Decisions
-from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold, ReviewStatistic
 from torchtrack_uq.guarantees.annotation_sample import RANDOM
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -58,6 +58,7 @@ class TrackingResult:
         prior: Name of the prior that temperature and event scores are from, None for others.
         settings: How it was made, plain values by name (`run_settings`); they go into `settings.json` and the graphs.
         calibrated: Whether temperature, and event scores if need be, were fitted to annotated cells.
+        annotated: How many of the decisions that they were fitted to are right, by probability; for `report.html`.
     """
 
     movie: Movie | None
@@ -72,6 +73,7 @@ class TrackingResult:
     prior: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     calibrated: bool = False
+    annotated: ReviewStatistic | None = None
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -234,7 +236,7 @@ class TrackingResult:
 
         Writes `links.csv`, `cells.csv`, `tracks.csv`, `review.csv`, `res_track.txt` and where there are masks
         `maskNNN.tif` (the Cell Tracking Challenge result), `tracks.geff`, `candidates.geff`, `settings.json`,
-        `state.npz` and `doubts.png`.
+        `state.npz`, `doubts.png` and `report.html`.
 
         Args:
             folder: New or empty folder; with `overwrite`, also one that holds earlier results.
