@@ -51,7 +51,6 @@ OPTIONAL = {
 }
 """Modules that import an optional dependency on top, so that who may do without imports them when needed."""
 PICTURES = {
-    "torchtrack_uq.results.crops",
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
     "torchtrack_uq.results.labels_apart",

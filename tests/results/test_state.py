@@ -82,7 +82,7 @@ def test_every_field_is_stored(tracked: TrackingResult, saved: Path) -> None:
     for name in ("tracker", "temperature", "prior", "acceptance", "calibrated"):
         assert getattr(loaded, name) == getattr(tracked, name)
     names = {field.name for field in fields(TrackingResult)}
-    stored = {"movie", "detections", "probabilities", "selected", "scaled", "border_share"}
+    stored = {"movie", "detections", "probabilities", "selected", "scaled", "border_share", "annotated"}
     assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "calibrated", "settings"}
     assert list(itertools.chain(loaded.detections.features)) == list(tracked.detections.features)
 

@@ -111,7 +111,7 @@ def _settings(settings: Mapping[str, Any]) -> Markup:
         "links span": f"up to {settings['max_gap']} frame(s)" if settings.get("max_gap") else None,
         "from other movies": f"{prior['name']} {prior['version']}" if prior else None,
         "calibrated on": ", ".join(calibration["movies"]) if calibration else None,
-        "made with": f"{settings['package']['name']} {settings['package']['version']}, {settings['date']}",
+        "made with": f"{settings['package']['name']} {settings['package']['version']}",
     }
     return joined(
         *(
