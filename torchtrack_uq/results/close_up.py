@@ -114,7 +114,7 @@ def draw_close_up(before: Axes, after: Axes, result: Drawn, cell: int, number: i
         **_WRITTEN,
         color="white",
     )
-    movespacing(after, [name], [(x, y), (x, y)])
+    move_apart(after, [name], [(x, y), (x, y)])
     before.plot(x, y, "x", color="white", markersize=6, markeredgewidth=1.5, zorder=4)
     _draw_candidates(before, result, cell, links, window, earlier)
     draw_scale_bar(after, detections.voxel_size)
@@ -169,7 +169,7 @@ def _draw_candidates(
                 **_WRITTEN,
             )
         )
-    movespacing(axes, labels, [*rings, (x, y)])
+    move_apart(axes, labels, [*rings, (x, y)])
 
 
 def _window(result: Drawn, cell: int) -> Window:
