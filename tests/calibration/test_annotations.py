@@ -125,6 +125,25 @@ def test_a_list_of_another_movie_or_stride_is_known_by_where_its_cells_are(tmp_p
     assert read_annotations(other, cells).known.any()  # a table of one's own, perhaps in micrometres
 
 
+@pytest.mark.parametrize(
+    ("rows", "even"),
+    [
+        (("1,2,drawn,,", "1,2,none,,", "1,4,drawn,,", "1,4,bad,,"), True),
+        (("1,2,drawn,,", "1,2,none,,", "1,4,none,,"), False),  # 4 was chosen
+        (("1,2,drawn,,", "1,2,none,,", "1,4,drawn,,"), False),  # 4 was passed over
+        (("1,2,drawn,,", "1,2,none,,", "1,4,none,,", "1,4,undo,,"), True),
+    ],
+)
+def test_a_log_of_a_review_is_drawn_evenly_only_where_nothing_was_chosen_or_passed_over(
+    tmp_path: Path, rows: tuple[str, ...], even: bool
+) -> None:
+    header = "frame,label,verdict,mother_frame,mother,time,who"
+    assert (
+        drawn_evenly(written(tmp_path, *(f"{row},2026-11-27T00:00:00,me" for row in rows), header=header))
+        == even
+    )
+
+
 def test_a_list_says_whether_it_prefers_some_daughters(tmp_path: Path) -> None:
     header = "frame,label,verdict,mother_frame,mother,inclusion_probability"
     assert drawn_evenly(written(tmp_path, "1,2,none,,"))

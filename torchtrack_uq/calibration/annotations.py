@@ -142,8 +142,8 @@ def drawn_evenly(file: str | os.PathLike[str]) -> bool:
     """Whether every daughter of a list was as likely to be drawn as any other, as far as the list says.
 
     `torchtrack-uq sample` prefers doubtful decisions (but with `--random 1`), which makes the answers no random sample:
-    errors are more frequent among them than in the movie. Its column `inclusion_probability` tells; a table without it
-    says nothing.
+    errors are more frequent among them than in the movie. Its column `inclusion_probability` tells. In a log of
+    `torchtrack-uq review` all cells have to be drawn, none chosen and none passed over. Other tables say nothing.
 
     Args:
         file: As for `read_annotations`.
@@ -153,6 +153,12 @@ def drawn_evenly(file: str | os.PathLike[str]) -> bool:
     """
     table = _rows(Path(file))
     table = table[(table != "").any(axis=1)]
+    if {"time", "frame", "label", "verdict"} <= set(table.columns):
+        verdict = table["verdict"].str.strip().str.lower()
+        drawn = set(zip(table["frame"][verdict == "drawn"], table["label"][verdict == "drawn"], strict=True))
+        last = table[verdict != "drawn"].drop_duplicates(["frame", "label"], keep="last")
+        last = last[last["verdict"].str.strip().str.lower() != "undo"]
+        return drawn == set(zip(last["frame"], last["label"], strict=True))
     return len({*map(tuple, table.loc[:, table.columns == "inclusion_probability"].to_numpy())}) <= 1
 
 
