@@ -39,6 +39,7 @@ ROOMS = (
     "training",
     "results",
     "review",
+    "napari_plugin",
     "exchange",
 )
 """Every room of the package but `cli`, in the order in which they may import each other."""

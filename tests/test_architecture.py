@@ -28,6 +28,7 @@ ROOMS = (
     "training",
     "results",
     "review",
+    "napari_plugin",
     "uncertain_tracker",
     "exchange",
     "cli",

@@ -1,7 +1,6 @@
 """`torchtrack-uq review`."""
 
 import argparse
-import getpass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,9 @@ def _review(options: argparse.Namespace) -> None:
 
     from torchtrack_uq.review.server import make_app
     from torchtrack_uq.review.session import ReviewSession
+    from torchtrack_uq.review.who import login
 
-    session = ReviewSession.open(options.results, images=options.images, who=options.who or _login())
+    session = ReviewSession.open(options.results, images=options.images, who=options.who or login())
     token = secrets.token_urlsafe(24)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", options.port))
@@ -56,10 +56,3 @@ def _review(options: argparse.Namespace) -> None:
             webbrowser.open(address)
         config = uvicorn.Config(make_app(session, token), log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a service user without a name
-        return ""

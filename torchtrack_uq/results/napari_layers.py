@@ -12,6 +12,8 @@ from torchtrack_uq.results.tracking_result import TrackingResult
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a layer: `viewer.add_layer(napari.layers.Layer.create(*layer))`."""
+_POINT = 10.0
+"""Diameter of a point, in pixels."""
 _SHOWN = (
     "probability",
     "confidence",
@@ -35,7 +37,8 @@ def to_napari(result: TrackingResult, n_doubts: int = 100) -> list[LayerData]:
         n_doubts: How many cells the layer of doubts shows, the most doubtful first.
 
     Returns:
-        An `image` layer (if there are images); a `labels` layer whose values are the tracks; a `tracks` layer whose
+        An `image` layer (if there are images); a `labels` layer whose values are the tracks, or for points a `points`
+        layer of all of them in their order; a `tracks` layer whose
         `graph` has the mother track of each daughter track and whose `properties` has what is known of each cell
         (`probability` of the decision about its mother, NaN in the first frame; `doubt`, by which it is coloured);
         and a `points` layer of the most doubtful cells with the `reason` of each. A gap does not end a track here.
@@ -56,6 +59,8 @@ def to_napari(result: TrackingResult, n_doubts: int = 100) -> list[LayerData]:
         cells, path = result.detections, result.tracklets.path  # tracks that gaps do not end
         labels = RelabelledFrames.of_cells(result.movie.masks, cells, cells.label, path, np.int32)
         layers.append((_frames(labels), {"name": "cells by track", "opacity": 0.4, **scale}, "labels"))
+    else:
+        layers.append(_points(result, scale))
     return [*layers, _tracks(result, scale), _doubts(result, n_doubts, scale)]
 
 
@@ -88,6 +93,19 @@ def _tracks(result: TrackingResult, scale: dict[str, Any]) -> LayerData:
     return data, options, "tracks"
 
 
+def _points(result: TrackingResult, scale: dict[str, Any]) -> LayerData:
+    cells = result.detections
+    options: dict[str, Any] = {
+        "name": "cells",
+        "features": result.cells[["label", "track"]],
+        "face_color": "transparent",
+        "border_color": "gray",
+        "size": _POINT,
+        **scale,
+    }
+    return np.column_stack([cells.frame, cells.coords]).astype(float), options, "points"
+
+
 def _doubts(result: TrackingResult, n: int, scale: dict[str, Any]) -> LayerData:
     listed = result.review(n)
     features = listed[["label", "track", "doubt", "reason", "probability"]]
@@ -96,7 +114,7 @@ def _doubts(result: TrackingResult, n: int, scale: dict[str, Any]) -> LayerData:
         "features": features,
         "face_color": "transparent",
         "border_color": "red",
-        "symbol": "ring",
+        "border_width": 0.05,
         "size": 30 if result.detections.voxel_size is None else 30 * result.detections.voxel_size[-1],
         **scale,
     }
