@@ -218,6 +218,12 @@ def test_only_pictures_need_matplotlib_and_are_imported_when_drawn() -> None:
         assert not on_top & PICTURES, f"{name} imports {on_top & PICTURES}"
 
 
+def test_only_the_dock_of_the_napari_plugin_knows_qt() -> None:
+    knows = {name.rpartition(".")[2] for name in FILES if third_party(name) & {"napari", "qtpy"}}
+    assert knows == {"dock", "rings"}
+    assert not modules_after("from torchtrack_uq.napari_plugin import *") & {"napari", "qtpy"}
+
+
 def test_help_loads_no_torch() -> None:
     """So that it answers at once; how fast is measured in benchmarks/."""
     statement = "from torchtrack_uq.cli.main import build_parser; build_parser().format_help()"

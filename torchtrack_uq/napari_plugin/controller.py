@@ -10,6 +10,8 @@ from torchtrack_uq.napari_plugin.marks import Spot, marks_of
 from torchtrack_uq.review.decision_log import Decision
 from torchtrack_uq.review.session import ReviewSession
 
+KEYS = ("Enter", *"1234567890", "B", "S", "A", "U", "R", "J", "K", ",", ".")
+"""Those of the page; the last two, a frame back and on, are the viewer's."""
 LISTED = 200
 """Rows of the queue that are shown at once."""
 
@@ -45,13 +47,15 @@ class ReviewController:
         question: As `ReviewSession.question` puts it; None when nothing is left.
         answers: To it.
         reason: Of the cells that are shown, empty for all.
+        rest: What can be promised about the decisions that nobody looked at.
         message: What was refused, and why; empty otherwise.
     """
 
     def __init__(self, session: ReviewSession) -> None:
         self.session = session
         self.rows: list[Row] = []
-        self.n_rows, self.at, self.reason, self.message = 0, -1, "", ""
+        self.n_rows, self.at, self.reason, self.rest, self.message = 0, -1, "", "", ""
+        self._drawn = False
         self.question: dict[str, Any] | None = None
         self.answers: list[Answer] = []
         self._list()
@@ -68,6 +72,8 @@ class ReviewController:
     @property
     def why(self) -> str:
         """Why it is asked; empty where nothing speaks against the tracker's answer."""
+        if self._drawn:
+            return "A look at random: whatever the answer, it tells how good the others are."
         reason = "" if self.question is None else self.question.get("reason", "")
         return f"Doubtful because: {reason}." if reason else ""
 
@@ -91,7 +97,8 @@ class ReviewController:
 
         Args:
             key: "Enter" accepts the tracker's answer, "1" to "9" choose a mother, "0" says there is none, "B" that this
-                is no cell, "S" skips, "U" and "R" undo and redo, "J" and "K" go to the next and the previous question.
+                is no cell, "S" skips, "A" draws a cell at random, "U" and "R" undo and redo, "J" and "K" go to the next
+                and the previous question.
 
         Returns:
             Whether the key means anything now.
@@ -111,6 +118,7 @@ class ReviewController:
         return {
             "Enter": self.accept,
             "S": self.skip,
+            "A": self.draw,
             "U": self.undo,
             "R": self.redo,
             "J": lambda: self.go(self.at + 1),
@@ -159,6 +167,18 @@ class ReviewController:
         if self._done(lambda: self.session.skip(frame, label)):
             self._list()
             self._go(0)
+
+    def draw(self) -> None:
+        """Ask about a cell that is drawn at random among those that nobody looked at."""
+        drawn: list[tuple[int, int] | None] = []
+        if not self._done(lambda: drawn.append(self.session.draw())):
+            return
+        if drawn[0] is None:
+            self.message = "every cell was looked at"
+            return
+        self._ask(*drawn[0])
+        self._drawn = True
+        self.rest = self.session.rest().describe()
 
     def undo(self) -> None:
         """Withdraw the latest decision, and ask about that cell again."""
@@ -229,7 +249,7 @@ class ReviewController:
             self.reason = ""
         if self.reason:
             queue = queue[queue["reason"] == self.reason]
-        self.n_rows = len(queue)
+        self.n_rows, self.rest = len(queue), self.session.rest().describe()
         shown = queue.head(LISTED)
         columns = [shown[name].tolist() for name in ("rank", "frame", "label", "probability", "reason")]
         self.rows = [
@@ -243,7 +263,7 @@ class ReviewController:
 
     def _go(self, row: int) -> None:
         if not self.rows:
-            self.at, self.question, self.answers = -1, None, []
+            self.at, self.question, self.answers, self._drawn = -1, None, [], False
             return
         at = min(max(row, 0), len(self.rows) - 1)
         self._ask(self.rows[at].frame, self.rows[at].label)
@@ -252,4 +272,4 @@ class ReviewController:
     def _ask(self, frame: int, label: int) -> None:
         self.question = self.session.question(frame, label)
         self.answers = answers_to(self.question)
-        self.at = -1
+        self.at, self._drawn = -1, False

@@ -22,14 +22,13 @@ from qtpy.QtWidgets import (
 )
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.napari_plugin.controller import LISTED, ReviewController
+from torchtrack_uq.napari_plugin.controller import KEYS, LISTED, ReviewController
 from torchtrack_uq.napari_plugin.opened import METADATA, OpenedResults
 from torchtrack_uq.napari_plugin.rings import QuestionRings
 from torchtrack_uq.review.decision_log import DecisionLog
 from torchtrack_uq.review.session import ReviewSession
 from torchtrack_uq.review.who import login
 
-KEYS = ("Enter", *"1234567890", "B", "S", "U", "R", "J", "K", ",", ".")
 _QT_NAMES = {Qt.Key.Key_Return: "Enter", Qt.Key.Key_Enter: "Enter"}
 _ALL = "all reasons"
 _STILL = 4.0
@@ -69,7 +68,7 @@ class ReviewDoubts(QWidget):
         self._look_for_results()
 
     def _build(self) -> None:
-        self.folder, self.progress, self.title, self.why, self.status = (_text() for _ in range(5))
+        self.folder, self.progress, self.rest, self.title, self.why, self.status = (_text() for _ in range(6))
         self.title.setStyleSheet("font-weight: bold")
         self.reason, self.count, self.queue = QComboBox(), _text(), QListWidget()
         self.reason.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -84,10 +83,16 @@ class ReviewDoubts(QWidget):
         self.answers = QVBoxLayout()
         self.actions = {
             key: self._button(f"{name} ({key})", key)
-            for key, name in (("Enter", "Accept"), ("S", "Skip"), ("U", "Undo"), ("R", "Redo"))
+            for key, name in (
+                ("Enter", "Accept"),
+                ("S", "Skip"),
+                ("A", "Random look"),
+                ("U", "Undo"),
+                ("R", "Redo"),
+            )
         }
         layout = QVBoxLayout(self)
-        for part in (opener, self.folder, self.progress, _row(self.reason, self.count)):
+        for part in (opener, self.folder, self.progress, self.rest, _row(self.reason, self.count)):
             _add(layout, part)
         layout.addWidget(self.queue, stretch=1)
         for part in (self.title, self.why, self.answers, _row(*self.actions.values()), self.status):
@@ -134,6 +139,7 @@ class ReviewDoubts(QWidget):
             self.title.setText("Open a folder that torchtrack-uq track wrote.")
             return
         self.progress.setText(review.progress)
+        self.rest.setText(review.rest)
         some = review.n_rows > LISTED
         self.count.setText(f"the first {LISTED} of {review.n_rows}" if some else f"{review.n_rows} cells")
         self.reason.clear()

@@ -28,7 +28,7 @@ class Mark:
         here: Whether the cell is of that frame: a ring around it; else a cross where it was, or will be.
         place: Centroid in pixels, ((z,) y, x).
         kind: The cell that is asked about, its chosen mother, or another candidate.
-        text: What stands beside it.
+        text: What stands beside it; empty for the cell that is asked about.
     """
 
     frame: int
@@ -60,7 +60,8 @@ class Spot:
 def marks_of(question: Mapping[str, Any], detections: Detections) -> Spot:
     """Where a question is. In the cell's own frame one sees where her mothers were, and in theirs where she will be.
 
-    Other frames than a candidate's own show it only from 2 % on. In a stack all marks stand in the plane of the cell, and candidates of other planes in their own as well.
+    Other frames than a candidate's own show it only from 2 % on. In a stack all marks stand in the plane of the cell,
+    and candidates of other planes in their own as well.
 
     Args:
         question: As `ReviewSession.question` puts it.
@@ -72,9 +73,9 @@ def marks_of(question: Mapping[str, Any], detections: Detections) -> Spot:
     >>> for mark in marks_of(question, cells).marks:
     ...     print(mark.frame, mark.here, mark.kind, mark.text)
     0 True chosen 1: 90 %
-    0 False asked cell 1
+    0 False asked
     1 False chosen 1: 90 %
-    1 True asked cell 1
+    1 True asked
     """
     cell = detections.by_name[question["frame"], question["label"]]
     mothers = [detections.by_name[one["frame"], one["label"]] for one in question["candidates"]]
@@ -84,7 +85,7 @@ def marks_of(question: Mapping[str, Any], detections: Detections) -> Spot:
         (mother, "chosen" if mother == chosen else "candidate", f"{key}: {percent(one['probability'])}")
         for key, (mother, one) in enumerate(zip(mothers, question["candidates"], strict=True), start=1)
     ]
-    rings.append((cell, "asked", f"cell {question['label']}"))
+    rings.append((cell, "asked", ""))
     of, where = detections.frame, detections.coords.astype(float)
     likely = [
         one

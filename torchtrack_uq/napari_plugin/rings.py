@@ -15,6 +15,8 @@ NAME = "question"
 _COLORS = {"asked": "white", "chosen": "#e69f00", "candidate": "#56b4e9"}
 _LINE = 0.05
 """Width of a ring's line, of its diameter."""
+_CORNER = 0.35
+"""Where text begins: down and to the right on the ring, in its diameters."""
 _CROSS = 0.3
 """Size of a cross, of a ring's diameter."""
 _ROOM = 1.5
@@ -60,8 +62,6 @@ class QuestionRings:
     def _draw(self, spot: Spot, voxel_size: tuple[float, ...] | None) -> Points:
         colors = [_COLORS[mark.kind] for mark in spot.marks]
         size = [spot.diameter * (1 if mark.here else _CROSS) for mark in spot.marks]
-        above = np.zeros((len(size), 1 + len(spot.place)))
-        above[:, -2] = -np.array(size) / 2
         layer = Points(
             np.array([(mark.frame, *mark.place) for mark in spot.marks]),
             name=NAME,
@@ -69,9 +69,9 @@ class QuestionRings:
             text={
                 "string": "{text}",
                 "color": colors,
-                "anchor": "lower_left",
                 "size": 11,
-                "translation": above,
+                "anchor": "upper_left",
+                "translation": _CORNER * spot.diameter,
             },
             size=size,
             symbol=[_symbol(mark) for mark in spot.marks],
