@@ -175,6 +175,19 @@ def test_a_random_look_is_drawn_and_makes_the_promise_better(review: ReviewContr
     assert "95 % confidence" in review.rest
 
 
+def test_a_refit_needs_random_looks_and_says_what_it_changed(review: ReviewController, folder: Path) -> None:
+    review.refit()
+    assert "random looks" in review.message
+    for _ in range(40):
+        review.press("A")
+        review.press("Enter")
+    review.refit()
+    assert not review.message
+    assert review.why.startswith("Refitted from 40 random looks")
+    review.press("J")
+    assert not review.why.startswith("Refitted")
+
+
 def test_decisions_are_read_as_those_of_any_other_review(review: ReviewController, folder: Path) -> None:
     cells = review.session.start.detections
     frame, label = asked(review)

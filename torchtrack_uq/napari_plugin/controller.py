@@ -8,6 +8,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.napari_plugin.answers import Answer, answers_to, percent, progress_in_words
 from torchtrack_uq.napari_plugin.marks import Spot, marks_of
 from torchtrack_uq.review.decision_log import Decision
+from torchtrack_uq.review.refit import Refit
 from torchtrack_uq.review.session import ReviewSession
 
 KEYS = ("Enter", *"1234567890", "B", "S", "A", "U", "R", "J", "K", ",", ".")
@@ -55,7 +56,7 @@ class ReviewController:
         self.session = session
         self.rows: list[Row] = []
         self.n_rows, self.at, self.reason, self.rest, self.message = 0, -1, "", "", ""
-        self._drawn = False
+        self._note = ""
         self.question: dict[str, Any] | None = None
         self.answers: list[Answer] = []
         self._list()
@@ -72,8 +73,8 @@ class ReviewController:
     @property
     def why(self) -> str:
         """Why it is asked; empty where nothing speaks against the tracker's answer."""
-        if self._drawn:
-            return "A look at random: whatever the answer, it tells how good the others are."
+        if self._note:
+            return self._note
         reason = "" if self.question is None else self.question.get("reason", "")
         return f"Doubtful because: {reason}." if reason else ""
 
@@ -177,8 +178,16 @@ class ReviewController:
             self.message = "every cell was looked at"
             return
         self._ask(*drawn[0])
-        self._drawn = True
+        self._note = "A look at random: whatever the answer, it tells how good the others are."
         self.rest = self.session.rest().describe()
+
+    def refit(self) -> None:
+        """Temperature and event scores anew from the random looks so far, and what that changed in place of `why`."""
+        found: list[Refit] = []
+        if self._done(lambda: found.append(self.session.refit())):
+            self._list()
+            self._go(0)
+            self._note = found[0].describe()
 
     def undo(self) -> None:
         """Withdraw the latest decision, and ask about that cell again."""
@@ -263,7 +272,7 @@ class ReviewController:
 
     def _go(self, row: int) -> None:
         if not self.rows:
-            self.at, self.question, self.answers, self._drawn = -1, None, [], False
+            self.at, self.question, self.answers, self._note = -1, None, [], ""
             return
         at = min(max(row, 0), len(self.rows) - 1)
         self._ask(self.rows[at].frame, self.rows[at].label)
@@ -272,4 +281,4 @@ class ReviewController:
     def _ask(self, frame: int, label: int) -> None:
         self.question = self.session.question(frame, label)
         self.answers = answers_to(self.question)
-        self.at, self._drawn = -1, False
+        self.at, self._note = -1, ""

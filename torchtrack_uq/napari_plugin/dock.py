@@ -7,6 +7,7 @@ from typing import Any
 
 from napari.layers import Labels, Layer, Points
 from napari.qt.threading import create_worker
+from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent, QKeyEvent, QShowEvent
@@ -30,6 +31,7 @@ from torchtrack_uq.review.session import ReviewSession
 from torchtrack_uq.review.who import login
 
 _QT_NAMES = {Qt.Key.Key_Return: "Enter", Qt.Key.Key_Enter: "Enter"}
+_ACTIONS = {"Enter": "Accept", "S": "Skip", "U": "Undo", "R": "Redo", "A": "Random look"}
 _ALL = "all reasons"
 _STILL = 4.0
 """Pixels of the screen that a click may move."""
@@ -77,25 +79,17 @@ class ReviewDoubts(QWidget):
         self.queue.setStyleSheet("QListWidget::item:selected { background: #0072b2; color: white }")
         self.queue.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys are answers, not steps in the list
         self.queue.itemClicked.connect(lambda item: self._go(self.queue.row(item)))
-        opener = QPushButton("Open results…")
-        opener.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        opener.clicked.connect(self._ask_for_folder)
+        opener = _button("Open results…", lambda *_: self._ask_for_folder())
         self.answers = QVBoxLayout()
-        self.actions = {
-            key: self._button(f"{name} ({key})", key)
-            for key, name in (
-                ("Enter", "Accept"),
-                ("S", "Skip"),
-                ("A", "Random look"),
-                ("U", "Undo"),
-                ("R", "Redo"),
-            )
-        }
+        self.actions = {key: self._button(f"{name} ({key})", key) for key, name in _ACTIONS.items()}
+        self.actions["refit"] = _button("Refit", lambda *_: self._do(ReviewController.refit))
+        self.actions["refit"].setToolTip("Temperature and event scores anew, from the random looks so far")
+        buttons = list(self.actions.values())
         layout = QVBoxLayout(self)
         for part in (opener, self.folder, self.progress, self.rest, _row(self.reason, self.count)):
             _add(layout, part)
         layout.addWidget(self.queue, stretch=1)
-        for part in (self.title, self.why, self.answers, _row(*self.actions.values()), self.status):
+        for part in (self.title, self.why, self.answers, _row(*buttons[:4]), _row(*buttons[4:]), self.status):
             _add(layout, part)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
@@ -170,10 +164,7 @@ class ReviewDoubts(QWidget):
             self.answers.addWidget(button)
 
     def _button(self, text: str, key: str) -> QPushButton:
-        button = QPushButton(text.replace("&", "&&"))
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # so that Enter accepts, whatever was clicked last
-        button.clicked.connect(self._presser(key))
-        return button
+        return _button(text, self._presser(key))
 
     def _presser(self, key: str) -> Callable[..., None]:
         return lambda *_: self.press(key)
@@ -202,6 +193,7 @@ class ReviewDoubts(QWidget):
         self._say(saying)
         worker = create_worker(action, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(lambda found: self._finish(lambda: then(found)))
+        worker.warned.connect(lambda found: show_warning(str(found[0])))
         worker.errored.connect(lambda error: self._finish(lambda: self._failed(error)))
         worker.start()
 
@@ -292,6 +284,13 @@ def _text() -> QLabel:
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)  # names are text, never markup
     return label
+
+
+def _button(text: str, action: Callable[..., None]) -> QPushButton:
+    button = QPushButton(text.replace("&", "&&"))
+    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # so that Enter accepts, whatever was clicked last
+    button.clicked.connect(action)
+    return button
 
 
 def _row(*parts: QWidget) -> QHBoxLayout:
