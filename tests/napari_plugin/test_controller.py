@@ -177,7 +177,7 @@ def test_a_random_look_is_drawn_and_makes_the_promise_better(review: ReviewContr
 
 def test_a_refit_needs_random_looks_and_says_what_it_changed(review: ReviewController, folder: Path) -> None:
     review.refit()
-    assert "random looks" in review.message
+    assert "no look at random" in review.message
     for _ in range(40):
         review.press("A")
         review.press("Enter")

@@ -38,18 +38,26 @@ class QuestionRings:
         self.viewer, self.keys = viewer, keys
         self._layer: Points | None = None
         self._shown: dict[str, Any] | None = None
+        self._review: ReviewController | None = None
         self._near = False
 
     def show(self, review: ReviewController, voxel_size: tuple[float, ...] | None) -> None:
         """Draw the question and go there, unless it is shown already."""
         spot = review.spot
-        if review.question is self._shown:
+        if review is not self._review:
+            self.remove()
+            self._review, self._near = review, False
+        if review.question is self._shown and self._layer in self.viewer.layers:
             return
-        self.remove()
-        self._shown = review.question
         if spot is None:
+            self.remove()
             return
-        self._layer = self._draw(spot, voxel_size)
+        self._shown = review.question
+        if self._layer is None or self._layer not in self.viewer.layers:
+            self._layer = self._add(spot, voxel_size)
+        else:
+            _change(self._layer, spot)  # removing a layer takes napari .3 s
+        self.viewer.layers.selection.active = self._layer
         self._go(spot, voxel_size or (1.0,) * len(spot.place))
 
     def remove(self) -> None:
@@ -59,32 +67,14 @@ class QuestionRings:
             self.viewer.layers.remove(self._layer)
         self._layer = None
 
-    def _draw(self, spot: Spot, voxel_size: tuple[float, ...] | None) -> Points:
-        colors = [_COLORS[mark.kind] for mark in spot.marks]
-        size = [spot.diameter * (1 if mark.here else _CROSS) for mark in spot.marks]
-        layer = Points(
-            np.array([(mark.frame, *mark.place) for mark in spot.marks]),
-            name=NAME,
-            features=pd.DataFrame({"text": [mark.text for mark in spot.marks]}),
-            text={
-                "string": "{text}",
-                "color": colors,
-                "size": 11,
-                "anchor": "upper_left",
-                "translation": _CORNER * spot.diameter,
-            },
-            size=size,
-            symbol=[_symbol(mark) for mark in spot.marks],
-            face_color=["transparent" if mark.here else _COLORS[mark.kind] for mark in spot.marks],
-            border_color=colors,
-            border_width=_LINE,
-            scale=None if voxel_size is None else (1.0, *voxel_size),
-        )
+    def _add(self, spot: Spot, voxel_size: tuple[float, ...] | None) -> Points:
+        scale = None if voxel_size is None else (1.0, *voxel_size)
+        layer = Points(ndim=1 + len(spot.place), name=NAME, scale=scale)
+        _change(layer, spot)
         layer.editable = False
         for key, action in self.keys.items():
             layer.bind_key(key, action, overwrite=True)
         self.viewer.add_layer(layer)
-        self.viewer.layers.selection.active = layer
         return layer
 
     def _go(self, spot: Spot, voxel_size: tuple[float, ...]) -> None:
@@ -93,14 +83,31 @@ class QuestionRings:
         viewer.dims.set_point(0, float(spot.frame))
         if len(world) == 3 and viewer.dims.ndisplay == 2:
             viewer.dims.set_point(viewer.dims.ndim - 3, float(round(spot.place[0])) * voxel_size[0])
-        if (
-            not self._near
-        ):  # napari has no public name for the size of its canvas: a view of everything tells it
+        if not self._near:  # napari has no public name for its canvas' size: a view of everything tells it
             viewer.reset_view()
             field = min(viewer.layers.extent.world[1, -2:] - viewer.layers.extent.world[0, -2:])
             viewer.camera.zoom *= max(float(field) / (_ROOM * spot.size * voxel_size[-1]), 1.0)
             self._near = True
         viewer.camera.center = (0.0, *world.tolist()) if len(world) == 2 else tuple(world.tolist())
+
+
+def _change(layer: Points, spot: Spot) -> None:
+    """Make it show this spot."""
+    colors = [_COLORS[mark.kind] for mark in spot.marks]
+    layer.data = np.array([(mark.frame, *mark.place) for mark in spot.marks])
+    layer.features = pd.DataFrame({"text": [mark.text for mark in spot.marks]})
+    layer.size = [spot.diameter * (1 if mark.here else _CROSS) for mark in spot.marks]
+    layer.symbol = [_symbol(mark) for mark in spot.marks]
+    layer.border_color = colors
+    layer.face_color = ["transparent" if mark.here else _COLORS[mark.kind] for mark in spot.marks]
+    layer.border_width = [_LINE] * len(spot.marks)
+    layer.text = {
+        "string": "{text}",
+        "color": colors,
+        "size": 11,
+        "anchor": "upper_left",
+        "translation": _CORNER * spot.diameter,
+    }
 
 
 def _symbol(mark: Mark) -> str:
