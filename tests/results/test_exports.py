@@ -410,7 +410,7 @@ class TestPoints:
     def test_doubts_lie_on_their_tracks_in_napari(self) -> None:
         spots = pd.DataFrame({"frame": [480, 480, 481, 481], "y": [4.0, 8, 6, 51], "x": 4.0})
         result = UncertainTracker("distance").track_points(spots, progress=False)
-        (tracks, *_), (doubts, *_) = to_napari(result)
+        _, (tracks, *_), (doubts, *_) = to_napari(result)
         assert len(doubts)
         places = {tuple(place) for place in tracks[:, 1:]}
         assert all(tuple(place) in places for place in doubts)
