@@ -8,7 +8,7 @@ import numpy as np
 
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.napari_plugin.answers import percent
-from torchtrack_uq.review.boxes import box_around
+from torchtrack_uq.results.boxes import box_around
 
 Kind = Literal["asked", "chosen", "candidate"]
 _LEAST = 0.02
