@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from torchtrack_uq.results.in_words import Tracked
@@ -18,6 +18,7 @@ _SHOWN = 4
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 def group_daughters(
@@ -63,22 +64,29 @@ def group_daughters(
     group = np.where(doubtful, component, -1)
     crowded = np.flatnonzero(np.bincount(group[group >= 0], minlength=1) > largest)
     if len(crowded):
-        by_daughter = ties.tocsr()
-        by_place = ties.T.tocsr()
-        free = int(component.max()) + 1
-        for number in crowded.tolist():
-            left = np.flatnonzero(group == number)
-            for first in left[np.argsort(-error[left], kind="stable")].tolist():
-                if group[first] != number:
-                    continue
-                near = np.unique(by_place[by_daughter[first].indices].indices)
-                near = near[group[near] == number]
-                near = near[np.argsort(-error[near], kind="stable")]
-                taken = np.array([first, *near[near != first][: largest - 1].tolist()])
-                group[taken] = free
-                free += 1
+        _part(group, ties.tocsr(), ties.T.tocsr(), np.isin(group, crowded), error, largest)
     known = np.unique(group[group >= 0])
     return np.where(group >= 0, np.searchsorted(known, group), -1).astype(np.int64)
+
+
+def _part(
+    group: Ints, places_of: csr_matrix, daughters_at: csr_matrix, crowded: Bools, error: Floats, largest: int
+) -> None:
+    """Give the daughters of crowded groups new, smaller ones, in place."""
+    begin, places = places_of.indptr, places_of.indices
+    first_at, daughters = daughters_at.indptr, daughters_at.indices
+    waiting, free = crowded.copy(), int(group.max()) + 1
+    members = np.flatnonzero(crowded)
+    for first in members[np.lexsort((-error[members], group[members]))].tolist():
+        if not waiting[first]:
+            continue
+        at = places[begin[first] : begin[first + 1]]
+        near = np.unique(np.concatenate([daughters[first_at[place] : first_at[place + 1]] for place in at]))
+        near = near[waiting[near] & (near != first)]
+        near = near[np.argsort(-error[near], kind="stable")][: largest - 1]
+        group[first] = group[near] = free
+        waiting[first] = waiting[near] = False
+        free += 1
 
 
 def review_queue(result: Tracked) -> pd.DataFrame:
