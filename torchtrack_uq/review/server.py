@@ -15,17 +15,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movies.movie import Movie
-from torchtrack_uq.results.boxes import Box, box_around
+from torchtrack_uq.results.boxes import box_around
 from torchtrack_uq.review.decision_log import Decision
+from torchtrack_uq.review.panels import Panels
+from torchtrack_uq.review.positions import window_around
+from torchtrack_uq.review.queue_filter import QueueFilter, tracks_of_rows
 from torchtrack_uq.review.rest import AIM
 from torchtrack_uq.review.session import ReviewSession
 
 COOKIE = "torchtrack_uq_review"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_PAGE = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
-_LARGEST_BOX = 2048
+_SCRIPTS = ("page.js", "asking.js", "pictures.js", "doubt_map.js", "family.js", "rest.js")
+_PAGE = {"page.html": "text/html", "page.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
 _LARGEST_BODY = 10_000
+_LEAST_LIKELY, _LEAST_SHOWN = 0.005, 2
+"""Less likely mothers than that, but for two, are chosen by a click on them."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -73,8 +77,7 @@ def make_app(session: ReviewSession, token: str) -> Starlette:
         Route("/api/queue", guarded(views.queue)),
         Route("/api/progress", guarded(views.progress)),
         Route("/api/question/{frame:int}/{label:int}", guarded(views.question)),
-        Route("/api/frame/{frame:int}.png", guarded(views.png)),
-        Route("/api/outlines/{frame:int}", guarded(views.outlines)),
+        *(Route(path, guarded(handler)) for path, handler in Panels(session).addresses.items()),
         Route("/api/decide", guarded(views.decide), methods=["POST"]),
         Route("/api/undo", guarded(views.undo), methods=["POST"]),
         Route("/api/redo", guarded(views.redo), methods=["POST"]),
@@ -114,39 +117,21 @@ class _Views:
     def __init__(self, session: ReviewSession) -> None:
         self.session = session
 
-    @property
-    def _movie(self) -> Movie:
-        movie = self.session.start.movie
-        if movie is None:
-            raise InputError("cells of this movie are points; there are no pixels to show")
-        return movie
-
     async def progress(self, request: Request) -> Response:
         return JSONResponse(self._progress())
 
     def _progress(self) -> dict[str, Any]:
-        found = asdict(self.session.progress)
-        cells = self.session.start.detections
-        return found | {
-            "open": len(self.session.queue),
-            "n_frames": cells.n_frames,
-            "has_pixels": self.session.start.movie is not None,
-            "max_gap": self.session.start.candidates.max_gap,
-        }
+        return asdict(self.session.progress) | {"open": len(self.session.queue)}
 
     async def queue(self, request: Request) -> Response:
-        """Rows of the queue, filtered by reason and frames: `offset`, `n`, `reason`, `first`, `last`, `track`."""
-        table = self.session.queue
-        asked = request.query_params
-        reasons = sorted(set(table["reason"]) - {""})
-        if asked.get("reason"):
-            table = table[table["reason"] == asked["reason"]]
-        if asked.get("first"):
-            table = table[table["frame"] >= int(asked["first"])]
-        if asked.get("last"):
-            table = table[table["frame"] <= int(asked["last"])]
+        """Rows of the queue from `offset` on, at most `n`, as `reason`, `first`, `last` and `track` filter them."""
+        asked, start = request.query_params, self.session.start
+        queue = self.session.queue
+        table = QueueFilter.of(asked).rows(queue, start)
         offset, n = max(int(asked.get("offset", 0)), 0), min(int(asked.get("n", 200)), 1000)
-        rows = json.loads(table.iloc[offset : offset + n].to_json(orient="records"))
+        page = table.iloc[offset : offset + n]
+        rows = json.loads(page.assign(track=tracks_of_rows(page, start)).to_json(orient="records"))
+        reasons = sorted(set(queue["reason"].unique()) - {""})
         return JSONResponse({"rows": rows, "n": len(table), "reasons": reasons})
 
     async def question(self, request: Request) -> Response:
@@ -154,29 +139,19 @@ class _Views:
         found = await run_in_threadpool(self.session.question, frame, label)
         if not found["struck_out"]:
             cells = self.session.start.detections
+            found["candidates"] = [
+                one
+                for k, one in enumerate(found["candidates"])
+                if k < _LEAST_SHOWN
+                or one["probability"] >= _LEAST_LIKELY
+                or [one["frame"], one["label"]] == found["chosen"]
+            ]
             shown = [(frame, label), *((one["frame"], one["label"]) for one in found["candidates"])]
-            box = box_around(cells, [int(cells.find(*one)) for one in shown])
-            found["box"] = {"top": box.top, "left": box.left, "size": box.size, "plane": box.plane}
+            indices = [int(cells.find(*one)) for one in shown]
+            around = window_around if self.session.start.movie is None else box_around
+            found["box"] = asdict(around(cells, indices))
+            found["track"] = int(self.session.start.tracklets.track[indices[0]])
         return JSONResponse(found)
-
-    async def png(self, request: Request) -> Response:
-        from torchtrack_uq.results.crops import crop_png
-
-        t = self._frame(request)
-        low, high = (
-            float(request.query_params.get(name, value)) for name, value in (("low", 0.5), ("high", 99.8))
-        )
-        if not 0 <= low < high <= 100:
-            raise ValueError(f"percentiles are {low} and {high}; expected 0 <= low < high <= 100")
-        box = _box(request)
-        content = await run_in_threadpool(lambda: crop_png(self._movie, t, box, low=low, high=high))
-        return Response(content, media_type="image/png")
-
-    async def outlines(self, request: Request) -> Response:
-        from torchtrack_uq.results.crops import outlines
-
-        t, box = self._frame(request), _box(request)
-        return JSONResponse(await run_in_threadpool(outlines, self._movie, t, box))
 
     async def decide(self, request: Request) -> Response:
         asked = await _body(request)
@@ -219,12 +194,6 @@ class _Views:
         await run_in_threadpool(self.session.skip, _whole(asked["frame"]), _whole(asked["label"]))
         return JSONResponse(self._progress())
 
-    def _frame(self, request: Request) -> int:
-        t = int(request.path_params["frame"])
-        if not 0 <= t < self._movie.n_frames:
-            raise ValueError(f"frame {t} is none of the {self._movie.n_frames}")
-        return t
-
 
 async def _body(request: Request) -> dict[str, Any]:
     content = b""
@@ -236,17 +205,6 @@ async def _body(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("expected an object")
     return found
-
-
-def _box(request: Request) -> Box:
-    asked = request.query_params
-    size = int(asked["size"])
-    if not 1 <= size <= _LARGEST_BOX:
-        raise ValueError(f"size is {size}; expected 1 to {_LARGEST_BOX}")
-    plane = asked.get("plane")
-    return Box(
-        int(asked["top"]), int(asked["left"]), size, int(plane) if plane not in (None, "", "null") else None
-    )
 
 
 def _whole(value: Any) -> int:
