@@ -17,6 +17,7 @@ from torchtrack_uq.posterior.false_cells import false_cells
 from torchtrack_uq.posterior.merged_split import merged_and_split
 from torchtrack_uq.trackers.neighbours import can_be_linked, typical_displacement
 from torchtrack_uq.truth.decisions import class_probabilities, decision_probability
+from torchtrack_uq.utils.remembered import remembered
 
 Floats = NDArray[np.float64]
 DETECTION_DOUBTS = ("missed", "false", "merged", "split")
@@ -173,6 +174,7 @@ class CellDoubts:
         }
 
 
+@remembered
 def far_inside(detections: Detections, frame_shape: tuple[int, ...] | None) -> NDArray[np.bool_]:
     """(N,) bool, cells too far from every border of the field to have come over it, or to have left, in one frame."""
     edge = distance_to_border(detections, frame_shape, depth=True, margin=_HALF_A_PIXEL)

@@ -15,6 +15,7 @@ LEAST_DOUBT = 0.01
 LARGEST_GROUP = 6
 """Daughters that a person can settle in one look."""
 _SHOWN = 4
+_WORTH_NAMING = 0.005
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -149,21 +150,28 @@ def review_queue(result: Tracked) -> pd.DataFrame:
 
 
 def _alternatives(result: Tracked, cells: Ints, probability: Floats) -> list[str]:
+    """Other answers about each of some cells than the one that was chosen, the likeliest first."""
     graph, detections = result.candidates, result.detections
     daughter, mother = graph.daughter.numpy(), graph.mother.numpy()
-    null = result.probabilities.null.double().numpy()
-    begin = np.searchsorted(daughter, cells)
-    name, number = detections.name, detections.frame_number
-    end = np.searchsorted(daughter, cells, side="right")
-    found = []
-    for cell, a, b in zip(cells.tolist(), begin.tolist(), end.tolist(), strict=True):
-        answers = [
-            (float(probability[link]), f"{name[mother[link]]}@{number[mother[link]]}")
-            for link in range(a, b)
-            if mother[link] != result.mother[cell]
-        ]
-        if result.mother[cell] >= 0:
-            answers.append((float(null[cell]), "none"))
-        likely = [(p, answer) for p, answer in sorted(answers, reverse=True)[:_SHOWN] if p >= 0.005]
-        found.append("; ".join(f"{answer} {p:.0%}" for p, answer in likely))
-    return found
+    row = np.full(len(detections), -1, np.int64)
+    row[cells] = np.arange(len(cells))
+    link = np.flatnonzero(
+        (probability >= _WORTH_NAMING) & (row[daughter] >= 0) & (mother != result.mother[daughter])
+    )
+    null = result.probabilities.null.double().numpy()[cells]
+    nobody = np.flatnonzero((null >= _WORTH_NAMING) & (result.mother[cells] >= 0))
+    whose, p = np.concatenate([row[daughter[link]], nobody]), np.concatenate([probability[link], null[nobody]])
+    names = [
+        f"{name}@{number}"
+        for name, number in zip(
+            detections.name[mother[link]].tolist(),
+            detections.frame_number[mother[link]].tolist(),
+            strict=True,
+        )
+    ] + ["none"] * len(nobody)
+    found: list[list[str]] = [[] for _ in range(len(cells))]
+    order = np.lexsort((-p, whose))
+    for at, k, share in zip(whose[order].tolist(), order.tolist(), p[order].tolist(), strict=True):
+        if len(found[at]) < _SHOWN:
+            found[at].append(f"{names[k]} {share:.0%}")
+    return ["; ".join(answers) for answers in found]
