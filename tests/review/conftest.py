@@ -1,5 +1,6 @@
 """One tracked movie for all tests of the review, and a fresh copy of its folder for each."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def tracked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tracked_folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tracked_folder, tmp_path / "out"))
+    # links, as no test writes into a file of the result: it appends its own, or replaces one
+    return Path(shutil.copytree(tracked_folder, tmp_path / "out", copy_function=os.link))
 
 
 @pytest.fixture

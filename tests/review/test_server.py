@@ -70,8 +70,9 @@ def test_no_file_of_the_machine_is_served(client: TestClient, address: str) -> N
 
 
 def test_the_page_asks_nobody_else() -> None:
-    for name in ("page.html", "page.css", "page.js"):
-        text = (PAGE / name).read_text()
+    served = {file.name: file.read_text() for file in PAGE.iterdir()}
+    assert {"page.html", "page.css", "page.js"} < set(served)
+    for text in served.values():
         others = [one for one in re.findall(r"https?://[^\s\"']+", text) if "www.w3.org/2000/svg" not in one]
         assert not others
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text)

@@ -46,6 +46,7 @@ def _review(options: argparse.Namespace) -> None:
     token = secrets.token_urlsafe(24)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", options.port))
+        listening.listen()  # before the address is told, so that nobody who opens it is refused
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}"
         print(
             f"{len(session.queue)} doubtful cells; decisions are kept in {options.results / 'decisions.csv'}"

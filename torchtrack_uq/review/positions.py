@@ -10,9 +10,9 @@ from torchtrack_uq.movies.detections import Detections
 
 _LOOKED_AT = 5
 _CORNERS = 24
-_OF_SPACING = 0.2
+_OF_SPACING = 0.12
 _ALONE = 10.0
-_SPACINGS = 7.0
+_SPACINGS = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def window_around(detections: Detections, cells: list[int]) -> Window:
     """A square piece that holds these cells with room around them; in space, the first one's plane.
 
     >>> window_around(Detections.from_points(np.array([0, 1]), np.array([[5.0, 5.0], [5.0, 9.0]])), [0, 1])
-    Window(top=-30.0, left=-28.0, size=70.0, plane=None)
+    Window(top=-20.0, left=-18.0, size=50.0, plane=None)
     """
     place = detections.coords[cells, -2:].astype(np.float64)
     low, high = place.min(axis=0), place.max(axis=0)
@@ -66,7 +66,7 @@ def typical_spacing(detections: Detections) -> float:
 def circles(detections: Detections, t: int, box: Window) -> list[dict[str, Any]]:
     """Cells of frame `t` in a piece, as `outlines` gives those of masks: label and a circle around each, as (x, y).
 
-    Of a movie in space, cells within half the piece's size of its plane. A circle's radius is a fifth of
+    Of a movie in space, cells within half the piece's size of its plane. A circle's radius is `_OF_SPACING` of
     `typical_spacing`.
 
     Args:

@@ -7,7 +7,7 @@ import { picture, strip } from "./pictures.js";
 import { drawOne, loadRest, refit } from "./rest.js";
 
 const FILTERS = ["reason", "first", "last", "track"];
-const state = { about: null, rows: [], at: -1, question: null, answers: [], other: null, asking: 0, busy: false };
+const state = { about: null, rows: [], at: -1, question: null, answers: [], other: null, asking: 0, loading: 0, busy: false };
 
 function showProgress(progress) {
   const removed = Math.max(progress.expected_at_start - progress.expected_errors, 0);
@@ -20,7 +20,9 @@ const wishes = () => Object.fromEntries(FILTERS.map((id) => [id, $(id).value]));
 const number = (text) => (text === "" ? null : Number(text));
 
 async function loadQueue(keep) {
+  const loading = ++state.loading;
   const found = await ask("api/queue?" + new URLSearchParams({ n: 200, ...wishes() }));
+  if (loading !== state.loading) { return; }  // it was filtered again meanwhile
   state.rows = found.rows;
   const reason = $("reason"), chosen = reason.value;
   const names = found.reasons.includes(chosen) || !chosen ? found.reasons : [...found.reasons, chosen];
@@ -50,7 +52,7 @@ async function go(i) {
     $("why").textContent = Object.values(wishes()).some(Boolean) ? "Other doubts are left where nothing is filtered." : "";
     for (const id of ["before", "after", "answers", "strip", "family"]) { $(id).replaceChildren(); }
     for (const id of ["before-caption", "after-caption", "family-caption"]) { $(id).textContent = ""; }
-    await loadMap();
+    loadMap();
     return;
   }
   const row = state.rows[Math.min(Math.max(i, 0), state.rows.length - 1)];
@@ -75,7 +77,8 @@ async function goTo(frame, label) {
   }
   show(null);
   draw();
-  await Promise.all([loadMap(), loadFamily()]);
+  loadMap();  // nobody waits for these to answer
+  loadFamily();
 }
 
 async function loadMap() {
@@ -159,20 +162,23 @@ function leftFrame() {
 async function alone(work) {
   if (state.busy) { return; }
   state.busy = true;
-  try { await work(); } catch (error) { show(error); } finally { state.busy = false; }
+  document.body.setAttribute("aria-busy", "true");
+  try { await work(); } catch (error) { show(error); } finally { state.busy = false; document.body.removeAttribute("aria-busy"); }
 }
 
 const decide = (answer) => state.question && alone(async () => {
   const body = { frame: state.question.frame, label: state.question.label, verdict: answer.verdict };
   if (answer.verdict === "mother") { body.mother_frame = answer.mother_frame; body.mother = answer.mother; }
   showProgress(await ask("api/decide", body));
-  await Promise.all([loadQueue(false), loadRest()]);
+  loadRest().catch(show);
+  await loadQueue(false);
 });
 
 const step = (address, body) => alone(async () => {
   const found = await ask(address, body ?? {});
   showProgress(found);
-  await Promise.all([loadQueue(true), loadRest()]);
+  loadRest().catch(show);
+  await loadQueue(true);
   const decision = found.decision;
   await (decision ? goTo(decision.frame, decision.label) : go(0));
 });
@@ -181,13 +187,14 @@ const randomLook = () => alone(async () => {
   const drawn = await drawOne();
   await goTo(drawn.frame, drawn.label);
   $("why").textContent = "A look at random: whatever the answer, it tells how good the others are.";
-  await loadRest();
+  loadRest().catch(show);
 });
 
 const refitAll = () => alone(async () => {
   const found = await refit();
   showProgress(found);
-  await Promise.all([loadQueue(false), loadRest()]);
+  loadRest().catch(show);
+  await loadQueue(false);
   $("why").textContent = found.text;
 });
 
@@ -236,5 +243,6 @@ $("other").addEventListener("change", () => { state.other = Number($("other").va
   Object.assign($("other"), { min: about.first_frame, max: about.last_frame, step: about.frame_step });
   for (const id of ["first", "last"]) { Object.assign($(id), { min: about.first_frame, max: about.last_frame }); }
   showProgress(await ask("api/progress"));
-  await Promise.all([loadQueue(false), loadRest()]);
+  loadRest().catch(show);
+  await loadQueue(false);
 })().catch(show);

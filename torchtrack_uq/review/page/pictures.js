@@ -31,7 +31,7 @@ export async function picture(place, frame, q, about, { choose = null, words = t
   let cells;
   try { cells = await ask(`api/outlines/${frame}?${asked}`); } catch (error) { show(error); return; }
   if (stale()) { return; }
-  const names = [], font = box.size * 14 / Math.max(place.clientWidth, 60);  // 14 pixels, however large the view
+  const paths = [], names = [], font = box.size * 14 / Math.max(place.clientWidth, 60);  // 14 pixels, however large the view
   for (const cell of cells) {
     const candidate = q.candidates.findIndex((one) => one.frame === frame && one.label === cell.label);
     const isChosen = q.chosen && q.chosen[0] === frame && q.chosen[1] === cell.label;
@@ -41,7 +41,8 @@ export async function picture(place, frame, q, about, { choose = null, words = t
       class: isAsked ? "asked" : isChosen ? "chosen" : candidate >= 0 ? "candidate" : "",
     }, `cell ${cell.label}`);
     if (choose) { path.addEventListener("click", () => choose(cell.label)); }
-    lines.append(path);
+    // what the question is about lies on top
+    paths.push([isAsked ? 3 : isChosen ? 2 : candidate >= 0 ? 1 : 0, path]);
     if (words && candidate >= 0) {
       const one = q.candidates[candidate];
       const points = cell.paths.flat(), high = Math.min(...points.map((p) => p[1])), low = Math.max(...points.map((p) => p[1]));
@@ -50,6 +51,7 @@ export async function picture(place, frame, q, about, { choose = null, words = t
         text: `${candidate + 1}: ${percent(one.probability)}` });
     }
   }
+  lines.append(...paths.sort((a, b) => a[0] - b[0]).map(([, path]) => path));
   apart(names, 1.1 * font);
   for (const name of names) {
     const text = svg("text", { x: name.x, y: name.y, "font-size": font });
