@@ -160,7 +160,10 @@ def _alternatives(result: Tracked, cells: Ints, probability: Floats) -> list[str
     )
     null = result.probabilities.null.double().numpy()[cells]
     nobody = np.flatnonzero((null >= _WORTH_NAMING) & (result.mother[cells] >= 0))
-    whose, p = np.concatenate([row[daughter[link]], nobody]), np.concatenate([probability[link], null[nobody]])
+    whose, p = (
+        np.concatenate([row[daughter[link]], nobody]),
+        np.concatenate([probability[link], null[nobody]]),
+    )
     names = [
         f"{name}@{number}"
         for name, number in zip(

@@ -34,7 +34,7 @@ def remembered(
     key = f"remembered {function.__module__}.{function.__qualname__}"
 
     @wraps(function)
-    def answer(subject: Subject, *options: Options.args, **named: Options.kwargs) -> Answer:
+    def answer(subject: Subject, /, *options: Options.args, **named: Options.kwargs) -> Answer:
         kept: dict[Hashable, Answer] = vars(subject).setdefault(key, {})
         asked = (options, tuple(sorted(named.items())))
         if asked not in kept:
