@@ -117,11 +117,12 @@ def test_points_are_asked_for_by_the_frame_numbers_of_their_table(client: TestCl
 
 
 def test_circles_are_around_the_points_of_the_window_and_of_its_depth() -> None:
-    place = np.array([[0.0, 5.0, 5.0], [0.0, 5.0, 25.0], [900.0, 5.0, 6.0], [0.0, 300.0, 5.0]])
-    cells = Detections.from_points(np.zeros(4, int), place)
+    shown = [[0.0, 5.0, 5.0], [0.0, 5.0, 25.0], [1.0, 12.0, 8.0], [-1.0, 15.0, 20.0]]
+    place = np.array([*shown, [900.0, 5.0, 6.0], [0.0, 300.0, 5.0]])
+    cells = Detections.from_points(np.zeros(6, int), place)
     window = window_around(cells, [0, 1])
     found = circles(cells, 0, window)
-    assert [cell["label"] for cell in found] == [1, 2]
+    assert [cell["label"] for cell in found] == [1, 2, 3, 4]
     ring = np.array(found[1]["paths"][0])
     np.testing.assert_allclose(ring.mean(axis=0), [25, 5], atol=0.1)
 
