@@ -19,8 +19,8 @@ from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.trackers import make_tracker
 
 MOST_CELLS = 6000
-STEPS = 15
-"""Looks are taken in so many portions until all errors are found; the posterior is conditioned after each."""
+STEPS, MOST_STEPS = 10, 25
+"""As many looks a portion as there are errors, over this; and so many portions, the posterior conditioned after each."""
 MAX_GAP = 2
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -113,7 +113,11 @@ def orders_of(result: TrackingResult, case: Case) -> dict[str, Ints]:
 
 
 def reviewed(result: TrackingResult, truth: Ints, judged: Bools) -> list[list[int]]:
-    """[looks, wrong decisions left], in portions, until nothing is wrong or the queue is empty; then by confidence."""
+    """[looks, wrong decisions left], in portions until nothing is wrong.
+
+    Where only very sure decisions are wrong, or after `MOST_STEPS` portions, the rest is gone through by confidence,
+    without conditioning.
+    """
     current, mother, known = result, np.full(len(truth), -1, np.int64), np.zeros(len(truth), np.bool_)
     errors = int((judged & (result.mother != truth)).sum())
     portion = max(1, math.ceil(errors / STEPS))
@@ -128,7 +132,7 @@ def reviewed(result: TrackingResult, truth: Ints, judged: Bools) -> list[list[in
         left = judged & (current.mother != truth)
         curve.append([int(known.sum()), int(left.sum())])
         sure = result_confidence(current)
-        if left.any() and sure[left].min() > 0.99:  # only the very sure are wrong: no queue lists them
+        if left.any() and (sure[left].min() > 0.99 or len(curve) > MOST_STEPS):
             rest = np.flatnonzero(judged & ~known)
             rest = rest[np.argsort(sure[rest], kind="stable")]
             last = int(np.flatnonzero(left[rest]).max()) + 1
