@@ -20,7 +20,7 @@ from torchtrack_uq.trackers import make_tracker
 
 MOST_CELLS = 6000
 STEPS, MOST_STEPS = 10, 25
-"""As many looks a portion as there are errors, over this; and so many portions, the posterior conditioned after each."""
+"""Looks a portion: errors over this. After each of at most so many portions the posterior is conditioned."""
 MAX_GAP = 2
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
