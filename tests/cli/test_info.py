@@ -3,7 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
+from tests.movies.test_formats import ngff
 from torchtrack_uq.cli import main
 from torchtrack_uq.results.tracking_result import TrackingResult
 
@@ -76,6 +78,38 @@ def test_masks_and_images_alone(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "torchtrack-uq track -m" in capsys.readouterr().out
     assert main(["info", str(tmp_path / "b.npy")]) == 0
     assert "tracking needs label masks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"), [("a.csv", ("track --points", "doubt FILE")), ("a.xml", ("doubt FILE",))]
+)
+def test_what_is_no_movie_is_sent_to_the_command_that_takes_it(
+    name: str, commands: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("frame,y,x\n0,1,1\n")
+    assert main(["info", str(tmp_path / name)]) == 2
+    said = capsys.readouterr().err
+    assert all(command in said for command in commands)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_ome_zarr_with_labels_has_its_masks(
+    version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = np.zeros((3, 16, 16), np.uint16)
+    masks[:, 2:8, 2:8] = 5
+    noise = np.random.default_rng(0).integers(0, 900, (3, 16, 16), np.uint16)
+    image = ngff(tmp_path / "a.zarr", version, noise, "tyx")
+    assert main(["info", str(image)]) == 0
+    assert "tracking needs label masks" in capsys.readouterr().out
+    ngff(image / "labels" / "cells", version, masks, "tyx")
+    zarr.open_group(image, mode="a").require_group("labels")
+    assert main(["info", str(image)]) == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .startswith(f"track it: torchtrack-uq track -i {image} -m {image}")
+    )
 
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

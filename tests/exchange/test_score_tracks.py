@@ -165,7 +165,7 @@ def test_two_spots_in_one_cell_share_it_not() -> None:
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"label": None, "coords": as_spots()[["y", "x"]].to_numpy() * 0.3}, "pixel_size"),
+        ({"label": None, "coords": as_spots()[["y", "x"]].to_numpy() * 0.3}, "--pixel-size"),
         ({"label": None, "coords": as_spots()[["y", "x"]].to_numpy() * 0.3, "unit": "micron"}, "in micron"),
         ({"label": np.arange(15) + 50, "coords": None}, "15 of 15 labels"),
         ({"label": None, "coords": np.ones((15, 3))}, "have 3 dimensions but the masks 2"),
@@ -174,6 +174,12 @@ def test_two_spots_in_one_cell_share_it_not() -> None:
 def test_masks_of_another_movie_are_refused(columns: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         scored(LINKS, **columns)
+
+
+def test_tables_given_one_after_the_other_are_told_how() -> None:
+    tables = [pd.DataFrame({"frame": [0, 1]}), pd.DataFrame({"parent_track_id": [0]})]
+    with pytest.raises(InputError, match=r"score_tracks\(\(track_df, split_df, merge_df\), masks\)"):
+        score_tracks(*tables, progress=False)
 
 
 def test_without_masks_spots_are_points(tmp_path: Path) -> None:

@@ -29,10 +29,11 @@ def _info(options: argparse.Namespace) -> None:
     from torchtrack_uq.movies.folder_names import holds_both, is_mask
     from torchtrack_uq.movies.frames import open_frames
     from torchtrack_uq.movies.movie import Movie
+    from torchtrack_uq.movies.ome_zarr import has_labels
 
     path = Path(options.movie).expanduser()
     masks = options.masks
-    if masks is None and path.is_dir() and holds_both(path):
+    if masks is None and path.is_dir() and (has_labels(path) or holds_both(path)):
         masks = options.movie
     if masks is not None:
         opened = Movie.open(options.movie, masks, **scale_of(options), **reading_of(options))

@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str]) -> int:
     before = signal.signal(signal.SIGTERM, _interrupt)  # so that half-written outputs go as after Ctrl-C
     try:
         with plain_warnings(verbose=options.verbose):
-            options.run(options)
+            _compute(options)
             if options.verbose:
                 print(f"torchtrack-uq: done in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     except InputError as error:
@@ -113,6 +113,16 @@ def _run(arguments: Sequence[str]) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _compute(options: argparse.Namespace) -> None:
+    if getattr(options, "quiet", True):  # commands without `--quiet` show no progress
+        options.run(options)
+        return
+    from torchtrack_uq.utils.compile_notice import compile_notice
+
+    with compile_notice():
+        options.run(options)
 
 
 def _versions() -> str:

@@ -1,6 +1,7 @@
 """`torchtrack-uq review`."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ def _review(options: argparse.Namespace) -> None:
             f"{len(session.queue)} doubtful cells; decisions are kept in {options.results / 'decisions.csv'}"
         )
         print(f"open {address}", flush=True)
-        print("Ctrl-C ends it; then: torchtrack-uq correct OUT OUT/decisions.csv -o NEW", flush=True)
+        results, decisions = (
+            shlex.quote(str(path)) for path in (options.results, options.results / "decisions.csv")
+        )
+        print(f"Ctrl-C ends it; then: torchtrack-uq correct {results} {decisions} -o NEW", flush=True)
         if not options.no_browser:
             webbrowser.open(address)
         config = uvicorn.Config(make_app(session, token), log_level="warning", access_log=False)

@@ -93,12 +93,14 @@ def match_cells(
     n_outside = int((at < 0).sum())
     if n_outside + n_shared > max_unmatched * len(tracks):
         unit = (
-            f" Positions are in {tracks.unit}: give pixel_size." if tracks.unit not in (None, "pixel") else ""
+            f" Positions are in {tracks.unit}: give --pixel-size (in Python pixel_size)."
+            if tracks.unit not in (None, "pixel")
+            else ""
         )
         raise InputError(
             f"{tracks.source}: {n_outside} of {len(tracks)} spots lie in no cell of the masks and {n_shared} in one "
             f"that another spot is in, more than {max_unmatched:.0%}; expected the masks that were tracked, positions "
-            f"in pixels (or pixel_size), and frames that count from 0 (or first_frame).{unit}"
+            f"in pixels (--pixel-size), and frames that count from 0 (--first-frame 1).{unit}"
         )
     taken = np.unique(cell[cell >= 0])
     return CellMatch(cell, "positions", n_outside, n_shared, len(detections) - len(taken))

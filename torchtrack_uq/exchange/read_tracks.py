@@ -169,7 +169,8 @@ def _from_tables(tables: Sequence[pd.DataFrame], name: str) -> TrackTable:
     if found is None:
         columns = ", ".join(map(str, [*tables[0].columns][:12]))
         raise InputError(
-            f"{name} with columns {columns} is no tracking that is known; expected {_expected()}"
+            f"{name} with columns {columns} is no tracking that is known; expected {_expected()}; spots that "
+            "nobody linked yet are tracked by torchtrack-uq track --points FILE"
         )
     first = next(t for t in tables if found.recognises([t, *_without(tables, t)]))
     return found.read([first, *_without(tables, first)])

@@ -155,6 +155,11 @@ def score_tracks(
     0  link      1      2       1                  2
     1  link      1      1       2                  1
     """
+    if isinstance(masks, pd.DataFrame):
+        raise InputError(
+            "masks is a DataFrame; several tables of one tracking go in together, as in "
+            "score_tracks((track_df, split_df, merge_df), masks)"
+        )
     table = read_tracks(tracks, pixel_size=pixel_size, first_frame=first_frame, progress=progress)
     if isinstance(temperature, str | os.PathLike):
         temperature = Calibration.load(temperature)

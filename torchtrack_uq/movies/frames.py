@@ -29,6 +29,7 @@ __all__ = [
     "open_frames",
 ]
 _TIFF_SUFFIXES = (".tif", ".tiff")
+_TRACKS_SUFFIXES = (".xml", ".h5", ".hdf5")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".xlsx")
 
 
@@ -105,10 +106,16 @@ def _open_path(path: Path, options: ReadOptions) -> FrameSource:
         return open_microscope_file(path, options)
     if suffix in _TABLE_SUFFIXES:
         raise InputError(
-            f"{path} is a table and holds no image; positions of cells go in as --points FILE, without masks"
+            f"{path} is a table and holds no image; a table of spots is tracked by torchtrack-uq track --points FILE, "
+            "one of finished tracks goes into torchtrack-uq doubt FILE"
         )
     if suffix in SUFFIXES:
         raise InputError(f"{path} is one image; expected the folder that has one such file a frame")
+    if suffix in _TRACKS_SUFFIXES:
+        raise InputError(
+            f"{path} holds no image; tracks of TrackMate or btrack go into torchtrack-uq doubt FILE, with -m MASKS "
+            "where there are masks"
+        )
     raise InputError(
         f"{path} is no TIFF; expected a .tif, .npy, .nd2 or .czi file, an OME-Zarr folder, or a folder with one TIFF, "
         "PNG or npy file a frame; other formats can be saved as OME-TIFF in Fiji (Bio-Formats) or napari"

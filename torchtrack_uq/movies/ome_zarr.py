@@ -21,6 +21,12 @@ def is_zarr(folder: Path) -> bool:
     return any((folder / marker).is_file() for marker in _MARKERS)
 
 
+def has_labels(folder: Path) -> bool:
+    """Whether an OME-Zarr brings label images."""
+    labels = folder / "labels"
+    return is_zarr(folder) and labels.is_dir() and any(is_zarr(child) for child in labels.iterdir())
+
+
 def open_zarr(folder: Path, options: ReadOptions) -> ArrayFrames:
     """Open the image of an OME-Zarr, or for masks its labels where it has any.
 
