@@ -122,6 +122,20 @@ def test_the_default_scale_finds_the_displacement_of_sparse_cells() -> None:
     assert typical_displacement(cells) == pytest.approx(3.0, rel=0.1)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 0.125, 8.0])
+def test_points_score_alike_in_any_unit(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    start = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0)), -1).reshape(-1, 2) * 50
+    coords = np.concatenate([start, start + rng.normal(0, 3.0, start.shape)])
+    frame = np.repeat([0, 1], len(start))
+    pixels, other = (
+        DistanceTracker().candidates(Detections.from_points(frame, coords * scale), progress=False)
+        for scale in (1.0, unit)
+    )
+    np.testing.assert_array_equal(other.mother, pixels.mother)
+    np.testing.assert_allclose(other.score, pixels.score, rtol=1e-4, atol=1e-4)
+
+
 def test_frames_without_cells_and_single_cells_work() -> None:
     cells = Detections.from_points(np.array([0, 2]), np.zeros((2, 2)), n_frames=4)
     assert DistanceTracker().candidates(cells).n_links == 0

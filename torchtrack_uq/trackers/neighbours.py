@@ -11,6 +11,8 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.movies.detections import Detections
 
+_HALF_A_PIXEL = 0.5
+_SPACINGS = 40  # a table in pixels whose points lie 20 or more apart keeps the half
 _QUANTILE = 0.9
 _MUTUAL_QUANTILE = 0.95  # pairs that are nearest to each other leave out part of the tail
 _MOSTLY_MUTUAL = 5 / 6
@@ -107,7 +109,8 @@ def typical_displacement(detections: Detections, gap: int = 1) -> float:
     Where cells move less than they are apart, the distance from a cell to the nearest one of the frame before
     is the length of its displacement, whose 90th percentile is 2.15 (2D) or 2.50 (3D) standard deviations per
     axis for a normal distribution. That percentile rather than the median, since displacements have heavy
-    tails; for faster cells it saturates at the distance between neighbours. At least half a pixel.
+    tails; for faster cells it saturates at the distance between neighbours. At least half a pixel; for points at least
+    half a unit or a fortieth of the distance between neighbours, whichever is less, so that their unit does not matter.
 
     Raises:
         InputError: No two frames that far apart both hold cells.
@@ -115,7 +118,7 @@ def typical_displacement(detections: Detections, gap: int = 1) -> float:
     >>> typical_displacement(Detections.from_points(np.array([0, 1]), np.array([[0.0, 0], [3, 4]])))
     2.32...
     """
-    return _spread(_nearest(detections, gap)[0], detections.ndim, gap)
+    return _spread(_nearest(detections, gap)[0], detections, gap)
 
 
 def _nearest(detections: Detections, gap: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -132,13 +135,21 @@ def _nearest(detections: Detections, gap: int) -> tuple[NDArray[np.float64], NDA
     return nearest, mutual
 
 
-def _spread(nearest: NDArray[np.float64], ndim: int, gap: int, quantile: float = _QUANTILE) -> float:
+def _spread(
+    nearest: NDArray[np.float64], detections: Detections, gap: int, quantile: float = _QUANTILE
+) -> float:
     nearest = nearest[~np.isnan(nearest)]
     if not len(nearest):
         frames = "consecutive frames hold cells" if gap == 1 else f"frames {gap} apart both hold cells"
         raise InputError(f"no two {frames}, so no displacement can be estimated: give a scale")
-    reach = np.quantile(nearest, quantile) / np.sqrt(chi2.ppf(quantile, ndim))
-    return max(float(reach), 0.5)
+    reach = float(np.quantile(nearest, quantile) / np.sqrt(chi2.ppf(quantile, detections.ndim)))
+    return reach if reach >= _HALF_A_PIXEL else max(reach, _least_spread(detections))
+
+
+def _least_spread(detections: Detections) -> float:
+    """Half a pixel, which centroids do not beat; of points, whose unit may be a millimetre, less if they lie close."""
+    apart = 0.0 if "equivalent_diameter_area" in detections.features else spacing(detections)
+    return min(_HALF_A_PIXEL, apart / _SPACINGS) if apart > 0 else _HALF_A_PIXEL
 
 
 def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.float64]:
@@ -203,10 +214,10 @@ def _measured_spreads(detections: Detections, max_gap: int) -> dict[int, float]:
     known = ~np.isnan(kept[min(kept)])
     is_mutual = found[min(kept)][1]
     if max_gap == 1 or is_mutual[known].mean() < _MOSTLY_MUTUAL:
-        return {gap: _spread(distance, detections.ndim, gap) for gap, distance in kept.items()}
+        return {gap: _spread(distance, detections, gap) for gap, distance in kept.items()}
     mutual = {gap: np.where(found[gap][1], distance, np.nan) for gap, distance in kept.items()}
     return {
-        gap: _spread(distance, detections.ndim, gap, _MUTUAL_QUANTILE)
+        gap: _spread(distance, detections, gap, _MUTUAL_QUANTILE)
         for gap, distance in mutual.items()
         if not np.isnan(distance).all()
     }
