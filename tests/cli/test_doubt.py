@@ -112,3 +112,15 @@ def test_results_among_the_masks_are_refused_before_anything_is_read(
     (tmp_path / "t.csv").write_text("no,tracking\n1,2\n")
     assert run("doubt", tmp_path / "t.csv", "-m", masks, "-o", masks, "--overwrite", "--quiet") == 2
     assert "results would mix with the input" in capsys.readouterr().err
+
+
+def test_their_result_is_not_replaced(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "res_track.txt").write_text("1 0 5 0\n")
+    for out in (theirs, theirs / "new"):
+        assert run("doubt", theirs, "-m", masks, "-o", out, "--overwrite", "--quiet") == 2
+        assert "choose a folder apart from it" in capsys.readouterr().err
+    assert [item.name for item in theirs.iterdir()] == ["res_track.txt"]

@@ -50,6 +50,13 @@ def test_a_reader_who_has_seen_enough_is_no_failure(arguments: list[str], unbuff
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_closed_output_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit) as status:
+        main(["track", "--help"])
+    assert not status.value.code
+
+
 def test_another_broken_pipe_is_an_error(
     run: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Spots in place of masks, through every command."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import geff
@@ -11,6 +12,7 @@ from matplotlib.image import imread
 
 from torchtrack_uq import TrackingResult, UncertainTracker
 from torchtrack_uq.cli import main
+from torchtrack_uq.exchange import read_tracks
 
 FILES = {"links.csv", "cells.csv", "review.csv", "res_track.txt", "tracks.geff", "doubts.png"}
 EMBRYO = "celegans-CE"
@@ -218,3 +220,16 @@ def test_masks_or_points_and_not_both(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "not allowed with argument" in capsys.readouterr().err
     assert run("track", "-m", tmp_path, "-o", tmp_path / "out", "--field", "9,9") == 2
     assert "--field belongs to --points" in capsys.readouterr().err
+
+
+def test_far_places_and_long_times_stay_exact_and_its_folder_can_be_doubted(tmp_path: Path) -> None:
+    rows = [(480 + 2 * t, 12345.25 + 400 * k + t, 43210.75 + 300 * k) for t in range(4) for k in range(3)]
+    table = pd.DataFrame(rows, columns=["frame", "y", "x"])
+    table.to_csv(tmp_path / "spots.csv", index=False)
+    out = tmp_path / "out"
+    assert run("track", "--points", tmp_path / "spots.csv", "-o", out, "--interval", 30, "--quiet") == 0
+    np.testing.assert_array_equal(pd.read_csv(out / "cells.csv")[["y", "x"]], table[["y", "x"]])
+    assert run("export", out, "--to", "trackmate", "-o", tmp_path / "tracks.xml") == 0
+    spots = ET.parse(tmp_path / "tracks.xml").iter("Spot")
+    assert all(float(spot.attrib["POSITION_T"]) == 15 * int(spot.attrib["FRAME"]) for spot in spots)
+    assert len(read_tracks(out).mother) == 9

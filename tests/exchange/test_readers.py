@@ -279,3 +279,60 @@ def test_unknown_spots_and_parents_are_refused() -> None:
 
 def test_the_lineage_of_the_small_movie_is_what_its_links_say() -> None:
     assert len(LINKS) == sum(end - begin for _, begin, end, _ in LINEAGE) + 2
+
+
+_HEAD = "frame,particle,y,x"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"{_HEAD},x\n0,0,5,6,7\n1,0,5,6,7\n", "several columns x"),
+        (f"{_HEAD}\n0,0,5,here\n1,0,5,6\n", "x holds what is no number"),
+        (f"{_HEAD}\n0,inf,5,6\n1,0,5,6\n", "particle of row 0 is inf"),
+        ("track_id,t,y,x,parent_track_id\n1,0,5,6,none\n", "parent_track_id holds what is no number"),
+    ],
+)
+def test_columns_that_nobody_can_read_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "tracks.csv").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_tracks(tmp_path / "tracks.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tracks.csv", f"{_HEAD}\n0,0,5.5,6\n1,0,5,6\n".encode("utf-16")),
+        ("tracks.csv", f"{_HEAD}\n0,0,5.5,6\n1,0,5,6\n".replace(",", ";").replace(".", ",").encode()),
+    ],
+    ids=["UTF-16", "decimal comma"],
+)
+def test_tables_as_spreadsheets_save_them(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    np.testing.assert_array_equal(read_tracks(tmp_path / name).coords, [[5.5, 6], [5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tracks.csv.gz", b"\x1f\x8bnothing"),
+        ("tracks.h5", b"\x89HDF\r\n\x1a\n" + bytes(64)),
+        ("tracks.xml", b'<TrackMate><Settings><ImageData nslices="many"/></Settings></TrackMate>'),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError):
+        read_tracks(tmp_path / name)
+
+
+def test_large_ids_stay_apart() -> None:
+    table = pd.DataFrame({"frame": [0, 0], "particle": [2**53, 2**53 + 1], "y": [5.0, 9.0], "x": [5.0, 5.0]})
+    assert read_tracks(table).track.tolist() == [2**53, 2**53 + 1]
+
+
+def test_a_time_between_frames_is_refused() -> None:
+    graph = nx.DiGraph()
+    graph.add_node(1, time=0.7, y=5.0, x=5.0)
+    with pytest.raises(InputError, match=r"frame of row 0 is 0\.7"):
+        read_tracks(graph)

@@ -250,3 +250,28 @@ def test_errors_of_laptrack_are_among_its_most_doubtful_links() -> None:
     wrong = (targets.mother.numpy()[ends[0]] != ends[1])[targets.known.numpy()[ends[0]]]
     most_doubtful = wrong[: round(0.05 * len(wrong))]
     assert most_doubtful.mean() > 5 * wrong.mean()
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_frames_that_count_from_1_are_said_where_they_all_find_a_cell(labels: bool) -> None:
+    columns = ["frame", "label", "y", "x"] if labels else ["frame", "y", "x"]
+    spots = as_spots()[columns].assign(particle=as_spots()["label"])
+    late = spots[spots["frame"] < 5].assign(frame=lambda table: table["frame"] + 1)
+    found = score_tracks(late, small_masks(), max_unmatched=1.0, progress=False)
+    assert "say --first-frame 1" in found.summary()
+    right = score_tracks(late, small_masks(), first_frame=1, progress=False)
+    assert "--first-frame" not in right.summary()
+    begun_late = score_tracks(spots[spots["frame"] > 0], small_masks(), progress=False)
+    assert "--first-frame" not in begun_late.summary()
+
+
+def test_a_scorer_without_any_candidate_gives_all_links_probability_0() -> None:
+    far = TrackTable("mine", [0, 1], np.array([[0.0, 0.0], [0.0, 900.0]]), [0], [1])
+    found = score_tracks(far, tracker=DistanceTracker(search_range=5.0), progress=False)
+    assert found.decisions["probability"].tolist()[0] == 0
+
+
+def test_times_in_place_of_frames_are_refused() -> None:
+    spots = as_spots()[["frame", "y", "x"]].assign(particle=as_spots()["label"])
+    with pytest.raises(InputError, match="frames are numbered in steps of 30"):
+        score_tracks(spots.assign(frame=spots["frame"] * 30), progress=False)

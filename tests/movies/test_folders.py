@@ -66,6 +66,12 @@ class TestWhichFilesAreMeant:
         write(tmp_path, "t0.tif", "t1.tif", "t0.png", "t1.png")
         assert values(tmp_path, "images") == [1, 2]
 
+    def test_a_frame_behind_a_broken_link_is_not_left_out(self, tmp_path: Path) -> None:
+        write(tmp_path, "t0.tif", "t1.tif")
+        (tmp_path / "t2.tif").symlink_to(tmp_path / "gone.tif")
+        with pytest.raises(InputError, match=r"t2.tif is a link to a file that is not there"):
+            open_frames(tmp_path)
+
     def test_two_unknown_kinds_are_refused_with_what_was_found(self, tmp_path: Path) -> None:
         write(tmp_path, "t0.tif", "t1.tif", "t0_new.tif", "t1_new.tif")
         with pytest.raises(InputError, match=r"holds t\*\.tif \(2\) and t\*_new\.tif \(2\)"):

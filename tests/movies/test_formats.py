@@ -13,6 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import zarr
 from zarr.storage import LocalStore
 
@@ -268,3 +269,21 @@ def test_tables_are_points(tmp_path: Path) -> None:
     for table in (tmp_path / "spots.csv", pd.read_csv(tmp_path / "spots.csv")):
         with pytest.raises(InputError, match="--points FILE"):
             open_frames(table, "masks")
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (3, 6, 7)], ids=["2D", "3D"])
+def test_frames_that_a_tiff_does_not_tie_together_are_not_read_as_its_first_one(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    file = tmp_path / "movie.tif"
+    with tifffile.TiffWriter(file) as writer:
+        for t in range(4):
+            writer.write(np.full(shape, t, np.uint16), photometric="minisblack")
+    with pytest.raises(InputError, match=r"holds 4 images of shape .* does not say that they are one movie"):
+        open_frames(file)
+
+
+def test_dask_arrays_of_unknown_length_are_refused() -> None:
+    kept = da.from_array(TYX)[da.from_array(np.array([True, True, False, True]))]
+    with pytest.raises(InputError, match="compute_chunk_sizes"):
+        open_frames(kept)

@@ -68,6 +68,13 @@ def test_negative_labels_are_refused() -> None:
         Detections.from_movie(Movie.open(None, masks_with(-3, np.int16)), progress=False)
 
 
+def test_labels_that_do_not_fit_int64_are_refused() -> None:
+    masks = masks_with(1, np.int64).astype(np.uint64)
+    masks[masks == 0] = np.uint64(2**64 - 1)  # a background of -1
+    with pytest.raises(InputError, match="were negative labels saved in an unsigned type"):
+        Detections.from_movie(Movie.open(None, masks), progress=False)
+
+
 def test_masks_without_any_cell_are_refused() -> None:
     with pytest.raises(InputError, match="holds no cell in any of its 2 frames"):
         Detections.from_movie(Movie.open(None, masks_with(0, np.uint8)), progress=False)

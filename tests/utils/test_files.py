@@ -123,6 +123,39 @@ class TestStagedFolder:
             fill(staging, {"tracks/0": "new"})
         assert contents(tmp_path / "out") == {"tracks/0": "new"}
 
+    def test_a_mounted_folder_is_filled_where_it_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        inode = out.stat().st_ino
+        monkeypatch.setattr(files.os.path, "ismount", lambda folder: Path(folder) == out)
+        for text, overwrite in (("old", False), ("new", True)):
+            with staged_folder(out, overwrite=overwrite, ours=OURS) as staging:
+                fill(staging, {"table.csv": text})
+            assert contents(out) == {"table.csv": text}
+        assert out.stat().st_ino == inode
+        assert [item.name for item in out.iterdir()] == ["table.csv"]
+
+    def test_a_link_to_a_folder_stays_one(self, tmp_path: Path) -> None:
+        (tmp_path / "disk").mkdir()
+        for name in ("disk", "new"):
+            (tmp_path / f"to_{name}").symlink_to(tmp_path / name)
+            with staged_folder(tmp_path / f"to_{name}") as staging:
+                fill(staging, {"table.csv": name})
+            assert contents(tmp_path / name) == {"table.csv": name}
+            assert (tmp_path / f"to_{name}").is_symlink()
+
+    def test_what_another_run_wrote_in_the_meantime_stays(self, tmp_path: Path) -> None:
+        with (  # noqa: PT012
+            pytest.raises(InputError, match="another run wrote to"),
+            staged_folder(tmp_path / "out") as staging,
+        ):
+            fill(staging, {"table.csv": "second"})
+            with staged_folder(tmp_path / "out") as other:
+                fill(other, {"table.csv": "first"})
+        assert contents(tmp_path) == {"out/table.csv": "first"}
+
     @pytest.mark.parametrize(
         "step",
         [

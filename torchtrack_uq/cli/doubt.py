@@ -74,7 +74,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _doubt(options: argparse.Namespace) -> None:
-    check_apart(options.output, inputs_of(options))
+    check_apart(options.output, [*inputs_of(options), *options.tracks])
     check_output_folder(options.output, options.overwrite)
     for path in options.tracks:
         if not path.exists():

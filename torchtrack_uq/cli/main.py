@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(sys.argv[1:] if arguments is None else arguments)
         finally:
-            sys.stdout.flush()  # here, where a closed pipe can be dealt with, and not when Python ends
+            if sys.stdout is not None:  # as where a service runs the command without an output
+                sys.stdout.flush()  # here, where a closed pipe can be dealt with, and not when Python ends
     except BrokenPipeError:
         _drop_output()
         return 0

@@ -71,5 +71,6 @@ def probabilities_with_impossible(
 ) -> LinkProbabilities:
     """Probabilities of the graph of `with_impossible`: 0 for what was added, the same for everything else."""
     graph, origin = with_impossible(probabilities.graph, mother, daughter)
-    log_link = torch.where(origin >= 0, probabilities.log_link[origin.clamp(min=0)], -torch.inf)
+    log_link = probabilities.log_link.new_full((graph.n_links,), -torch.inf)
+    log_link[origin >= 0] = probabilities.log_link[origin[origin >= 0]]
     return probabilities.with_tensors(graph=graph, log_link=log_link)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.exchange.csv_tables import column, has, without_flat_z
+from torchtrack_uq.exchange.csv_tables import column, has, numbers_of, without_flat_z
 from torchtrack_uq.exchange.tracks import TrackTable
 from torchtrack_uq.utils.optional import import_optional
 
@@ -78,7 +78,8 @@ def read_btrack_csv(tables: Sequence[pd.DataFrame]) -> TrackTable:
         for child, above in zip(track, parent, strict=True)
         if child != above and above > 0
     }
-    coords = seen[["z", "y", "x"] if has(seen, "z") else ["y", "x"]].to_numpy(dtype=np.float64)
+    axes = [axis for axis in "zyx" if has(seen, axis)]
+    coords = np.stack([numbers_of(seen, axis, _SOURCE) for axis in axes], axis=1)
     return _table(column(seen, "t", _SOURCE), track, coords, parents, int(dummy.sum()), _SOURCE)
 
 
@@ -86,6 +87,13 @@ def is_hdf5(path: Path) -> bool:
     """Whether a file begins as HDF5 does."""
     with path.open("rb") as stream:
         return stream.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def _opened(h5py: Any, path: Path) -> Any:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as HDF5: {error}") from error
 
 
 def read_btrack_hdf5(path: Path) -> TrackTable:
@@ -97,7 +105,7 @@ def read_btrack_hdf5(path: Path) -> TrackTable:
         InputError: h5py is not installed, or the file has no tracks.
     """
     h5py = import_optional("h5py", "exchange", "reading btrack's HDF5 files")
-    with h5py.File(path, "r") as file:
+    with _opened(h5py, path) as file:
         kinds = sorted(file["tracks"]) if "tracks" in file else []
         if not kinds or "objects" not in file:
             raise InputError(f"{path} holds no objects and tracks of btrack; export them with tracker.export")

@@ -1,8 +1,10 @@
 """CSV files of other programs as tables: header rows, separators and numbers as each program writes them."""
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,8 @@ _COORDINATES = (
 def read_csv(path: Path) -> pd.DataFrame:
     """A CSV as a table, with commas, semicolons, tabs or blanks, and further header rows taken into column names.
 
+    Where semicolons separate columns, numbers may have a comma for a point.
+
     TrackMate has names, long names, short names and units in rows 0 to 3; Mastodon names, components ("X", "Source spot
     id") and units in rows 0 to 2, and columns are called "Spot position X" here. `attrs["unit"]` is the unit that is
     stated for positions, without brackets.
@@ -31,16 +35,18 @@ def read_csv(path: Path) -> pd.DataFrame:
         InputError: The file cannot be read as a table.
     """
     try:
+        separator, encoding = _layout(path)
         raw = pd.read_csv(
             path,
-            sep=_separator(path),
+            sep=separator,
             dtype=str,
             keep_default_na=False,
+            encoding=encoding,
             encoding_errors="replace",
             header=None,
         )
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a table: {str(error).strip()}") from error
     names = [str(name).strip() for name in raw.iloc[0]]
     n_headers, unit = 1, None
     if "POSITION_X" in names or "SPOT_SOURCE_ID" in names:
@@ -57,7 +63,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     table.columns = pd.Index(names)
     for name in names:
         if names.count(name) == 1:
-            numbers = pd.to_numeric(table[name].replace("", np.nan), errors="coerce")
+            text = table[name].str.replace(",", ".", regex=False) if separator == ";" else table[name]
+            numbers = pd.to_numeric(text.mask(text == ""), errors="coerce")
             if numbers.notna().sum() == (table[name] != "").sum():
                 table[name] = numbers
     table.attrs["unit"] = unit
@@ -68,7 +75,7 @@ def coordinates(table: pd.DataFrame, source: str) -> NDArray[np.float64]:
     """(N, D) positions of a table's rows, by the names that columns of positions usually have.
 
     Raises:
-        InputError: There are none.
+        InputError: There are none, or they hold something else than numbers.
 
     >>> coordinates(pd.DataFrame({"x": [1], "y": [2]}), "an example")
     array([[2., 1.]])
@@ -78,7 +85,7 @@ def coordinates(table: pd.DataFrame, source: str) -> NDArray[np.float64]:
         wanted = names[-2:] if "-" not in names[0] and "_0" not in names[0] else names[:2]
         if all(name in known for name in wanted):
             found = [known[name] for name in names if name in known]
-            return table[found].to_numpy(dtype=np.float64)
+            return np.stack([numbers_of(table, name, source) for name in found], axis=1)
     raise InputError(
         f"{source}: no column holds positions; expected (z,) y, x among {', '.join(map(str, table.columns[:12]))}"
     )
@@ -113,30 +120,52 @@ def column(table: pd.DataFrame, name: str, source: str) -> NDArray[np.int64]:
     Raises:
         InputError: There is no such column, or it holds something else.
     """
-    if name in table.columns:
-        values = table[name].to_numpy()
-    elif name in table.index.names:
-        values = table.index.get_level_values(name).to_numpy()
-    else:
-        raise InputError(f"{source}: there is no column {name}; expected one")
-    try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{source}: column {name} holds what is no number: {error}") from error
-    for row in np.flatnonzero(~(numbers == np.floor(numbers))):
+    values = _values(table, name, source)
+    if values.dtype.kind in "iu":  # floats would make one of two large ids
+        return values.astype(np.int64)
+    numbers = _as_numbers(values, name, source)
+    for row in np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers)))):
         raise InputError(f"{source}: {name} of row {row} is {numbers[row]}; expected whole numbers")
     return numbers.astype(np.int64)
 
 
-def _separator(path: Path) -> str:
+def numbers_of(table: pd.DataFrame, name: str, source: str) -> NDArray[np.float64]:
+    """(N,) numbers of a column or of a level of the index, NaN where it is empty.
+
+    Raises:
+        InputError: There is no such column, there are two, or it holds something else.
+    """
+    return _as_numbers(_values(table, name, source), name, source)
+
+
+def _values(table: pd.DataFrame, name: str, source: str) -> NDArray[Any]:
+    if list(table.columns).count(name) > 1:
+        raise InputError(f"{source}: there are several columns {name}; expected one")
+    if name in table.columns:
+        return table[name].to_numpy()
+    if name in table.index.names:
+        return table.index.get_level_values(name).to_numpy()
+    raise InputError(f"{source}: there is no column {name}; expected one")
+
+
+def _as_numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source}: column {name} holds what is no number: {error}") from error
+
+
+def _layout(path: Path) -> tuple[str, str]:
+    """What separates columns, and the encoding."""
     with path.open("rb") as stream:
         start = stream.read(1 << 16)
     if path.suffix == ".gz":
         with gzip.open(path) as stream:
-            start = stream.readline()
-    line = start.partition(b"\n")[0].decode(errors="replace")
+            start = stream.read(1 << 16)
+    encoding = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    line = start.decode(encoding, errors="replace").partition("\n")[0]
     counts = {mark: line.count(mark) for mark in (",", ";", "\t", " ")}
-    return "," if counts[","] else max(counts, key=lambda mark: counts[mark])
+    return "," if counts[","] else max(counts, key=lambda mark: counts[mark]), encoding
 
 
 def _rows_of_words(raw: pd.DataFrame, at: int) -> int:

@@ -42,7 +42,7 @@ def read_networkx_tracks(graph: "nx.Graph[Any]") -> TrackTable:
             "coords"
         )
     try:
-        frame = [int(values[time]) for _, values in nodes]
+        frame = np.array([float(values[time]) for _, values in nodes])
         label = [int(values["label"]) for _, values in nodes] if has_label else None
         coords: Any = None
         if "coords" in first:
@@ -56,7 +56,7 @@ def read_networkx_tracks(graph: "nx.Graph[Any]") -> TrackTable:
         whole["id"] = np.array(list(row), dtype=np.int64)
     return TrackTable(
         "graph",
-        np.array(frame, dtype=np.int64),
+        frame,
         coords,
         mother=np.array([row[a] for a, _ in graph.edges], dtype=np.int64),
         daughter=np.array([row[b] for _, b in graph.edges], dtype=np.int64),

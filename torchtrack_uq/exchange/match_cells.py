@@ -17,6 +17,8 @@ MAX_UNMATCHED = 0.2
 _LABELS_AGREE = 0.9
 _NEAR = 0.5
 """How far beside a cell's centroid a spot outside of it may lie, in diameters."""
+_NEARER = 0.5
+"""Share of the mean distance to centroids below which frames are said to count from another number."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class CellMatch:
         n_outside: Spots that lie in no cell of the masks.
         n_shared: Spots that lie in a cell that is another spot's already.
         n_without_spot: Cells that are no spot's.
+        first_frame: Where spots lie nearer to the cells that many frames before: what the file calls the first frame.
     """
 
     cell: Ints
@@ -36,6 +39,7 @@ class CellMatch:
     n_outside: int = 0
     n_shared: int = 0
     n_without_spot: int = 0
+    first_frame: int = 0
 
     def sentence(self) -> str:
         """What did not match, in words; empty if everything did."""
@@ -46,6 +50,11 @@ class CellMatch:
             parts.append(f"{self.n_shared} spots share a cell with another spot")
         if self.n_without_spot:
             parts.append(f"{self.n_without_spot} cells of the masks are in no track of theirs")
+        if self.first_frame:
+            parts.append(
+                f"the first spots are in frame {self.first_frame} and lie nearer to the cells that many frames before: "
+                f"if the file counts from {self.first_frame}, say --first-frame {self.first_frame} (first_frame=)"
+            )
         return "; ".join(parts)
 
 
@@ -80,9 +89,10 @@ def match_cells(
         )
     by_label = _by_label(tracks, detections)
     at = None if tracks.coords is None else _at_positions(tracks.frame, tracks.coords, detections, movie)
+    first = _first_frame(tracks, detections)
     if by_label is not None and (by_label >= 0).all() and _agree(by_label, at):
         n_without = len(detections) - len(np.unique(by_label))
-        return CellMatch(by_label, "labels", n_without_spot=n_without)
+        return CellMatch(by_label, "labels", n_without_spot=n_without, first_frame=first)
     if at is None or tracks.coords is None:
         n_missing = 0 if by_label is None else int((by_label < 0).sum())
         raise InputError(
@@ -103,16 +113,37 @@ def match_cells(
             f"in pixels (--pixel-size), and frames that count from 0 (--first-frame 1).{unit}"
         )
     taken = np.unique(cell[cell >= 0])
-    return CellMatch(cell, "positions", n_outside, n_shared, len(detections) - len(taken))
+    return CellMatch(cell, "positions", n_outside, n_shared, len(detections) - len(taken), first)
+
+
+def _first_frame(tracks: TrackTable, detections: Detections) -> int:
+    """What their first frame is called by its number, if spots lie nearer to cells that many frames before; else 0."""
+    first = int(tracks.frame.min())
+    if first == 0 or tracks.coords is None:
+        return 0
+    away = [_to_nearest(tracks.frame - shift, tracks.coords, detections).mean() for shift in (0, first)]
+    return first if away[1] < _NEARER * away[0] else 0
+
+
+def _to_nearest(frame: Ints, coords: NDArray[np.float64], detections: Detections) -> NDArray[np.float64]:
+    """(N,) from each position to the nearest centroid of a frame, infinite where there is no cell."""
+    away = np.full(len(frame), np.inf)
+    for t in np.unique(frame):
+        spots, cells = np.flatnonzero(frame == t), detections.in_frame(int(t))
+        if cells.start < cells.stop:
+            tree = cKDTree(detections.isotropic_coords[cells])
+            away[spots] = tree.query(coords[spots] * detections.aspect)[0]
+    return away
 
 
 def _by_label(tracks: TrackTable, detections: Detections) -> Ints | None:
     """(N,) the cell of that label in that frame, -1 where there is none."""
     if tracks.label is None:
         return None
-    span = int(max(detections.label.max(initial=0), tracks.label.max(initial=0))) + 1
-    known = detections.frame * span + detections.label
-    wanted = tracks.frame * span + tracks.label
+    # ranks in place of labels, whose products with frames may not fit int64
+    labels, rank = np.unique(np.concatenate([detections.label, tracks.label]), return_inverse=True)
+    known = detections.frame * len(labels) + rank[: len(detections)]
+    wanted = tracks.frame * len(labels) + rank[len(detections) :]
     at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
     hit = known[at] == wanted if len(known) else np.zeros(len(wanted), np.bool_)
     return np.where(hit, at, -1).astype(np.int64)

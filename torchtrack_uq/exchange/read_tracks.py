@@ -140,7 +140,8 @@ def _from_path(path: Path, progress: bool) -> TrackTable:
 
 
 def _from_folder(path: Path, progress: bool) -> TrackTable:
-    if is_ctc_folder(path):
+    ours_of_points = (path / "tracks.geff").is_dir() and not any(path.glob("mask*.tif"))
+    if is_ctc_folder(path) and not ours_of_points:
         return read_ctc_folder(path, progress=progress)
     group = find_geff(path)
     if group is not None:

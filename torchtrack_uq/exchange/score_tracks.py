@@ -25,7 +25,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.provenance import input_paths
-from torchtrack_uq.results.save import FLOAT_FORMAT, OURS
+from torchtrack_uq.results.save import OURS, number_text
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
@@ -95,7 +95,7 @@ class ScoredTracks:
         check_apart(Path(folder), input_paths(self.result.movie))
         with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
             self.result.save(staging, progress=progress)
-            self.decisions.to_csv(staging / "doubts.csv", index=False, float_format=FLOAT_FORMAT)
+            self.decisions.to_csv(staging / "doubts.csv", index=False, float_format=number_text)
         return Path(folder)
 
 
@@ -226,6 +226,12 @@ def _cells(
         raise InputError(
             f"{table.source}: positions are in {table.unit}, where a voxel has size 1; give pixel_size in place of "
             "voxel_size"
+        )
+    step = int(np.gcd.reduce(table.frame - table.frame.min()))
+    if step > 1:
+        raise InputError(
+            f"{table.source}: frames are numbered in steps of {step}; expected 0, 1, 2, ...: divide by {step} "
+            "(are they times?)"
         )
     size = None if voxel_size is None else tuple(float(edge) for edge in voxel_size)
     points = Detections.from_points(table.frame, table.coords, sort=True, voxel_size=size, interval=interval)

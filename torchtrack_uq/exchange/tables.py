@@ -7,7 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.exchange.csv_tables import column, coordinates, has, unit_of, without_flat_z
+from torchtrack_uq.exchange.csv_tables import (
+    column,
+    coordinates,
+    has,
+    numbers_of,
+    unit_of,
+    without_flat_z,
+)
 from torchtrack_uq.exchange.tracks import TrackTable
 
 Tables = Sequence[pd.DataFrame]
@@ -175,7 +182,7 @@ def read_mastodon(tables: Tables) -> TrackTable:
         column(links, "Link target IDs Source spot id", source),
         column(links, "Link target IDs Target spot id", source),
         frame=column(spots, "Spot frame", source),
-        coords=without_flat_z(spots[names].to_numpy(dtype=np.float64)),
+        coords=without_flat_z(np.stack([numbers_of(spots, name, source) for name in names], axis=1)),
         unit=unit_of(spots.attrs.get("unit")),
     )
 
@@ -230,7 +237,7 @@ def read_napari_table(tables: Tables) -> TrackTable:
     track = column(spots, "track_id", source)
     parents: dict[int, list[int]] = {}
     if has(spots, "parent_track_id"):
-        above = spots["parent_track_id"].fillna(-1).to_numpy(dtype=np.int64)
+        above = column(spots.fillna({"parent_track_id": -1}), "parent_track_id", source)
         real = (above != -1) & ((above != 0) | np.isin(0, track))
         parents = {int(child): [int(parent)] for child, parent in zip(track[real], above[real], strict=True)}
     return TrackTable.from_runs(

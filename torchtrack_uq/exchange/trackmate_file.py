@@ -23,7 +23,7 @@ class _Found:
     root: str = ""
     unit: str = "pixel"
     size: dict[str, str] = field(default_factory=dict)
-    n_slices: int = 1
+    n_slices: str = "1"
     spots: list[dict[str, str]] = field(default_factory=list)
     edges: list[tuple[str, str, str]] = field(default_factory=list)
     track: str = ""
@@ -82,7 +82,7 @@ def _element(found: _Found, name: str, attributes: dict[str, str]) -> None:
             found.unit = attributes.get("spatialunits", "pixel")
         case "ImageData":
             found.size = {key: attributes[key] for key in _SIZE if key in attributes}
-            found.n_slices = int(float(attributes.get("nslices", "1")))
+            found.n_slices = attributes.get("nslices", "1")
         case "Spot":
             found.spots.append({key: attributes[key] for key in _SPOT if key in attributes})
         case "Track":
@@ -111,12 +111,13 @@ def _table(path: Path, found: _Found, pixel_size: float | Sequence[float] | None
         position = np.array([[float(s[axis]) for axis in _POSITION] for s in shown]).reshape(-1, 3)
         ends = np.array([(int(a), int(b)) for _, a, b in edges], dtype=np.int64).reshape(-1, 2)
         sizes = [float(found.size.get(key, "nan")) for key in _SIZE]
+        one_plane = float(found.n_slices) == 1
     except (KeyError, ValueError) as error:
         raise InputError(
             f"{path}: a spot or an edge lacks a number ({error}); expected ID, FRAME, POSITION_X, POSITION_Y, "
-            "POSITION_Z of every spot, SPOT_SOURCE_ID and SPOT_TARGET_ID of every edge"
+            "POSITION_Z of every spot, SPOT_SOURCE_ID and SPOT_TARGET_ID of every edge, and numbers in ImageData"
         ) from error
-    flat = found.n_slices == 1 and not position[:, 0].any()
+    flat = one_plane and not position[:, 0].any()
     of_spot = {int(spot): int(track or -1) for track, *pair in edges for spot in pair}
     notes = []
     if len(shown) < len(found.spots):

@@ -278,7 +278,7 @@ def _whole(source: str, name: str, values: ArrayLike) -> Ints:
     if found.dtype.kind not in "iuf":
         raise InputError(f"{source}: {name} holds {found.dtype}; expected whole numbers")
     if found.dtype.kind == "f":
-        for k in np.flatnonzero(~(found == np.floor(found))):
+        for k in np.flatnonzero(~(np.isfinite(found) & (found == np.floor(found)))):
             raise InputError(f"{source}: {name} of row {k} is {found.flat[k]}; expected whole numbers")
     return found.astype(np.int64)
 

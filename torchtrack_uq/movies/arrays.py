@@ -86,6 +86,8 @@ class StackFrames(ArrayFrames):
 
 def plain_header(array: Any, name: str, options: ReadOptions) -> ArrayHeader:
     """The header of an array that says nothing but its shape and dtype."""
+    if any(size != size for size in array.shape):  # NaN, of dask where lengths hang on values
+        raise InputError(f"{name} does not know its own shape; call compute_chunk_sizes() on it before")
     shape = tuple(int(size) for size in array.shape)
     if len(shape) < 3 and options.axes is None:
         raise InputError(

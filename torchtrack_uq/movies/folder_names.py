@@ -46,6 +46,11 @@ def files_of(folder: Path, role: Role | None) -> list[Path]:
         and file.name not in _OURS
         and not _NEITHER.search(file.stem)
     ]
+    lost = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.exists()]
+    if lost:
+        raise InputError(
+            f"{min(lost)} is a link to a file that is not there; expected every frame: mend the link, or take it away"
+        )
     if not found:
         raise InputError(
             f"{folder} holds no .tif, .tiff, .png or .npy file; expected one TIFF (or PNG, or array) a frame"

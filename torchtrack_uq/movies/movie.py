@@ -10,6 +10,8 @@ from torchtrack_uq.movies.belong_together import check_same_recording
 from torchtrack_uq.movies.frames import Frame, FramesLike, FrameSource, open_frames
 from torchtrack_uq.movies.scale import check_scale
 
+_LARGEST_LABEL = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True)
 class Movie:
@@ -138,12 +140,17 @@ class Movie:
         return self.masks.frame_shape
 
     def read_mask(self, t: int) -> Frame:
-        """Label mask of frame `t`; refuses negative labels."""
+        """Label mask of frame `t`; refuses labels that are negative or do not fit int64."""
         mask = self.masks.read(t)
         if mask.dtype.kind == "i" and mask.size and mask.min() < 0:
             raise InputError(
                 f"{self.masks.name} holds the negative label {mask.min()} in frame {t}; expected 0 for "
                 "background and positive labels (were unsigned labels saved in a signed type?)"
+            )
+        if mask.dtype == np.uint64 and mask.size and mask.max() > _LARGEST_LABEL:
+            raise InputError(
+                f"{self.masks.name} holds the label {mask.max()} in frame {t}; expected labels of at most "
+                f"{_LARGEST_LABEL} (were negative labels saved in an unsigned type?)"
             )
         return mask
 

@@ -64,6 +64,14 @@ def _scene(tif: Any, file: Path, scene: int | None) -> int:
     if scene is None:
         if tif.is_ome and n > 1:
             raise InputError(f"{file} holds {n} images (positions); choose one with --scene, from 1 to {n}")
+        alike = [
+            one for one in tif.series if (one.shape, one.dtype) == (tif.series[0].shape, tif.series[0].dtype)
+        ]
+        if len(alike) > 1:  # as a writer leaves them to which each frame was given by itself
+            raise InputError(
+                f"{file} holds {len(alike)} images of shape {alike[0].shape} and does not say that they are one movie; "
+                "save them as one array (numpy.stack), or choose one with --scene"
+            )
         return 0  # elsewhere, what follows the first is a preview or a label
     if scene > n:
         raise InputError(f"{file} holds {n} image{'s' if n > 1 else ''}, so there is no scene {scene}")

@@ -26,7 +26,6 @@ OURS = re.compile(
     r"|doubts\.(?:png|csv)|report\.html|state\.npz|review\.csv"
 )
 """Names of what `save_result` may write, and `ScoredTracks.save` beside it."""
-FLOAT_FORMAT = "%.6g"
 
 
 class Saved(TrackedCells, Protocol):
@@ -67,6 +66,17 @@ class Saved(TrackedCells, Protocol):
         ...
 
 
+def number_text(value: Any) -> str:
+    """A number of a table: six significant digits, of thousands and more (times, far places) three decimals.
+
+    >>> number_text(0.123456789), number_text(12345.25), number_text(float("inf"))
+    ('0.123457', '12345.25', 'inf')
+    """
+    if not 1e3 <= abs(value) < 1e12:
+        return f"{value:.6g}"
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
 def check_can_save() -> None:
     """Refuse to begin where `TrackingResult.save` could not end.
 
@@ -98,16 +108,16 @@ def save_result(
     with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
         settings = settings_of(result)
         (staging / "settings.json").write_bytes(as_json(settings))
-        result.links.to_csv(staging / "links.csv", index=False, float_format=FLOAT_FORMAT)
+        result.links.to_csv(staging / "links.csv", index=False, float_format=number_text)
         write_large_table(staging / "links.parquet", result.links)
-        result.cells.to_csv(staging / "cells.csv", index=False, float_format=FLOAT_FORMAT)
-        result.tracks.to_csv(staging / "tracks.csv", index=False, float_format=FLOAT_FORMAT)
+        result.cells.to_csv(staging / "cells.csv", index=False, float_format=number_text)
+        result.tracks.to_csv(staging / "tracks.csv", index=False, float_format=number_text)
         if result.movie is None:
             write_tracks(staging, result.detections, result.tracklets)
         else:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
         queue = review_queue(result)
-        queue.to_csv(staging / "review.csv", index=False, float_format=FLOAT_FORMAT)
+        queue.to_csv(staging / "review.csv", index=False, float_format=number_text)
         (staging / "report.html").write_text(
             report_html(result, queue, settings), encoding="utf-8", newline="\n"
         )

@@ -121,6 +121,16 @@ class SavedTracks:
         return None if known is None else dict(zip(self.axes, map(float, known), strict=True))
 
     @property
+    def interval(self) -> float | None:
+        """Seconds from a frame number to the next one, which may be no frame; None where nobody knows."""
+        if "time_s" not in self.cells or self.cells["frame"].nunique() < 2:
+            known = self.settings.get("input", {}).get("interval_s")
+            return None if known is None else float(known)
+        first, last = self.cells["frame"].idxmin(), self.cells["frame"].idxmax()
+        ends = self.cells.loc[[first, last], ["frame", "time_s"]].to_numpy(float)
+        return float((ends[1, 1] - ends[0, 1]) / (ends[1, 0] - ends[0, 0]))
+
+    @property
     def radius(self) -> float:
         """Half the median diameter of the cells in pixels; 5 where nobody measured them."""
         diameter = self.settings.get("input", {}).get("median_diameter_px")

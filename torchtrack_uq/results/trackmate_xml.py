@@ -72,7 +72,7 @@ def _lines(tracks: SavedTracks) -> Iterator[str]:
     known = tracks.settings.get("input", {})
     units = {
         "spatialunits": "pixel" if tracks.voxel_size is None else "µm",
-        "timeunits": "frame" if known.get("interval_s") is None else "sec",
+        "timeunits": "frame" if tracks.interval is None else "sec",
     }
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield _open("TrackMate", {"version": VERSION})
@@ -106,11 +106,11 @@ def _declarations(tracks: SavedTracks) -> Iterator[str]:
 
 def _spots(tracks: SavedTracks) -> Iterator[str]:
     cells, size = tracks.cells, tracks.voxel_size or {}
-    interval = tracks.settings.get("input", {}).get("interval_s") or 1.0
+    interval = tracks.interval or 1.0
     features = {
         "QUALITY": np.where(np.isnan(tracks.probability), 1.0, tracks.probability),
         **{f"POSITION_{axis.upper()}": _along(cells, axis, size) for axis in "xyz"},
-        "POSITION_T": cells["frame"].to_numpy() * float(interval),
+        "POSITION_T": cells["frame"].to_numpy() * interval,
         "FRAME": cells["frame"].to_numpy(),
         "RADIUS": np.full(len(cells), tracks.radius * size.get("x", 1.0)),
         "VISIBILITY": np.ones(len(cells), int),
@@ -163,7 +163,7 @@ def _settings(tracks: SavedTracks, known: Mapping[str, Any]) -> Iterator[str]:
         "pixelwidth": size.get("x", 1.0),
         "pixelheight": size.get("y", 1.0),
         "voxeldepth": size.get("z", 1.0),
-        "timeinterval": known.get("interval_s") or 1.0,
+        "timeinterval": tracks.interval or 1.0,
     }
     crop = {
         "xstart": 0,

@@ -114,7 +114,8 @@ def staged_folder(
 
     After an exception, Ctrl-C included, the temporary folder is gone and `folder` is as it was. A new or empty
     folder appears in one rename. With `overwrite`, earlier results in it are replaced file by file (those of
-    an earlier run that the new one does not have are removed); files that are not ours stay.
+    an earlier run that the new one does not have are removed); files that are not ours stay. Links are followed, and
+    a folder that cannot be renamed, such as a mounted one, is filled file by file.
 
     Args:
         folder: Where the files shall be in the end.
@@ -122,27 +123,42 @@ def staged_folder(
         ours: Names of files that an earlier run may have written and this one need not write again.
 
     Raises:
-        InputError: See `check_output_folder`.
+        InputError: See `check_output_folder`; or another run filled the folder in the meantime.
     """
     check_output_folder(folder, overwrite)
-    folder = folder.absolute()
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=_beside(folder)))
     try:
         yield staging
+        if _others(folder, staging) and not overwrite:
+            raise InputError(
+                f"another run wrote to {folder} in the meantime, so nothing of this one is kept; choose another output "
+                "folder, or replace results with --overwrite (in Python overwrite=True)"
+            )
         _move_into_place(staging, folder, ours)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _beside(folder: Path) -> Path:
+    """Where temporary folders can lie from which files move to `folder`: its parent, unless it stays where it is."""
+    stays = folder.exists() and (os.path.ismount(folder) or not os.access(folder.parent, os.W_OK))
+    return folder if stays else folder.parent
+
+
+def _others(folder: Path, staging: Path) -> bool:
+    return folder.exists() and any(item != staging for item in folder.iterdir())
+
+
 def _move_into_place(staging: Path, folder: Path, ours: re.Pattern[str]) -> None:
     staging.chmod(0o777 & ~_umask())
-    if not folder.exists() or not any(folder.iterdir()):
+    if staging.parent != folder and not _others(folder, staging):
         if folder.exists():
             folder.rmdir()  # a rename onto an empty folder works on some systems only
         os.replace(staging, folder)
         return
-    outdated = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced-", dir=folder.parent))
+    outdated = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced-", dir=staging.parent))
     arrived: list[Path] = []
     restored = True
     try:
