@@ -14,6 +14,7 @@ from torchtrack_uq.assignment.gap_model import GapModel
 from torchtrack_uq.assignment.kernels.min_marginals import distance_from_hub
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
+    HOPELESS,
     Gauge,
     KeptGraph,
     Share,
@@ -39,9 +40,6 @@ TAKE = 0.95  # share of that which stays dropped at a component that gets links 
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
 FEW_REFINEMENTS = 3  # where components run along time, what has not settled by then spreads through the movie
-HOPELESS = (
-    1e4  # how many times more arcs than fit may be expected where states that do not matter are left out
-)
 PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links are likelier than not
 FLOOR = 1e-12  # least share of what it deserves that a dropped link gets, so that no candidate is impossible
 ROUNDING = 1e-9  # share of the tolerance left free, since sums that reach it are rounded

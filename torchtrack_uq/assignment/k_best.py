@@ -156,7 +156,7 @@ def _plan(
     keep = link_gap < np.inf
     is_open = _options(problem, link_gap, null_gap) > 1
     plan = EliminationPlan(
-        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, np.inf)
+        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, np.inf, np.inf, 0.0)
     )
     fixed = model.solution.chosen[~is_open]
     base_load = np.bincount(links.mother[fixed[fixed >= 0]], minlength=problem.n_mothers)

@@ -72,6 +72,8 @@ class Share(NamedTuple):
 
 
 ALL = Share(np.inf, 0.0)
+HOPELESS = 1e4
+"""How many times more arcs than fit may be expected where states that do not matter are left out."""
 
 
 class KeptGraph(NamedTuple):
@@ -135,9 +137,12 @@ def null_with_dropped(
     return total
 
 
-def plan_of(problem: AssignmentProblem, keep: BoolArray) -> EliminationPlan:
-    """Components and elimination order of the kept links (F,) bool."""
-    return _planned(problem, keep, np.inf)
+def plan_of(problem: AssignmentProblem, keep: BoolArray, share: Share | None = None) -> EliminationPlan:
+    """Components and elimination order of the kept links (F,) bool.
+
+    With a `share` that no component may exceed, those that exceed it by far in the first order are not ordered again.
+    """
+    return _planned(problem, keep, np.inf, ALL if share is None else share)
 
 
 def plan_if_narrow(problem: AssignmentProblem, keep: BoolArray, most_arcs: float) -> EliminationPlan | None:
@@ -146,11 +151,13 @@ def plan_if_narrow(problem: AssignmentProblem, keep: BoolArray, most_arcs: float
     return plan if len(plan.step) == plan.step_start[-1] else None
 
 
-def _planned(problem: AssignmentProblem, keep: BoolArray, most_arcs: float) -> EliminationPlan:
+def _planned(
+    problem: AssignmentProblem, keep: BoolArray, most_arcs: float, share: Share = ALL
+) -> EliminationPlan:
     links, is_open = problem.links, _is_linked(problem, keep)
-    return EliminationPlan(
-        *plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, most_arcs)
-    )
+    hopeless = HOPELESS * share.of_component, HOPELESS * share.per_step
+    plan = plan_elimination(links.start, links.mother, problem.n_mothers, keep, is_open, most_arcs, *hopeless)
+    return EliminationPlan(*plan)
 
 
 def components_of(problem: AssignmentProblem, keep: BoolArray) -> tuple[IntArray, IntArray, int]:
@@ -198,7 +205,7 @@ def build_kept_graph(
     the kept links may be given, and a `share` of the arcs that no component may exceed.
     """
     links = problem.links
-    plan = plan_of(problem, keep) if plan is None else plan
+    plan = plan_of(problem, keep, share) if plan is None else plan
     impossible = np.zeros((problem.n_mothers, 3))
     impossible[gauge.load[:, 2] == 0.0, 2] = np.inf
     factor_cost = np.concatenate([np.zeros(links.mother.size + problem.n_daughters), impossible.ravel()])

@@ -111,11 +111,19 @@ def place_in_frontier(
 
 @kernel
 def plan_elimination(
-    start: IntArray, mother: IntArray, n_mothers: int, keep: BoolArray, is_open: BoolArray, most_arcs: float
+    start: IntArray,
+    mother: IntArray,
+    n_mothers: int,
+    keep: BoolArray,
+    is_open: BoolArray,
+    most_arcs: float,
+    hopeless: float,
+    hopeless_per_step: float,
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
     """Components of the kept links of the open daughters, ordered; the fields of `EliminationPlan`.
 
-    No steps at all where more than `most_arcs` arcs are expected.
+    No steps at all where more than `most_arcs` arcs are expected. A component of which more than `hopeless` arcs are
+    expected, and `hopeless_per_step` for each of its steps, gets the first order that was tried.
     """
     n_daughters = start.size - 1
     daughter_component, mother_component, n_components = label_components(
@@ -176,6 +184,7 @@ def plan_elimination(
         fewest = order_component(
             member[member_start[c] : member_start[c + 1]], daughter_start, mother_of, mother_start, daughter_of,
             treated, state, near, steps, trial, rank, most_arcs - expected,
+            hopeless + hopeless_per_step * steps.size,
         )  # fmt: skip
         expected += fewest
         if expected > most_arcs:

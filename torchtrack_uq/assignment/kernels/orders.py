@@ -121,13 +121,19 @@ def order_component(
     trial: IntArray,
     rank: IntArray,
     most: float,
+    hopeless: float,
 ) -> float:
-    """The best of several orders of one component, into `steps`; more than `most` arcs where none fits."""
+    """The best of several orders of one component, into `steps`; more than `most` arcs where none fits.
+
+    Where the first one takes more than `hopeless` arcs no other is tried: none would take so few that it mattered.
+    """
     n = member.size
     fewest = order_greedily(
         member[0], daughter_start, mother_of, mother_start, daughter_of, treated, state, near, steps, rank,
         rank.size, most,
     )  # fmt: skip
+    if fewest > hopeless:
+        return fewest
     if fewest > most or fewest > WORTH_WINDOWS * TRIAL_COST * n:
         for window in WINDOWS:
             if window >= n:
