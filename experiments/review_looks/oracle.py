@@ -57,7 +57,10 @@ def of_case(case: Case) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         result = UncertainTracker(tracker).track_detections(movie.detections, movie.movie, progress=False)
         targets = movie.targets(MAX_GAP)
-        truth, judged = targets.mother.numpy(), targets.known.numpy() & (movie.detections.frame > 0)
+        truth, judged = (
+            at_most_two(targets.mother.numpy()),
+            targets.known.numpy() & (movie.detections.frame > 0),
+        )
         wrong = judged & (result.mother != truth)
         found = {
             "n": int(judged.sum()),
@@ -71,6 +74,15 @@ def of_case(case: Case) -> dict[str, Any]:
             "curve": reviewed(result, truth, judged) if wrong.any() else [],
         }
     return found
+
+
+def at_most_two(mother: Ints) -> Ints:
+    """The truth in which third daughters (in skipped frames their mother divided twice) have no mother."""
+    kept = mother.copy()
+    order = np.argsort(mother, kind="stable")
+    third = np.flatnonzero((mother[order][2:] == mother[order][:-2]) & (mother[order][2:] >= 0)) + 2
+    kept[order[third]] = -1
+    return kept
 
 
 def place_in(order: Ints, judged: Bools) -> Ints:

@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from torchtrack_uq import InputError, UncertainTracker
+from torchtrack_uq.assignment.joint_none import joint_none
+from torchtrack_uq.calibration.annotations import Decisions
+from torchtrack_uq.posterior import false_cells
 from torchtrack_uq.results.tracking_result import TrackingResult
 
 
@@ -82,7 +85,16 @@ def test_every_field_is_stored(tracked: TrackingResult, saved: Path) -> None:
     for name in ("tracker", "temperature", "prior", "acceptance", "calibrated"):
         assert getattr(loaded, name) == getattr(tracked, name)
     names = {field.name for field in fields(TrackingResult)}
-    stored = {"movie", "detections", "probabilities", "selected", "scaled", "border_share", "annotated"}
+    stored = {
+        "movie",
+        "detections",
+        "probabilities",
+        "selected",
+        "scaled",
+        "border_share",
+        "annotated",
+        "known_false",
+    }
     assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "calibrated", "settings"}
     assert list(itertools.chain(loaded.detections.features)) == list(tracked.detections.features)
 
@@ -99,3 +111,35 @@ def test_images_in_memory_are_not_taken_for_a_folder_of_their_name(
     loaded = TrackingResult.load(result.save(tmp_path / "out", progress=False))
     assert loaded.movie is not None
     assert loaded.movie.images is None
+
+
+def test_opening_a_result_and_deciding_about_a_cell_sums_false_cells_only_where_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = np.zeros((5, 60, 300), np.int32)
+    for t in range(5):
+        for k in range(6):  # three pairs of cells, far from each other
+            y, x = 20 + 6 * (k % 2), 20 + 100 * (k // 2) + t
+            masks[t, y - 2 : y + 3, x - 2 : x + 3] = k + 1
+    masks[2, 18:23, :60] = 0
+    result = UncertainTracker("distance", max_gap=2).track(None, masks, progress=False)
+    folder = result.save(tmp_path / "out", progress=False)
+    asked = []
+
+    def counted(problem, found, daughter, *more):
+        asked.append(len(daughter))
+        return joint_none(problem, found, daughter, *more)
+
+    monkeypatch.setattr(false_cells, "joint_none", counted)
+    loaded = TrackingResult.load(folder)
+    np.testing.assert_array_equal(loaded.doubts.part["false"], result.doubts.part["false"])
+    assert not sum(asked)
+    n = len(loaded.mother)
+    decisions = Decisions(loaded.mother.copy(), np.zeros(n, np.bool_), np.zeros(n, np.bool_))
+    cell = int(np.argmax(np.nan_to_num(loaded.doubts.doubt)))
+    decisions.mother[cell], decisions.known[cell] = -1, True
+    corrected = loaded.correct(decisions)
+    found = corrected.doubts.part["false"]
+    assert 0 < sum(asked) < n / 2
+    full = replace(corrected, known_false=None).doubts.part["false"]
+    np.testing.assert_allclose(found, full, atol=1e-3)

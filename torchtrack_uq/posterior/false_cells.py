@@ -1,7 +1,10 @@
 """Probability that a detection is none of the tracked cells: it has neither mother nor daughter."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from torchtrack_uq.assignment import Marginals
@@ -13,8 +16,26 @@ from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 
 
+class KnownFalse(NamedTuple):
+    """What was found for the same N cells before somebody decided about some of them.
+
+    Attributes:
+        null: (N,) float64, probability of having no mother.
+        disappear: (N,) float64, of having no daughter.
+        false: (N,) float64, of both; NaN where not known.
+    """
+
+    null: NDArray[np.float64]
+    disappear: NDArray[np.float64]
+    false: NDArray[np.float64]
+
+
 def false_cells(
-    probabilities: LinkProbabilities, scaled: CandidateGraph | None = None, *, tolerance: float = 1e-3
+    probabilities: LinkProbabilities,
+    scaled: CandidateGraph | None = None,
+    *,
+    tolerance: float = 1e-3,
+    earlier: KnownFalse | None = None,
 ) -> tuple[Tensor, Tensor]:
     """P(no mother and no daughter) of each cell: how likely it is that the segmentation made it up.
 
@@ -31,6 +52,8 @@ def false_cells(
             corrected event scores (`UncertaintyLayer.tempered`). None: the product, whatever the method.
         tolerance: Largest error that does not matter, at least 0; cells of which one event is less probable count as
             independent. At 0 all that is summed is exact.
+        earlier: Cells whose two marginals have changed by no more than the tolerance since then keep what they had, as
+            an estimate: in a crowded movie the sums are by far the longest part of a review's decision.
 
     Returns:
         (N,) float64 probabilities on the CPU, NaN for cells of first and last frames, of which only one of the two
@@ -65,9 +88,18 @@ def false_cells(
         return torch.from_numpy(false), torch.from_numpy(exact)
     problems, link = MovieProblems.of(graph), to_host(probabilities.link)
     score = to_host(Choices.of(scaled).score)
+    asked = known
+    if earlier is not None:
+        away = np.maximum(np.abs(null - earlier.null), np.abs(disappear - earlier.disappear))
+        same = known & (away <= tolerance) & np.isfinite(earlier.false)
+        low, high = np.maximum(null + disappear - 1, 0), np.minimum(null, disappear)
+        false[same] = np.clip(earlier.false, low, np.maximum(low, high))[same]
+        exact &= ~same
+        asked = known & ~same
     for pair, at in enumerate(problems.ranges):
         # all but the first frame are daughters, all but the last one mothers
         cells = np.arange(at.daughters.start, at.mothers.stop)
+        cells = cells[asked[cells]]
         if not len(cells):
             continue
         marginals = Marginals(

@@ -19,6 +19,7 @@ from torchtrack_uq.links.without_cells import without_cells
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.relabelled import RelabelledFrames
+from torchtrack_uq.posterior.false_cells import KnownFalse
 from torchtrack_uq.posterior.map_links import map_links
 
 
@@ -31,6 +32,7 @@ def corrected_fields(
     probabilities: LinkProbabilities,
     scaled: CandidateGraph | None,
     border_share: Mapping[str, Tensor] | None,
+    known_false: KnownFalse | None = None,
 ) -> dict[str, Any]:
     """The fields of a result that decisions change: the posterior given that the person is right, and its MAP.
 
@@ -44,6 +46,7 @@ def corrected_fields(
         probabilities: As tracked, or as corrected before.
         scaled: The scores that they are of.
         border_share: (N,) each, see `TrackingResult`.
+        known_false: What is known of these cells' being false.
 
     Raises:
         InputError: The method does not sum over assignments, so that it has no posterior to condition; decisions that
@@ -73,6 +76,8 @@ def corrected_fields(
         detections = _kept(detections, keep)
         if border_share is not None:
             border_share = {name: share[torch.from_numpy(keep)] for name, share in border_share.items()}
+        if known_false is not None:
+            known_false = KnownFalse(*(values[keep] for values in known_false))
     cells = np.flatnonzero(known)
     graph, scaled = (confirm(one, cells, mother[cells]) for one in (graph, scaled))
     method = make_method(probabilities.method, **probabilities.options)
@@ -85,6 +90,7 @@ def corrected_fields(
         "border_share": border_share,
         "selected": map_links(scaled),
         "acceptance": None,
+        "known_false": known_false,
     }
 
 

@@ -13,8 +13,9 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.covariates import distance_to_border
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
-from torchtrack_uq.posterior.false_cells import false_cells
+from torchtrack_uq.posterior.false_cells import KnownFalse, false_cells
 from torchtrack_uq.posterior.merged_split import merged_and_split
+from torchtrack_uq.posterior.problems import to_host
 from torchtrack_uq.trackers.neighbours import can_be_linked, typical_displacement
 from torchtrack_uq.truth.decisions import class_probabilities, decision_probability
 from torchtrack_uq.utils.remembered import remembered
@@ -59,6 +60,7 @@ class CellDoubts:
         frame_shape: tuple[int, ...] | None,
         scaled: CandidateGraph | None = None,
         border_share: Mapping[str, Tensor] | None = None,
+        earlier: KnownFalse | None = None,
     ) -> "CellDoubts":
         """What a posterior says of cells, their detections and the decisions about them.
 
@@ -79,6 +81,7 @@ class CellDoubts:
             scaled: The candidate links with the scores that the probabilities are of, see `false_cells`.
             border_share: (N,) share of each cell's weight of appearing, and of disappearing, that is due to the border
                 (`EventModel.border_share`); without it, 1 near the border and 0 far inside.
+            earlier: What was known of false cells before a correction, see `false_cells`.
 
         >>> cells = Detections.from_points(np.array([0, 2]), np.full((2, 2), 50.0))
         >>> graph = CandidateGraph.from_links(cells, [0], [1], [0.0], appear=-3.0, disappear=-3.0, max_gap=2)
@@ -104,7 +107,7 @@ class CellDoubts:
         missed = np.where(detections.frame < 2, np.nan, mass(over_gap))
         if graph.max_gap == 1:
             missed = np.full(n, np.nan)
-        false = false_cells(probabilities, scaled)[0].numpy()
+        false = false_cells(probabilities, scaled, earlier=earlier)[0].numpy()
         merged, split = (p.numpy() for p in merged_and_split(detections, probabilities))
         if border_share is None:
             came_in = went_out = 1.0 - far_inside(detections, frame_shape)
@@ -128,6 +131,11 @@ class CellDoubts:
         }
         decision = decision_probability(probabilities, selected).numpy()
         return cls(part, np.where(first, np.nan, decision))
+
+    def known_false(self, probabilities: LinkProbabilities) -> KnownFalse:
+        """What `false_cells` need not find again after a correction; from the probabilities that the doubts are of."""
+        null, disappear = to_host(probabilities.null), to_host(probabilities.disappear)
+        return KnownFalse(null, disappear, self.part["false"])
 
     @property
     def doubt(self) -> Floats:

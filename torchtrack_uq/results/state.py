@@ -23,6 +23,8 @@ from torchtrack_uq.movies.frames import FramesLike, open_frames
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.relabelled import RelabelledFrames
+from torchtrack_uq.posterior.false_cells import KnownFalse
+from torchtrack_uq.posterior.problems import to_host
 from torchtrack_uq.results.in_words import Tracked
 from torchtrack_uq.results.provenance import path_of
 
@@ -62,6 +64,7 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
         plain: Its fields that are numbers, texts or dictionaries of these.
     """
     arrays: dict[str, NDArray[Any]] = {"selected": result.selected, "track": result.tracklets.track}
+    arrays["false"] = result.doubts.part["false"]
     facts: dict[str, Any] = {"format": FORMAT, "plain": dict(plain)}
     _store("detections", result.detections, arrays, facts)
     _store("probabilities", result.probabilities, arrays, facts)
@@ -136,6 +139,7 @@ def load_state(
             "border_share": share or None,
             "acceptance": None if acceptance is None else AcceptanceThreshold(**acceptance),
             "annotated": None if annotated is None else ReviewStatistic.from_json(annotated),
+            "known_false": _known_false(arrays, probabilities),
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
@@ -143,6 +147,13 @@ def load_state(
         raise InputError(
             f"{file} is no result of this version ({type(error).__name__}: {error}); track again"
         ) from error
+
+
+def _known_false(arrays: Mapping[str, NDArray[Any]], probabilities: LinkProbabilities) -> KnownFalse | None:
+    """So that opening a result does not sum again what took longest; results of older versions lack it."""
+    if "false" not in arrays:
+        return None
+    return KnownFalse(to_host(probabilities.null), to_host(probabilities.disappear), arrays["false"])
 
 
 def _movie(

@@ -21,6 +21,7 @@ from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.posterior.false_cells import KnownFalse
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.cells_table import cells_table
 from torchtrack_uq.results.corrected import corrected_fields
@@ -59,6 +60,7 @@ class TrackingResult:
         settings: How it was made, plain values by name (`run_settings`); they go into `settings.json` and the graphs.
         calibrated: Whether temperature, and event scores if need be, were fitted to annotated cells.
         annotated: How many of the decisions that they were fitted to are right, by probability; for `report.html`.
+        known_false: What was known of false cells before a correction, see `false_cells`.
     """
 
     movie: Movie | None
@@ -74,6 +76,7 @@ class TrackingResult:
     settings: Mapping[str, Any] = field(default_factory=dict)
     calibrated: bool = False
     annotated: ReviewStatistic | None = None
+    known_false: KnownFalse | None = None
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -113,6 +116,7 @@ class TrackingResult:
             self.detections.field_shape if self.movie is None else self.movie.frame_shape,
             self.scaled,
             self.border_share,
+            self.known_false,
         )
 
     @cached_property
@@ -295,6 +299,7 @@ class TrackingResult:
             probabilities=self.probabilities,
             scaled=self.scaled,
             border_share=self.border_share,
+            known_false=self.doubts.known_false(self.probabilities) if "doubts" in vars(self) else None,
         )
         done = with_corrections(self.settings, int(decisions.known.sum()), int(decisions.bad.sum()))
         return replace(self, **changed, settings=done)

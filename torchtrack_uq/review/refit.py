@@ -103,6 +103,7 @@ def refit(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Trackin
         selected=map_links(scaled),
         temperature=start.temperature * fit.temperature,
         acceptance=None,
+        known_false=None,
         calibrated=True,
     )
     return result, Refit(
