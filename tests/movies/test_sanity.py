@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.findings import MovieWarning
@@ -217,3 +218,19 @@ def test_annotated_movies_as_yes_no_masks_are_refused(data_folder: Path) -> None
             [(masks.read_mask(t) > 0) * 255 for t in (0, masks.n_frames // 2, masks.n_frames - 1)]
         )
         assert movie_findings(Movie.open(None, frames))[0].refused, folder
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_names_that_count_images_and_masks_from_different_frames_are_said(
+    hela: Movie, tmp_path: Path, first: int
+) -> None:
+    for folder, begin, read in (("images", 0, hela.read_image), ("masks", first, hela.read_mask)):
+        (tmp_path / folder).mkdir()
+        for t in range(4):
+            tifffile.imwrite(tmp_path / folder / f"t{t + begin:03d}.tif", read(t))
+    movie = Movie.open(tmp_path / "images", tmp_path / "masks")
+    found = [finding.sentence for finding in movie_findings(movie)]
+    assert bool(found) == bool(first)
+    if first:
+        assert "images from frame 0 and" in found[0]
+        assert "from 1; they are taken in order" in found[0]

@@ -79,6 +79,7 @@ def movie_findings(movie: Movie, n_frames: int = 3) -> list[Finding]:
     if refusal is not None:
         return [Finding(f"{movie.masks.name} does not look like label masks: {refusal}", refused=True)]
     found = [Finding(f"{movie.masks.name}: {sentence}") for sentence in _oddities(look, where)]
+    found += [Finding(sentence) for sentence in _numbered_apart(movie)]
     misfit = _misfit(look, masks, images, where) if images else None
     return found if misfit is None else [*found, Finding(f"{movie.masks.name}: {misfit}")]
 
@@ -125,6 +126,18 @@ def _refusal(look: MaskLook, images: list[Frame], where: str) -> str | None:
         else f"the {n_labels} labels in {where} are in {each}, as classes of pixels are"
     )
     return f"{seen}; expected one number for each cell, for instance from scipy.ndimage.label"
+
+
+def _numbered_apart(movie: Movie) -> Iterator[str]:
+    """Images and masks whose names count frames differently, as where one of the two lacks its first."""
+    if movie.images is None:
+        return
+    images, masks = movie.images.reading.numbers, movie.masks.reading.numbers
+    if images and masks and images[0] != masks[0]:
+        yield (
+            f"names count {movie.images.name} from frame {images[0]} and {movie.masks.name} from {masks[0]}; they are "
+            "taken in order, the first with the first: is one frame missing?"
+        )
 
 
 def _are_masks(images: list[Frame]) -> bool:
