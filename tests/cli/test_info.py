@@ -115,3 +115,25 @@ def test_an_ome_zarr_with_labels_has_its_masks(
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("odd", ["refused", "channels"])
+def test_the_next_command_has_all_that_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], odd: str
+) -> None:
+    cells = np.zeros((3, 30, 30), np.uint16)
+    cells[:, 4:9, 4:9], cells[:, 15:21, 15:20] = 1, 2
+    file = tmp_path / "masks.tif"
+    if odd == "refused":
+        tifffile.imwrite(
+            file, (cells > 0) * np.uint8(255), photometric="minisblack", metadata={"axes": "TYX"}
+        )
+        arguments = [str(file)]
+    else:
+        both = np.stack([np.zeros_like(cells), cells], axis=1)
+        tifffile.imwrite(file, both, photometric="minisblack", ome=True, metadata={"axes": "TCYX"})
+        arguments = [str(file), "--channel", "2"]
+    assert main(["info", *arguments]) == 0
+    command = capsys.readouterr().out.splitlines()[-1].partition("torchtrack-uq ")[2].partition(", with")[0]
+    assert ("--trust-masks" if odd == "refused" else "--mask-channel 2") in command
+    assert main([*command.replace("OUT", str(tmp_path / "out")).split(), "--quiet"]) == 0

@@ -39,9 +39,10 @@ def _info(options: argparse.Namespace) -> None:
         opened = Movie.open(options.movie, masks, **scale_of(options), **reading_of(options))
         assert opened.images is not None
         print("\n".join(_said("images", opened.images, opened) + _said("masks", opened.masks, opened)))
-        _print_oddities(opened)
+        trust = _print_oddities(opened)
         print(
-            f"track it: torchtrack-uq track -i {_quoted(options.movie)} -m {_quoted(masks)} -o OUT{_options(options)}"
+            f"track it: torchtrack-uq track -i {_quoted(options.movie)} -m {_quoted(masks)} -o OUT"
+            f"{_options(options)}{trust}"
         )
         return
     reading = reading_of(options)
@@ -52,10 +53,11 @@ def _info(options: argparse.Namespace) -> None:
     labels = source.dtype.kind in "iu" and (_looks_labelled(source) or is_mask(_a_file(source, path)))
     print("\n".join(_said("masks" if labels else "images", source)))
     if labels:
-        _print_oddities(Movie(source))
+        trust = _print_oddities(Movie(source))
+        options.mask_channel, options.channel = options.channel, None  # what the same option is called there
         print(
-            f"track it: torchtrack-uq track -m {_quoted(options.movie)} -o OUT --tracker distance{_options(options)}, "
-            "with -i IMAGES where there are any"
+            f"track it: torchtrack-uq track -m {_quoted(options.movie)} -o OUT --tracker distance{_options(options)}"
+            f"{trust}, with -i IMAGES where there are any"
         )
     else:
         print(
@@ -90,12 +92,14 @@ def _said(what: str, source: "FrameSource", movie: Any = None) -> list[str]:
     return lines + [f"  {name + ':':10}{fact}" for name, fact in facts.items() if fact]
 
 
-def _print_oddities(movie: "Movie") -> None:
-    """What looks odd in a few frames."""
+def _print_oddities(movie: "Movie") -> str:
+    """What looks odd in a few frames; and what tracking it all the same takes, where it would be refused."""
     from torchtrack_uq.movies.sanity import movie_findings
 
-    for finding in movie_findings(movie):
+    found = movie_findings(movie)
+    for finding in found:
         print(f"{'refused' if finding.refused else 'odd'}: {finding.sentence}")
+    return " --trust-masks" if any(finding.refused for finding in found) else ""
 
 
 def _channels(names: tuple[str, ...], chosen: int) -> str:
