@@ -15,6 +15,7 @@ from torchtrack_uq.calibration.annotations import Decisions, read_decisions
 from torchtrack_uq.cli import main
 from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.links.without_cells import without_cells
+from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
 
 
@@ -120,3 +121,19 @@ def test_results_are_never_corrected_in_place(
     assert main(["correct", str(saved), str(tmp_path / "d.csv"), "-o", str(saved), "--overwrite"]) == 2
     assert "choose another folder" in capsys.readouterr().err
     assert {file.name: file.stat().st_mtime_ns for file in saved.iterdir()} == before
+
+
+def test_no_list_asks_again_about_what_was_decided(tracked: TrackingResult, tmp_path: Path) -> None:
+    asked = tracked.review(2)["cell"].to_numpy()
+    decisions = nothing(tracked)
+    decisions.known[asked[0]] = True
+    decisions.mother[asked[0]] = tracked.mother[asked[0]]  # as the tracker did
+    corrected = tracked.correct(decisions)
+    corrected.save(tmp_path / "new", progress=False)
+    loaded = TrackingResult.load(tmp_path / "new")
+    name = tracked.detections.frame_number[asked[0]], tracked.detections.name[asked[0]]
+    for again in (corrected, loaded, loaded.correct(nothing(loaded))):
+        assert asked[0] not in again.review()["cell"].to_numpy()
+        queue = review_queue(again)
+        assert name not in set(zip(queue["frame"], queue["label"], strict=True))
+    assert asked[0] in tracked.correct(nothing(tracked)).review()["cell"].to_numpy()

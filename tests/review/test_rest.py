@@ -49,7 +49,7 @@ def test_a_random_look_that_was_passed_over_comes_again_also_after_a_crash(
     session.skip(*drawn)
     assert session.draw() == drawn == ReviewSession.open(folder).draw()
     assert session.rest().waiting == 1
-    assert "1 looks wait" in session.rest().describe()
+    assert "1 look waits" in session.rest().describe()
     agree(session, drawn)
     assert session.rest().waiting == 0
     assert session.draw() != drawn

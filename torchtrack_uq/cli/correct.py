@@ -15,7 +15,9 @@ def add_commands(commands: Any) -> None:
         "correct",
         help="put a person's decisions into a tracked movie: corrected tracks, and what follows for their neighbours",
     )
-    correct.add_argument("results", type=Path, metavar="OUT", help="folder that `torchtrack-uq track` wrote")
+    correct.add_argument(
+        "results", type=Path, metavar="OUT", help="folder that `torchtrack-uq track` or `doubt` wrote"
+    )
     correct.add_argument(
         "decisions",
         type=Path,
@@ -51,7 +53,7 @@ def _correct(options: argparse.Namespace) -> None:
     from torchtrack_uq.results.tracking_result import TrackingResult
     from torchtrack_uq.review.decision_log import is_log, read_log
     from torchtrack_uq.review.refit import refit
-    from torchtrack_uq.review.rest import rest_of
+    from torchtrack_uq.review.rest import changed_cells, rest_of
 
     with nothing_written_on_error():
         result = TrackingResult.load(options.results, images=options.images)
@@ -70,11 +72,14 @@ def _correct(options: argparse.Namespace) -> None:
         corrected.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     known = decisions.known & ~decisions.bad
     changed = int((known & (decisions.mother != result.mother)).sum())
+    followed = int((changed_cells(result, corrected) & ~decisions.known & ~decisions.bad).sum())
     print(
         f"{int(known.sum())} decisions: {changed} differ from the tracker's, {int(decisions.bad.sum())} detections "
-        f"struck out"
+        f"struck out; the mothers of {followed} other cells are others for it"
     )
     print(corrected.summary())
     if logged is not None:
         print(rest_of(result, corrected, logged).describe())
-    print(f"results are in {options.output}")
+    print(
+        f"results are in {options.output}: res_track.txt and masks, tracks.geff; other formats: `torchtrack-uq export`"
+    )

@@ -1,6 +1,7 @@
 """`torchtrack-uq doubt`."""
 
 import argparse
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def add_commands(commands: Any) -> None:
         help="the label masks that were tracked (default: those of a Cell Tracking Challenge folder; otherwise the "
         "spots are points)",
     )
-    doubt.add_argument("-i", "--images", help="images, for trackers that look at them")
+    doubt.add_argument(
+        "-i", "--images", help="images, for the review page and for trackers that look at them"
+    )
     doubt.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     doubt.add_argument(
         "--overwrite", action="store_true", help="replace earlier results in the output folder"
@@ -112,7 +115,11 @@ def _doubt(options: argparse.Namespace) -> None:
         )
         scored.save(options.output, overwrite=options.overwrite, progress=progress)
     print(scored.summary())
-    print(f"results are in {options.output}: look at doubts.csv, which has the most doubtful first")
+    out = shlex.quote(str(options.output))
+    print(
+        f"results are in {options.output}: doubts.csv has the most doubtful first; settle them on a page with "
+        f"`torchtrack-uq review {out}`"
+    )
 
 
 def _pixel_size(text: str) -> float | tuple[float, ...]:

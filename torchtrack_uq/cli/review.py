@@ -15,7 +15,9 @@ def add_commands(commands: Any) -> None:
         "review",
         help="open a page on this machine on which doubts are settled, the most useful looks first",
     )
-    review.add_argument("results", type=Path, metavar="OUT", help="folder that `torchtrack-uq track` wrote")
+    review.add_argument(
+        "results", type=Path, metavar="OUT", help="folder that `torchtrack-uq track` or `doubt` wrote"
+    )
     review.add_argument(
         "-i",
         "--images",
@@ -60,4 +62,9 @@ def _review(options: argparse.Namespace) -> None:
         if not options.no_browser:
             webbrowser.open(address)
         config = uvicorn.Config(make_app(session, token), log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        except KeyboardInterrupt:  # the way to end it, and no failure
+            n = session.progress.decided
+            print(f"\n{n} decision{'' if n == 1 else 's'} in {options.results / 'decisions.csv'}")
+            print(f"put into the tracks by: torchtrack-uq correct {results} {decisions} -o NEW", flush=True)

@@ -43,7 +43,10 @@ def doubts_in_words(
         lines.append(f"expected to be wrong: {', '.join(parts)}")
     for reason, n in decisions.loc[decisions["kind"] == "link", "reason"].value_counts().items():
         if reason:
-            lines.append(f"{n} links: {reason}" + (" (probability 0)" if "candidate" in str(reason) else ""))
+            lines.append(
+                f"{n} link{'' if n == 1 else 's'}: {reason}"
+                + (" (probability 0)" if "candidate" in str(reason) else "")
+            )
     worst = judged[judged["probability"] < DOUBTFUL_BELOW].head(_N_FIRST)
     lines += [f"look first at {_in_words(row)}" for row in worst.to_dict("records")]
     if not len(worst):

@@ -187,6 +187,7 @@ def score_tracks(
         probabilities=probabilities,
         scaled=scaled,
         selected=selected,
+        tracks_given=True,
         tracker=f"{table.source}, scored by {scorer.tracker.name}",
     )
     return ScoredTracks(result, table, match, impossible, missing)

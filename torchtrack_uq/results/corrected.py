@@ -20,7 +20,8 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.relabelled import RelabelledFrames
 from torchtrack_uq.posterior.false_cells import KnownFalse
-from torchtrack_uq.posterior.map_links import map_links
+from torchtrack_uq.posterior.map_links import map_links, mothers_of
+from torchtrack_uq.results.kept_choices import keep_choices
 
 
 @torch.no_grad()
@@ -33,6 +34,8 @@ def corrected_fields(
     scaled: CandidateGraph | None,
     border_share: Mapping[str, Tensor] | None,
     known_false: KnownFalse | None = None,
+    decided: NDArray[np.bool_] | None = None,
+    given: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """The fields of a result that decisions change: the posterior given that the person is right, and its MAP.
 
@@ -47,6 +50,9 @@ def corrected_fields(
         scaled: The scores that they are of.
         border_share: (N,) each, see `TrackingResult`.
         known_false: What is known of these cells' being false.
+        decided: (N,) bool, cells that were decided about before; None for none.
+        given: (E,) bool, links of another tracker's tracks, which stay where no decision reaches them; None where the
+            tracks are the likeliest.
 
     Raises:
         InputError: The method does not sum over assignments, so that it has no posterior to condition; decisions that
@@ -63,15 +69,16 @@ def corrected_fields(
             f"of these detections"
         )
     _refuse_contradictions(decisions, detections)
-    graph = probabilities.graph
+    graph, whole = probabilities.graph, scaled
     keep = ~decisions.bad
     mother, known = decisions.mother, decisions.known
+    decided = known if decided is None else decided | known
     if decisions.bad.any():
         dropped = torch.from_numpy(decisions.bad)
         graph, scaled = without_cells(graph, dropped)[0], without_cells(scaled, dropped)[0]
         new = np.cumsum(keep) - 1
         mother = np.where(mother >= 0, new[mother.clip(min=0)], -1)[keep]
-        known = known[keep]
+        known, decided = known[keep], decided[keep]
         movie = None if movie is None else _struck_out(movie, detections, decisions.bad)
         detections = _kept(detections, keep)
         if border_share is not None:
@@ -82,16 +89,32 @@ def corrected_fields(
     graph, scaled = (confirm(one, cells, mother[cells]) for one in (graph, scaled))
     method = make_method(probabilities.method, **probabilities.options)
     found: LinkProbabilities = method(scaled)
+    selected = map_links(scaled)
+    if given is not None:
+        kept = keep_choices(
+            _renumbered(mothers_of(probabilities.graph, given), keep),
+            _renumbered(mothers_of(whole, map_links(whole)), keep),
+            mothers_of(scaled, selected),
+            known,
+        )
+        selected = kept[scaled.daughter.numpy()] == scaled.mother.numpy()
     return {
         "movie": movie,
         "detections": detections,
         "probabilities": replace(found, graph=graph),
         "scaled": scaled,
         "border_share": border_share,
-        "selected": map_links(scaled),
+        "selected": selected,
         "acceptance": None,
         "known_false": known_false,
+        "decided": decided,
     }
+
+
+def _renumbered(mother: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Mothers of the cells that are kept, as these are numbered; -2 for one that was struck out."""
+    new = np.where(keep, np.cumsum(keep) - 1, -2)
+    return np.where(mother >= 0, new[mother.clip(min=0)], -1)[keep]
 
 
 def _refuse_contradictions(decisions: Decisions, detections: Detections) -> None:

@@ -81,6 +81,11 @@ class Tracked(Protocol):
         ...
 
     @property
+    def decided(self) -> NDArray[np.bool_] | None:
+        """(N,) bool, cells that a person decided about."""
+        ...
+
+    @property
     def mother(self) -> NDArray[np.int64]:
         """(N,) int64, index of the chosen mother, or -1."""
         ...

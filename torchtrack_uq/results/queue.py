@@ -112,6 +112,8 @@ def review_queue(result: Tracked) -> pd.DataFrame:
     mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
     probability = result.probabilities.link.double().numpy()
     listed = (np.maximum(doubt, error) >= LEAST_DOUBT) & (detections.frame > 0) & ~result.accepted
+    if result.decided is not None:
+        listed &= ~result.decided
     group = group_daughters(
         detections.frame.astype(np.int64), mother, daughter, probability, np.where(listed, error, 0.0)
     )

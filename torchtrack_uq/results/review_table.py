@@ -23,7 +23,8 @@ def review_table(result: TrackedCells, n: int | None = None) -> pd.DataFrame:
     axes = list("zyx"[-cells.ndim :])
     names = ["cell", "frame", "label", "track", "entropy", "mother", "probability", *axes]
     table = table[[*names, "mother_frame", "doubt", "reason"]]
-    ranked = table[(cells.frame > 0) & ~result.accepted].sort_values(
-        ["doubt", "entropy"], ascending=False, kind="stable"
-    )
+    listed = (cells.frame > 0) & ~result.accepted
+    if result.decided is not None:
+        listed &= ~result.decided
+    ranked = table[listed].sort_values(["doubt", "entropy"], ascending=False, kind="stable")
     return ranked.reset_index(drop=True).head(len(ranked) if n is None else n)

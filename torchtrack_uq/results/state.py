@@ -70,6 +70,8 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     _store("probabilities", result.probabilities, arrays, facts)
     if result.scaled is not None:
         arrays |= {f"scaled.{name}": getattr(result.scaled, name).detach().cpu().numpy() for name in SCORES}
+    if result.decided is not None:
+        arrays["decided"] = result.decided
     for name, share in (result.border_share or {}).items():
         arrays[f"border_share.{name}"] = share.detach().cpu().numpy()
     facts["acceptance"] = None if result.acceptance is None else asdict(result.acceptance)
@@ -137,6 +139,7 @@ def load_state(
             "selected": arrays["selected"],
             "scaled": scaled,
             "border_share": share or None,
+            "decided": arrays.get("decided"),
             "acceptance": None if acceptance is None else AcceptanceThreshold(**acceptance),
             "annotated": None if annotated is None else ReviewStatistic.from_json(annotated),
             "known_false": _known_false(arrays, probabilities),

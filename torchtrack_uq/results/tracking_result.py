@@ -61,6 +61,8 @@ class TrackingResult:
         calibrated: Whether temperature, and event scores if need be, were fitted to annotated cells.
         annotated: How many of the decisions that they were fitted to are right, by probability; for `report.html`.
         known_false: What was known of false cells before a correction, see `false_cells`.
+        decided: (N,) bool, cells that a person decided about (`correct`), which no list asks about again; None: none.
+        tracks_given: Whether `selected` are another tracker's; corrections then leave what does not follow from them.
     """
 
     movie: Movie | None
@@ -77,6 +79,8 @@ class TrackingResult:
     calibrated: bool = False
     annotated: ReviewStatistic | None = None
     known_false: KnownFalse | None = None
+    decided: NDArray[np.bool_] | None = None
+    tracks_given: bool = False
 
     def with_acceptance(self, acceptance: AcceptanceThreshold | None) -> "TrackingResult":
         """The same result with decisions marked as accepted or for review.
@@ -208,8 +212,8 @@ class TrackingResult:
         The doubt of a cell is the probability of the likeliest thing that may be wrong with it: the decision about its
         mother, a cell that was missed before, a detection that is false, merged or split, an appearance or an end
         inside the field (half of it, as half of them may be true). So a decision that is sure is high on the list where
-        what it says is unusual. Of equal doubts the larger entropy comes first. With `acceptance`, only cells that are
-        not accepted.
+        what it says is unusual. Of equal doubts the larger entropy comes first. Cells that a person decided about, and
+        with `acceptance` those that are accepted, are not listed.
 
         Args:
             n: At most how many rows; all by default. Cells of the first frame are never listed.
@@ -258,8 +262,8 @@ class TrackingResult:
 
     def state(self) -> bytes:
         """Everything but the pixels, to the last digit: `state.npz`."""
-        facts = {name: getattr(self, name) for name in ("tracker", "temperature", "prior", "calibrated")}
-        return state_bytes(self, {**facts, "settings": plain(self.settings)})
+        names = ("tracker", "temperature", "prior", "calibrated", "tracks_given", "settings")
+        return state_bytes(self, plain({name: getattr(self, name) for name in names}))
 
     @classmethod
     def load(
@@ -300,6 +304,8 @@ class TrackingResult:
             scaled=self.scaled,
             border_share=self.border_share,
             known_false=self.doubts.known_false(self.probabilities) if "doubts" in vars(self) else None,
+            decided=self.decided,
+            given=self.selected if self.tracks_given else None,
         )
         done = with_corrections(self.settings, int(decisions.known.sum()), int(decisions.bad.sum()))
         return replace(self, **changed, settings=done)

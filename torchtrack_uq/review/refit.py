@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from torchtrack_uq.calibration.event_fit import fit_events
 from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE, GaussianPrior
@@ -13,7 +14,9 @@ from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.event_offsets import OFFSETS, EventOffsets
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
-from torchtrack_uq.posterior.map_links import map_links
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.posterior.map_links import map_links, mothers_of
+from torchtrack_uq.results.kept_choices import keep_choices
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision
 from torchtrack_uq.review.rest import looks_of
@@ -21,6 +24,8 @@ from torchtrack_uq.truth.targets import LinkTargets
 
 WIDTHS = {LOG_TEMPERATURE: 0.5} | dict.fromkeys(OFFSETS, 1.0)
 """How far a fit may go from what the result had, where looks are few: widths in log T and in nats."""
+FEW = 30
+"""Fewer looks than these tell hardly anything."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,20 @@ class Refit:
     n_changed: int
 
     def describe(self) -> str:
-        """One sentence.
+        """A sentence or two.
 
         >>> Refit(60, (1.0, 1.3), (1.1, 1.6), {"appear": -0.4}, (31.0, 42.0), 5).describe()
         'Refitted from 60 random looks: temperature 1 -> 1.3 (95 %: 1.1 to 1.6), event scores appear -0.40; expected \
 wrong decisions 31.0 -> 42.0; 5 decisions are others now.'
         """
         (old, new), (low, high), (before, after) = self.temperature, self.interval, self.expected_errors
-        scores = ", ".join(f"{name} {value:+.2f}" for name, value in self.offsets.items()) or "unchanged"
+        moved = {name: value for name, value in self.offsets.items() if abs(value) >= 0.005}
+        scores = ", ".join(f"{name} {value:+.2f}" for name, value in moved.items()) or "unchanged"
+        few = "" if self.n_looks >= FEW else f" {FEW} looks tell a temperature roughly, fewer hardly."
         return (
             f"Refitted from {self.n_looks} random looks: temperature {old:.3g} -> {new:.3g} (95 %: {low:.3g} to "
             f"{high:.3g}), event scores {scores}; expected wrong decisions {before:.1f} -> {after:.1f}; "
-            f"{self.n_changed} decisions are others now."
+            f"{self.n_changed} decisions are others now.{few}"
         )
 
 
@@ -100,7 +107,7 @@ def refit(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Trackin
         start,
         probabilities=replace(found, graph=old.graph),
         scaled=scaled,
-        selected=map_links(scaled),
+        selected=_selected(start, scaled),
         temperature=start.temperature * fit.temperature,
         acceptance=None,
         known_false=None,
@@ -114,6 +121,19 @@ def refit(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Trackin
         expected_errors=(_expected_errors(start), _expected_errors(result)),
         n_changed=int((result.mother != start.mother).sum()),
     )
+
+
+def _selected(start: TrackingResult, scaled: CandidateGraph) -> NDArray[np.bool_]:
+    """The likeliest links; of tracks that were given, those stay where the likeliest ones have not changed."""
+    selected = map_links(scaled)
+    if not start.tracks_given or start.scaled is None:
+        return selected
+    before, after = (
+        mothers_of(graph, links)
+        for graph, links in ((start.scaled, map_links(start.scaled)), (scaled, selected))
+    )
+    kept = keep_choices(start.mother, before, after, np.zeros(len(after), np.bool_))
+    return np.asarray(kept[scaled.daughter.numpy()] == scaled.mother.numpy())
 
 
 def random_targets(start: TrackingResult, decisions: Sequence[Decision]) -> LinkTargets:

@@ -13,8 +13,8 @@ from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision
 
 DELTA = 0.05
-AIM = 0.005
-"""Share of errors among what nobody looked at that a review aims at, where nobody asks for another."""
+AIMS = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+"""Shares of errors among what nobody looked at that a review aims at, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,36 @@ class Rest:
         """One or two sentences.
 
         >>> Rest(4700, 0, 47, 0.05, 300, 0, 0.005, 310).describe()
-        'At most 1 % of the 4,700 decisions that nobody looked at are wrong (95 % confidence). 310 more random looks \
-without an error make that 0.5 %.'
+        'At most 1 % of the 4,700 decisions that nobody looked at are wrong (95 % confidence after 300 random looks). \
+310 more without an error make that 0.5 %.'
         """
         if not self.n:
             return "Every decision was looked at."
         if not self.drawn:
-            found = f"{self.n:,} decisions were not looked at; looks at random tell how many of them can be wrong."
+            found = (
+                f"Nobody looked at {self.n:,} decisions; looks at random tell how many of them can be wrong."
+            )
         else:
             found = (
                 f"At most {100 * self.share:.2g} % of the {self.n:,} decisions that nobody looked at are wrong "
-                f"({100 * (1 - self.delta):.0f} % confidence)."
+                f"({100 * (1 - self.delta):.0f} % confidence after {self.drawn:,} random "
+                f"look{'' if self.drawn == 1 else 's'})."
             )
         if self.followed:
             found += (
                 f" {self.followed} of them followed from yours and count as wrong until they are looked at."
             )
         if self.waiting:
-            return f"{found} {self.waiting} looks wait for a verdict."
+            waits = "look waits" if self.waiting == 1 else "looks wait"
+            return f"{found} {self.waiting:,} {waits} for a verdict."
         if self.draws_to_go:
-            found += (
-                f" {self.draws_to_go:,} more random looks without an error make that {100 * self.aim:g} %."
+            more = f"{self.draws_to_go:,} more" if self.drawn else f"{self.draws_to_go:,} of them"
+            makes = (
+                f"makes that {100 * self.aim:g} %"
+                if self.draws_to_go == 1
+                else f"make that {100 * self.aim:g} %"
             )
+            found += f" {more} without an error {makes}."
         return found
 
 
@@ -133,7 +141,11 @@ def looks_of(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Look
 
 
 def rest_of(
-    start: TrackingResult, current: TrackingResult, decisions: Sequence[Decision], *, aim: float = AIM
+    start: TrackingResult,
+    current: TrackingResult,
+    decisions: Sequence[Decision],
+    *,
+    aim: float | None = None,
 ) -> Rest:
     """What can be promised about the decisions in `current` that nobody looked at.
 
@@ -141,18 +153,22 @@ def rest_of(
         start: As tracked.
         current: After the decisions of the log that stand.
         decisions: All rows of the log, in order.
-        aim: Share of errors to aim at, in (0, 1).
+        aim: Share of errors to aim at, in (0, 1); by default the first of `AIMS` that is at most half of what is known,
+            so that it can be reached.
 
     Raises:
         InputError: An aim outside (0, 1).
     """
-    check_levels(aim, DELTA)
+    if aim is not None:
+        check_levels(aim, DELTA)
     looks, judged = looks_of(start, decisions)
     seen = np.zeros(looks.n, np.bool_)
     seen[looks.cell] = True
-    changed = _changed(start, current)[judged]
+    changed = changed_cells(start, current)[judged]
     followed = int((changed & ~seen).sum())
     errors = min(looks.errors_left(DELTA) + followed, looks.n_left)
+    if aim is None:
+        aim = next((one for one in AIMS if one * looks.n_left <= errors / 2), AIMS[-1])
     waiting = int((~looks.answered).sum())
     allowed = aim - followed / looks.n_left if looks.n_left else aim
     to_go = None if waiting or allowed <= 0 else looks.draws_to_go(allowed, DELTA)
@@ -160,7 +176,7 @@ def rest_of(
     return Rest(looks.n_left, followed, errors, DELTA, drawn, waiting, aim, to_go)
 
 
-def _changed(start: TrackingResult, current: TrackingResult) -> NDArray[np.bool_]:
+def changed_cells(start: TrackingResult, current: TrackingResult) -> NDArray[np.bool_]:
     """(N,) bool, whose mother is another than when the movie was tracked, or who is struck out."""
     if start is current:
         return np.zeros(len(start.detections), np.bool_)

@@ -20,7 +20,6 @@ from torchtrack_uq.review.decision_log import Decision
 from torchtrack_uq.review.panels import Panels
 from torchtrack_uq.review.positions import window_around
 from torchtrack_uq.review.queue_filter import QueueFilter, tracks_of_rows
-from torchtrack_uq.review.rest import AIM
 from torchtrack_uq.review.session import ReviewSession
 
 COOKIE = "torchtrack_uq_review"
@@ -185,8 +184,8 @@ class _Views:
 
     async def rest(self, request: Request) -> Response:
         """What can be promised about what nobody looked at; `aim` is the share of errors to aim at."""
-        aim = float(request.query_params.get("aim", AIM))
-        rest = await run_in_threadpool(self.session.rest, aim)
+        aim = request.query_params.get("aim")
+        rest = await run_in_threadpool(self.session.rest, None if aim is None else float(aim))
         return JSONResponse(asdict(rest) | {"share": rest.share, "text": rest.describe()})
 
     async def skip(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision, DecisionLog
 from torchtrack_uq.review.refit import Refit, refit
-from torchtrack_uq.review.rest import AIM, Rest, looks_of, rest_of
+from torchtrack_uq.review.rest import Rest, looks_of, rest_of
 
 _SHOWN_CANDIDATES = 9
 """As many as there are digits to choose by."""
@@ -145,7 +145,7 @@ class ReviewSession:
             self.queue = self._open_queue()
             return change
 
-    def rest(self, aim: float = AIM) -> Rest:
+    def rest(self, aim: float | None = None) -> Rest:
         """What can be promised about the decisions that nobody looked at; see `rest_of`."""
         with self._lock:
             return rest_of(self.start, self.current, self.log.decisions, aim=aim)
