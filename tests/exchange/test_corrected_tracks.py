@@ -44,7 +44,9 @@ def test_a_link_that_nobody_judged_stays(scored: ScoredTracks) -> None:
     assert int(doubtful[1]) in corrected.review(7)["cell"].tolist()
 
 
-def test_daughters_of_what_was_struck_out_get_their_likeliest_mother_and_far_cells_keep_theirs(scored: ScoredTracks) -> None:
+def test_daughters_of_what_was_struck_out_get_their_likeliest_mother_and_far_cells_keep_theirs(
+    scored: ScoredTracks,
+) -> None:
     theirs = scored.result
     n = len(theirs.detections)
     bad = np.arange(n) == 4  # of frame 1

@@ -177,6 +177,21 @@ def test_a_track_alone_is_shown_and_all_again(page: Page) -> None:
     page.wait(lambda: "the first 200" in page.text("count"))
 
 
+def test_a_press_in_a_later_frame_opens_the_question_of_that_cell_and_decides_nothing(page: Page) -> None:
+    page.choose("first", "3")
+    page.choose("last", "3")
+    page.wait(lambda: "of frame 3" in page.text("title"))
+    decided = page.decided()
+    page.choose("other", "4")
+    page.wait(lambda: "press the cell" in page.text("before-caption") and page.n("#before svg path"))
+    cell = page.run(
+        "const path = document.querySelector('#before svg path'); path.dispatchEvent(new MouseEvent('click'));"
+        "return path.textContent"
+    )
+    page.wait(lambda: page.text("title") == f"C{str(cell)[1:]} of frame 4: who is its mother?")
+    assert page.decided() == decided
+
+
 def test_the_map_leads_to_questions_and_frames(page: Page) -> None:
     label = page.run(
         "const spot = [...document.querySelectorAll('#map .spot')].find((one) => one.textContent.includes('frame 7'));"

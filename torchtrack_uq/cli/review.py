@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,8 @@ def _review(options: argparse.Namespace) -> None:
         if not options.no_browser:
             webbrowser.open(address)
         config = uvicorn.Config(make_app(session, token), log_level="warning", access_log=False)
-        try:
+        with suppress(KeyboardInterrupt):  # the way to end it, and no failure
             uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:  # the way to end it, and no failure
-            n = session.progress.decided
-            print(f"\n{n} decision{'' if n == 1 else 's'} in {options.results / 'decisions.csv'}")
-            print(f"put into the tracks by: torchtrack-uq correct {results} {decisions} -o NEW", flush=True)
+        n = session.progress.decided
+        print(f"\n{n} decision{'' if n == 1 else 's'} in {options.results / 'decisions.csv'}")
+        print(f"put into the tracks by: torchtrack-uq correct {results} {decisions} -o NEW", flush=True)

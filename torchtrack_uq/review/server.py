@@ -24,7 +24,7 @@ from torchtrack_uq.review.session import ReviewSession
 
 COOKIE = "torchtrack_uq_review"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_SCRIPTS = ("page.js", "asking.js", "pictures.js", "doubt_map.js", "family.js", "rest.js")
+_SCRIPTS = ("page.js", "asking.js", "pictures.js", "doubt_map.js", "family.js", "reasons.js", "rest.js")
 _PAGE = {"page.html": "text/html", "page.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
 _LARGEST_BODY = 10_000
 _LEAST_LIKELY, _LEAST_SHOWN = 0.005, 2

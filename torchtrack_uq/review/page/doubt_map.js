@@ -56,7 +56,7 @@ function drawTimes(bars, frames, chosen, question) {
     one.textContent = text;
     place.append(one);
   };
-  word(left - 3, 10, most < 10 ? most.toFixed(1) : Math.round(most), "end");
+  word(left - 3, 10, most < 0.1 ? most.toPrecision(1) : most < 10 ? most.toFixed(1) : Math.round(most), "end");
   word(left - 3, base, "0", "end");
   word(left, height - 2, bars[0].first, "start");
   word(width, height - 2, bars[bars.length - 1].last, "end");

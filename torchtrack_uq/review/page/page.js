@@ -4,16 +4,16 @@ import { $, ask, percent, show } from "./asking.js";
 import { drawMap } from "./doubt_map.js";
 import { drawFamily } from "./family.js";
 import { picture, strip } from "./pictures.js";
+import { inWords } from "./reasons.js";
 import { drawOne, loadRest, refit } from "./rest.js";
 
 const FILTERS = ["reason", "first", "last", "track"];
 const state = { about: null, rows: [], at: -1, question: null, answers: [], other: null, asking: 0, loading: 0, busy: false };
 
 function showProgress(progress) {
-  const removed = Math.max(progress.expected_at_start - progress.expected_errors, 0);
   $("progress").textContent = `${progress.decided} decided (${progress.changed} changed, ${progress.struck_out} struck out), ` +
-    `${progress.open} doubtful cells left; about ${progress.expected_errors.toFixed(1)} wrong decisions left of ` +
-    `${progress.expected_at_start.toFixed(1)} (${removed.toFixed(1)} removed)`;
+    `${progress.open} doubtful cell${progress.open === 1 ? "" : "s"} left; about ${progress.expected_errors.toFixed(1)} wrong decisions left of ` +
+    `${progress.expected_at_start.toFixed(1)}`;
 }
 
 const wishes = () => Object.fromEntries(FILTERS.map((id) => [id, $(id).value]));
@@ -29,7 +29,7 @@ async function loadQueue(keep) {
   reason.replaceChildren(new Option("all", ""), ...names.map((name) => new Option(name, name)));
   reason.value = chosen;
   $("clear").disabled = !Object.values(wishes()).some(Boolean);
-  $("count").textContent = found.n > found.rows.length ? `the first ${found.rows.length} of ${found.n} cells` : `${found.n} cells`;
+  $("count").textContent = found.n > found.rows.length ? `the first ${found.rows.length} of ${found.n} cells` : `${found.n} cell${found.n === 1 ? "" : "s"}`;
   $("queue").replaceChildren(...found.rows.map((row, i) => {
     const item = document.createElement("li"), button = document.createElement("button"), small = document.createElement("small");
     button.textContent = `${row.rank}. cell ${row.label}, frame ${row.frame}: ${percent(row.probability)} sure`;
@@ -112,7 +112,7 @@ function draw() {
   const isFirst = q.frame === about.first_frame;
   $("title").textContent = q.struck_out ? `Cell ${q.label} of frame ${q.frame} was struck out`
     : isFirst ? `Cell ${q.label} of frame ${q.frame}, the first` : `Cell ${q.label} of frame ${q.frame}: who is its mother?`;
-  $("why").textContent = q.struck_out ? "You said that it is no cell; undo takes that back." : q.reason ? `Doubtful because: ${q.reason}.` : "";
+  $("why").textContent = q.struck_out ? "You said that it is no cell; undo takes that back." : inWords(q.reason);
   drawPictures();
   const answers = q.struck_out || isFirst ? [] : q.candidates.map((one, i) => ({
     key: String(i + 1), text: `cell ${one.label} of frame ${one.frame}: ${percent(one.probability)}`,
@@ -144,8 +144,10 @@ function drawPictures() {
   const before = leftFrame(), stale = () => asking !== state.asking || before !== leftFrame();
   $("other").value = before;
   const earlier = before < q.frame;
-  const choose = earlier ? (label) => decide({ verdict: "mother", mother_frame: before, mother: label }) : null;
-  $("before-caption").textContent = `Frame ${before}` + (earlier ? ": possible mothers (blue), the tracker's choice (orange)" : "");
+  const choose = earlier ? (label) => decide({ verdict: "mother", mother_frame: before, mother: label })
+    : before > q.frame ? (label) => goTo(before, label) : null;  // a daughter's question is asked of her
+  $("before-caption").textContent = `Frame ${before}` + (earlier ? ": possible mothers (blue), the tracker's choice (orange)"
+    : before > q.frame ? ": press the cell that this one becomes, and say there who its mother is" : "");
   $("after-caption").textContent = `Frame ${q.frame}: cell ${q.label} (dashed)`;
   picture($("before"), before, q, about, { choose, stale });
   picture($("after"), q.frame, q, about, { words: false, stale });
@@ -191,6 +193,7 @@ const randomLook = () => alone(async () => {
 });
 
 const refitAll = () => alone(async () => {
+  $("why").textContent = "Fitting, for some seconds to a minute ...";
   const found = await refit();
   showProgress(found);
   loadRest().catch(show);
