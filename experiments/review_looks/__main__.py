@@ -17,7 +17,7 @@ from common.data import data_folder
 from common.results import kept
 from experiments.prior.units import EMBRYOS
 from experiments.review_looks.bound import simulate
-from experiments.review_looks.oracle import Case, of_case, quiet
+from experiments.review_looks.oracle import Case, by_spot, of_case, quiet
 from experiments.review_looks.page import write_page
 from study.units import MOVIES, find_units
 
@@ -45,15 +45,17 @@ def main() -> None:
     options = parser.parse_args()
     quiet()
     began, found = time.perf_counter(), {}
-    for case in find_cases(options.data, options.trackers):
+    cases = find_cases(options.data, options.trackers)
+    for case in cases:
         file = options.cache / f"{case.key}.json"
         if not file.is_file() and time.perf_counter() - began > 60 * options.minutes:
             continue
         oracle = kept(file, lambda case=case: of_case(case))
         bound = kept(options.cache / f"{case.key}_bound.json", lambda oracle=oracle: simulate(oracle))
-        found[case] = oracle, bound
+        spots = kept(options.cache / f"{case.key}_spots.json", lambda case=case: by_spot(case))
+        found[case] = {**oracle, "spots": spots}, bound
         print(f"{case.key}: {(time.perf_counter() - began) / 60:.1f} min", flush=True)
-    write_page(found, options.output)
+    write_page(found, len(cases), options.output)
 
 
 if __name__ == "__main__":
