@@ -48,20 +48,34 @@ def read_case(case: Case) -> AnnotatedMovie:
     return with_errors(movie, points=is_points_folder(case.unit.folder), rates=rates_at(case.rate))
 
 
-def of_case(case: Case) -> dict[str, Any]:
-    """Numbers of one case: orders without conditioning, and the looks of a person who decides and goes on."""
+def tracked(case: Case) -> tuple[TrackingResult, Ints, Bools]:
+    """The case as `track` would do it, with the true mothers, and which decisions can be judged."""
     movie = read_case(case)
     model = MODEL if case.unit.tracker == "Transformer" else None
     tracker = make_tracker(TRACKERS[case.unit.tracker], "cpu", model=model, max_gap=MAX_GAP)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = UncertainTracker(tracker).track_detections(movie.detections, movie.movie, progress=False)
-        targets = movie.targets(MAX_GAP)
-        truth, judged = (
-            at_most_two(targets.mother.numpy()),
-            targets.known.numpy() & (movie.detections.frame > 0),
-        )
-        wrong = judged & (result.mother != truth)
+    targets = movie.targets(MAX_GAP)
+    return result, at_most_two(targets.mother.numpy()), targets.known.numpy() & (movie.detections.frame > 0)
+
+
+def by_spot(case: Case) -> list[int]:
+    """Wrong decisions at each spot of the queue (a group), in its order: what a look at each would find."""
+    result, truth, judged = tracked(case)
+    queue, cells = review_queue(result), result.detections
+    listed = [cells.find(frame, label) for frame, label in zip(queue["frame"], queue["label"], strict=True)]
+    wrong = (judged & (result.mother != truth))[np.array(listed, np.int64)]
+    found: list[int] = np.bincount(queue["rank"], wrong)[1:].astype(int).tolist()
+    return found
+
+
+def of_case(case: Case) -> dict[str, Any]:
+    """Numbers of one case: orders without conditioning, and the looks of a person who decides and goes on."""
+    result, truth, judged = tracked(case)
+    wrong = judged & (result.mother != truth)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         found = {
             "n": int(judged.sum()),
             "errors": int(wrong.sum()),
