@@ -47,7 +47,10 @@ class Box:
 
 
 def box_around(detections: Detections, cells: list[int], *, least: int = 48, diameters: float = 5.0) -> Box:
-    """A square piece that holds these cells with room around them; of a stack the plane of the first one."""
+    """A square piece that holds these cells with room around them; of a stack the plane of the first one.
+
+    It is moved inside the field where that is known and large enough.
+    """
     place = detections.coords[cells, -2:].astype(np.float64)
     low, high = place.min(axis=0), place.max(axis=0)
     diameter = detections.features.get("equivalent_diameter_area")
@@ -55,7 +58,11 @@ def box_around(detections: Detections, cells: list[int], *, least: int = 48, dia
     size = int(max(least, diameters * typical, (high - low).max() + 3 * typical))
     centre = (low + high) / 2
     plane = round(float(detections.coords[cells[0], 0])) if detections.ndim == 3 else None
-    return Box(int(centre[0] - size / 2), int(centre[1] - size / 2), size, plane)
+    corner = [int(middle - size / 2) for middle in centre]
+    for axis, length in enumerate(detections.field_shape[-2:] if detections.field_shape is not None else ()):
+        if size <= length:
+            corner[axis] = min(max(corner[axis], 0), int(length) - size)
+    return Box(corner[0], corner[1], size, plane)
 
 
 def spacing(detections: Detections) -> float:
