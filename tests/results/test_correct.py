@@ -85,6 +85,24 @@ def test_a_mother_who_is_judged_bad_is_a_contradiction(tracked: TrackingResult) 
         tracked.correct(decisions)
 
 
+def test_what_contradicts_an_earlier_correction_is_told_in_its_own_words(tracked: TrackingResult) -> None:
+    cells = tracked.detections
+    mother, daughters = int(cells.in_frame(0)[0]), cells.in_frame(1)[:3]
+    first = nothing(tracked)
+    first.mother[daughters[:2]], first.known[daughters[:2]] = mother, True
+    done = tracked.correct(first)
+    assert np.flatnonzero(done.decided).tolist() == daughters[:2].tolist()
+    third, bad = nothing(done), nothing(done)
+    third.mother[daughters[2]], third.known[daughters[2]] = mother, True
+    with pytest.raises(InputError, match="more than two daughters, those of earlier corrections included"):
+        done.correct(third)
+    bad.bad[mother] = True
+    with pytest.raises(InputError, match="is judged bad, but is given as mother"):
+        done.correct(bad)
+    third.mother[daughters[1]], third.known[daughters[1]] = -1, True  # which makes room
+    assert done.correct(third).mother[daughters].tolist() == [mother, -1, mother]
+
+
 def test_methods_without_a_posterior_over_assignments_are_refused() -> None:
     images, masks = hela_example()
     result = UncertainTracker("distance", "SM").track(images, masks, progress=False)

@@ -1,5 +1,7 @@
 """The log only grows, survives crashes at any byte, and is read as annotation."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from torchtrack_uq import Detections, InputError
 from torchtrack_uq.calibration.annotations import read_decisions
-from torchtrack_uq.review.decision_log import Decision, DecisionLog
+from torchtrack_uq.review.decision_log import Decision, DecisionLog, is_log
 
 CELLS = Detections.from_points(np.repeat(np.arange(4), 3), np.zeros((12, 2)))
 frames, labels = st.integers(1, 3), st.integers(1, 3)
@@ -32,7 +34,8 @@ def test_a_crash_at_any_byte_loses_at_most_the_row_being_written(
     kept = cut % (ends[-1] + 1)
     file.write_bytes(file.read_bytes()[:kept])
     again = DecisionLog(file)
-    assert again.decisions == made[: sum(end <= kept for end in ends)]
+    whole = sum(end <= kept for end in ends)
+    assert again.decisions in (made[:whole], made[: whole + 1])  # whole but for its end or a letter of who
     again.append(Decision(1, 1, "none"))  # and it goes on
     assert DecisionLog(file).decisions[-1] == Decision(1, 1, "none")
 
@@ -94,3 +97,63 @@ def test_a_name_that_looks_like_a_formula_or_holds_commas_is_one_field(tmp_path:
 def test_a_decision_says_one_thing(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match="verdict"):
         Decision(1, 1, **wrong)  # type: ignore[arg-type]
+
+
+def as_floats(text: str) -> str:
+    return re.sub(r"(?m)^(\d+),(\d+),(\w+),(\d*),(\d*),", r"\1.0,\2.0,\3,\4.0,\5.0,", text).replace(
+        ",.0", ","
+    )
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        as_floats,
+        lambda text: text.rstrip("\n"),
+        lambda text: text + ",,,,,,\n\n",
+        lambda text: text.replace("none", "None"),
+    ],
+    ids=["mark in front", "ends of lines", "floats", "no last end", "empty rows", "capitals"],
+)
+def test_what_spreadsheets_do_to_a_log_changes_no_decision(
+    tmp_path: Path, edited: Callable[[str], str]
+) -> None:
+    file = tmp_path / "decisions.csv"
+    log = DecisionLog(file, "me")
+    for one in (Decision(1, 1, "none"), Decision(2, 2, "drawn"), Decision(2, 2, "mother", 1, 3)):
+        log.append(one)
+    file.write_text(edited(file.read_text()), newline="")
+    assert is_log(file)
+    again = DecisionLog(file)
+    assert again.decisions == log.decisions
+    again.append(Decision(1, 1, "undo"))
+    assert DecisionLog(file).standing() == {(2, 2): Decision(2, 2, "mother", 1, 3)}
+    found = read_decisions(file, CELLS)
+    assert found.known.sum() == 1
+    assert found.mother[CELLS.find(2, 2)] == CELLS.find(1, 3)
+
+
+def test_a_row_that_a_crash_cut_off_is_no_decision_of_another_mother(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    head = "frame,label,verdict,mother_frame,mother,time,who\n1,1,none,,,t,w\n"
+    file.write_text(head + "2,2,mother,1,1")  # of 12
+    assert read_decisions(file, CELLS).known.sum() == 1
+
+
+def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "decisions.csv"
+    log = DecisionLog(file)
+    log.append(Decision(1, 1, "none"))
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 5, before[1]))
+    try:
+        with pytest.raises(InputError, match="cannot be written"):
+            log.append(Decision(2, 2, "none"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert DecisionLog(file).decisions == log.decisions == [Decision(1, 1, "none")]
+    log.append(Decision(2, 2, "none"))
+    assert DecisionLog(file).decisions == [Decision(1, 1, "none"), Decision(2, 2, "none")]

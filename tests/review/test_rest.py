@@ -38,7 +38,34 @@ def test_random_looks_bound_what_is_left_and_chosen_ones_do_not(session: ReviewS
     assert rest.n == whole.n - 31
     assert rest.drawn == 30
     assert rest.errors < rest.n / 3
-    assert f"At most {100 * rest.share:.2g} % of the {rest.n:,}" in rest.describe()
+    assert f" % of the {rest.n:,}" in rest.describe()
+    said = float(rest.describe().removeprefix("At most ").partition(" ")[0])
+    assert 100 * rest.share <= said <= 100 * rest.share * 1.1  # a bound is not rounded down
+
+
+def test_decisions_of_an_earlier_correction_say_nothing_about_the_rest(
+    session: ReviewSession, folder: Path, tmp_path: Path
+) -> None:
+    for _ in range(30):
+        drawn = session.draw()
+        assert drawn is not None
+        session.decide(Decision(*drawn, "none"))  # nearly all are changed
+    assert session.rest().errors > 0.9 * session.rest().n
+    new = tmp_path / "new"
+    assert main(["correct", str(folder), str(folder / "decisions.csv"), "-o", str(new), "--quiet"]) == 0
+    (new / "decisions.csv").write_bytes((folder / "decisions.csv").read_bytes())
+    again = ReviewSession.open(new)  # whose tracks agree with all of them
+    assert again.rest().drawn == 0
+    assert again.rest().errors == again.rest().n == session.rest().n
+    assert again.draw() not in session.log.standing()
+
+
+@pytest.mark.parametrize("verdict", ["drawn", "undo"])
+def test_a_chosen_look_cannot_be_passed_off_as_a_random_one(session: ReviewSession, verdict: str) -> None:
+    row = session.queue.iloc[0]
+    with pytest.raises(InputError, match="expected one of mother, none, bad"):
+        session.decide(Decision(int(row["frame"]), int(row["label"]), verdict))
+    assert not session.log.decisions
 
 
 def test_a_random_look_that_was_passed_over_comes_again_also_after_a_crash(

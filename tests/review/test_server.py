@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -38,6 +39,29 @@ def test_without_the_token_nothing_is_answered(stranger: TestClient, address: st
     found = stranger.get(joined)
     assert found.status_code == 403
     assert "token is missing or wrong" in found.text
+
+
+def test_two_reviews_in_one_browser_do_not_shut_each_other_out(session: ReviewSession) -> None:
+    apps = {port: make_app(session, f"secret of {port}") for port in (8000, 8001)}
+    jar = httpx.Cookies()  # browsers send cookies to all ports of a host
+    for port, app in apps.items():
+        with TestClient(app, base_url=f"http://127.0.0.1:{port}") as client:
+            assert client.get(f"/?token=secret of {port}").status_code == 200
+            jar.update(client.cookies)
+    for port, app in apps.items():
+        with TestClient(app, base_url=f"http://127.0.0.1:{port}", cookies=jar) as client:
+            assert client.get("/api/progress").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 9_000, '{"frame": 1, "label": 1, "verdict": "drawn"}', "{", "[]", "\udcff"]
+)
+def test_bodies_that_mean_nothing_are_refused_and_nothing_is_written(
+    client: TestClient, folder: Path, content: str
+) -> None:
+    found = client.post("/api/decide", content=content.encode("utf-8", "surrogateescape"))
+    assert found.status_code in (400, 409)
+    assert not (folder / "decisions.csv").exists()
 
 
 def test_another_host_or_origin_is_refused(client: TestClient, folder: Path) -> None:

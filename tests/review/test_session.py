@@ -78,6 +78,21 @@ def test_what_contradicts_is_refused_and_not_written(session: ReviewSession, fol
     assert session.progress.decided == 2
 
 
+def test_two_sessions_on_one_folder_know_of_each_others_decisions(
+    session: ReviewSession, folder: Path
+) -> None:
+    detections, other = session.start.detections, ReviewSession.open(folder)
+    mother = int(detections.label[detections.in_frame(0)][0])
+    daughters = detections.label[detections.in_frame(1)][:3].tolist()
+    session.decide(Decision(1, daughters[0], "mother", 0, mother))
+    other.decide(Decision(1, daughters[1], "mother", 0, mother))
+    with pytest.raises(InputError, match="more than two daughters"):
+        session.decide(Decision(1, daughters[2], "mother", 0, mother))
+    assert session.undo() == Decision(1, daughters[1], "mother", 0, mother)
+    assert other.undo() == Decision(1, daughters[0], "mother", 0, mother)
+    assert not ReviewSession.open(folder).log.standing()
+
+
 def test_a_struck_out_detection_is_gone_from_questions(session: ReviewSession) -> None:
     frame, label = first_linked(session)
     session.decide(Decision(frame, label, "bad"))

@@ -1,5 +1,6 @@
 """What a person said about some cells of a movie, as targets to fit to."""
 
+import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def drawn_evenly(file: str | os.PathLike[str]) -> bool:
     """
     table = _rows(Path(file))
     table = table[(table != "").any(axis=1)]
-    if {"time", "frame", "label", "verdict"} <= set(table.columns):
+    if _is_log(table.columns):
         verdict = table["verdict"].str.strip().str.lower()
         drawn = set(zip(table["frame"][verdict == "drawn"], table["label"][verdict == "drawn"], strict=True))
         last = table[verdict != "drawn"].drop_duplicates(["frame", "label"], keep="last")
@@ -164,24 +165,35 @@ def drawn_evenly(file: str | os.PathLike[str]) -> bool:
 
 def _rows(file: Path) -> pd.DataFrame:
     try:
-        with file.open(encoding="utf-8-sig") as lines:
-            header = lines.readline()
+        content = file.read_text(encoding="utf-8-sig")
+        header = content.partition("\n")[0]
+        separator = max(",;\t", key=header.count)
+        rest, _, last = content.rpartition("\n")
+        if _is_log(header.split(separator)) and last.count(separator) < header.count(separator):
+            content = rest  # a crash has cut the last row off, and perhaps the last digits of a label
         # as text, since pandas takes the word None for nothing; with the header, since it renames columns otherwise
         rows = pd.read_csv(
-            file,
-            sep=max(",;\t", key=header.count),
+            io.StringIO(content),
+            sep=separator,
             header=None,
             skipinitialspace=True,
             skip_blank_lines=False,
             dtype=str,
             keep_default_na=False,
-            encoding="utf-8-sig",
         ).fillna("")
     except (OSError, ValueError) as error:
         raise InputError(
             f"{file} cannot be read as a table of decisions: {str(error).strip()}; expected CSV in UTF-8"
         ) from error
-    return rows.iloc[1:].set_axis(rows.iloc[0].str.strip(), axis=1)
+    table = rows.iloc[1:].set_axis(rows.iloc[0].str.strip(), axis=1)
+    if _is_log(table.columns) and table.columns.is_unique:  # 3.0 is 3, also where it is withdrawn
+        whole = {name: table[name].str.strip().str.replace(r"\.0*$", "", regex=True) for name in COLUMNS[:2]}
+        table = table.assign(**whole)
+    return table
+
+
+def _is_log(columns: Iterable[str]) -> bool:
+    return {"time", "frame", "label", "verdict"} <= {name.strip() for name in columns}
 
 
 def _read(file: Path, *, text: bool = False) -> pd.DataFrame:

@@ -58,6 +58,7 @@ def _correct(options: argparse.Namespace) -> None:
     with nothing_written_on_error():
         result = TrackingResult.load(options.results, images=options.images)
         logged = read_log(options.decisions) if is_log(options.decisions) else None
+        decisions = read_decisions(options.decisions, result.detections, max_gap=result.candidates.max_gap)
         base = result
         if options.refit:
             if logged is None:
@@ -67,7 +68,6 @@ def _correct(options: argparse.Namespace) -> None:
                 )
             base, change = refit(result, logged)
             print(change.describe())
-        decisions = read_decisions(options.decisions, result.detections, max_gap=result.candidates.max_gap)
         corrected = base.correct(decisions)
         corrected.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     known = decisions.known & ~decisions.bad

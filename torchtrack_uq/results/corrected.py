@@ -68,11 +68,13 @@ def corrected_fields(
             f"decisions are of {len(decisions.known)} cells but the result has {len(detections)}; expected decisions "
             f"of these detections"
         )
-    _refuse_contradictions(decisions, detections)
+    known = decisions.known & ~decisions.bad
+    earlier = np.zeros_like(known) if decided is None else decided & ~decisions.bad
+    mother = np.where(known, decisions.mother, _only_mothers(scaled, earlier))
+    decided = earlier | known
+    _refuse_contradictions(Decisions(mother, decided, decisions.bad), detections)
     graph, whole = probabilities.graph, scaled
     keep = ~decisions.bad
-    mother, known = decisions.mother, decisions.known
-    decided = known if decided is None else decided | known
     if decisions.bad.any():
         dropped = torch.from_numpy(decisions.bad)
         graph, scaled = without_cells(graph, dropped)[0], without_cells(scaled, dropped)[0]
@@ -117,6 +119,15 @@ def _renumbered(mother: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[n
     return np.where(mother >= 0, new[mother.clip(min=0)], -1)[keep]
 
 
+def _only_mothers(graph: CandidateGraph, decided: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(N,) mothers that were given to decided cells, who have no other option; -1 for others and for none."""
+    mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
+    given = decided[daughter] & (graph.score.numpy() > -np.inf)
+    found = np.full(graph.n_cells, -1, np.int64)
+    found[daughter[given]] = mother[given]
+    return found
+
+
 def _refuse_contradictions(decisions: Decisions, detections: Detections) -> None:
     lost = decisions.known & (decisions.mother >= 0)
     lost &= decisions.bad[decisions.mother.clip(min=0)]
@@ -125,6 +136,12 @@ def _refuse_contradictions(decisions: Decisions, detections: Detections) -> None
         raise InputError(
             f"cell {detections.name[mother]} of frame {detections.frame_number[mother]} is judged bad, but is given as "
             f"mother of cell {detections.name[cell]} of frame {detections.frame_number[cell]}; withdraw one of the two"
+        )
+    count = np.bincount(decisions.mother[decisions.known & (decisions.mother >= 0)], minlength=1)
+    for cell in np.flatnonzero(count > 2)[:1]:
+        raise InputError(
+            f"cell {detections.name[cell]} of frame {detections.frame_number[cell]} is given more than two daughters, "
+            f"those of earlier corrections included; a mother has at most two"
         )
 
 

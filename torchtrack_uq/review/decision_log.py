@@ -1,8 +1,10 @@
 """Decisions as they are made, in a file that only ever grows: what was written survives whatever comes after."""
 
 import csv
+import errno
 import io
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,8 @@ from torchtrack_uq.errors import InputError
 
 COLUMNS = ("frame", "label", "verdict", "mother_frame", "mother", "time", "who")
 VERDICTS = ("mother", "none", "bad", "undo", "drawn")
+_MARK = b"\xef\xbb\xbf"
+"""Which spreadsheets put in front of UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +79,65 @@ class DecisionLog:
 
     def __init__(self, file: Path, who: str = "") -> None:
         self.file, self.who = file, who
-        self.decisions = []
-        if file.exists():
-            self.decisions = read_log(file)
-            _drop_cut_row(file)
+        self.decisions: list[Decision] = []
+        self._seen: tuple[int, int] | None = None
+        if self.catch_up():
+            _end_last_row(file)
+            self._seen = self._state()
+
+    def catch_up(self) -> bool:
+        """Take up what others wrote into the file since; whether there was anything.
+
+        Raises:
+            InputError: The file is something else now.
+        """
+        now = self._state()
+        if now == self._seen:
+            return False
+        self.decisions = [] if now is None else read_log(self.file)
+        self._seen = now
+        return True
 
     def append(self, decision: Decision) -> None:
-        """Write one more decision; it is on the disk when this returns."""
+        """Write one more decision; it is on the disk when this returns.
+
+        Raises:
+            InputError: The file cannot be written, as on a full disk; it is as it was before then.
+        """
         row = [decision.frame, decision.label, decision.verdict, decision.mother_frame, decision.mother]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        if not self.file.exists() or not self.file.stat().st_size:
+        before = self._state()
+        size = 0 if before is None else before[0]
+        if not size:
             writer.writerow(COLUMNS)
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         writer.writerow(["" if value is None else value for value in row] + [stamp, self.who])
-        with self.file.open("ab") as stream:
-            stream.write(text.getvalue().encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        content = text.getvalue().encode()
+        try:
+            with self.file.open("ab", buffering=0) as stream:
+                try:
+                    if stream.write(content) != len(content):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(stream.fileno())
+                except OSError:
+                    stream.truncate(size)  # the next row would be glued to half of this one
+                    raise
+        except OSError as error:
+            raise InputError(
+                f"{self.file} cannot be written ({error.strerror}), so this was not kept; make room or allow "
+                f"writing there, and do it again"
+            ) from error
         self.decisions.append(decision)
+        self._seen = self._state()
+
+    def _state(self) -> tuple[int, int] | None:
+        """Size and time of the file, by which it is known to be as it was."""
+        try:
+            found = self.file.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_size, found.st_mtime_ns
 
     def standing(self) -> dict[tuple[int, int], Decision]:
         """By frame and label, the decision that counts; withdrawn ones are left out. The latest stands last."""
@@ -110,17 +154,18 @@ class DecisionLog:
 def is_log(file: Path) -> bool:
     """Whether a file begins as a log does."""
     with file.open("rb") as stream:
-        return stream.readline(1000).rstrip(b"\r\n") == ",".join(COLUMNS).encode()
+        return stream.readline(1000).removeprefix(_MARK).rstrip(b"\r\n") == ",".join(COLUMNS).encode()
 
 
 def read_log(file: Path) -> list[Decision]:
     """All whole rows of a log, in order; the file is left as it is.
 
+    What spreadsheets do to it is undone: a mark in front, numbers such as 3.0, empty rows, no end of the last line.
+
     Raises:
         InputError: The file is something else.
     """
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]  # a crash may have cut the last row off
+    whole = _whole_rows(file.read_bytes().removeprefix(_MARK))
     rows = list(csv.reader(io.StringIO(whole.decode("utf-8", errors="replace"))))
     if not rows:
         return []
@@ -131,15 +176,17 @@ def read_log(file: Path) -> list[Decision]:
         )
     found = []
     for number, row in enumerate(rows[1:], start=2):
+        if not any(row):
+            continue
         try:
-            frame, label, verdict, mother_frame, mother = row[:5]
+            frame, label, verdict, mother_frame, mother = (entry.strip() for entry in row[:5])
             found.append(
                 Decision(
-                    int(frame),
-                    int(label),
-                    verdict,
-                    int(mother_frame) if mother_frame else None,
-                    int(mother) if mother else None,
+                    _whole_number(frame),
+                    _whole_number(label),
+                    verdict.lower(),
+                    _whole_number(mother_frame) if mother_frame else None,
+                    _whole_number(mother) if mother else None,
                 )
             )
         except (ValueError, InputError) as error:
@@ -147,9 +194,26 @@ def read_log(file: Path) -> list[Decision]:
     return found
 
 
-def _drop_cut_row(file: Path) -> None:
+def _whole_number(text: str) -> int:
+    return int(re.sub(r"\.0*$", "", text))
+
+
+def _whole_rows(content: bytes) -> bytes:
+    """Without the last row if a crash cut it off: it has no end and lacks columns."""
+    rows, _, last = content.rpartition(b"\n")
+    if last and last.count(b",") + 1 < len(COLUMNS):
+        return rows + b"\n" * bool(rows)
+    return content
+
+
+def _end_last_row(file: Path) -> None:
+    """So that the next row can be appended."""
     content = file.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole != len(content):
-        with file.open("r+b") as stream:
-            stream.truncate(whole)
+    whole = _whole_rows(content)
+    if whole == content and (not content or content.endswith(b"\n")):
+        return
+    with file.open("r+b") as stream:
+        stream.truncate(len(whole))
+        if whole and not whole.endswith(b"\n"):
+            stream.seek(0, os.SEEK_END)
+            stream.write(b"\n")

@@ -1,5 +1,6 @@
 """How good the decisions are that nobody looked at, from the looks that were drawn at random."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,8 +63,8 @@ class Rest:
             )
         else:
             found = (
-                f"At most {100 * self.share:.2g} % of the {self.n:,} decisions that nobody looked at are wrong "
-                f"({100 * (1 - self.delta):.0f} % confidence after {self.drawn:,} random "
+                f"At most {_rounded_up(100 * self.share)} % of the {self.n:,} decisions that nobody looked at are "
+                f"wrong ({100 * (1 - self.delta):.0f} % confidence after {self.drawn:,} random "
                 f"look{'' if self.drawn == 1 else 's'})."
             )
         if self.followed:
@@ -88,7 +89,8 @@ def looks_of(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Look
     """The looks that a log tells of, and which cell each of the N decisions is about.
 
     A cell is looked at when it is drawn or first decided; what counts is the last verdict. A decision is wrong where
-    the person gave another mother, or struck the cell out.
+    the person gave another mother, or struck the cell out. Decisions that a person had made before, of a movie that was
+    corrected, are no tracker's and none of the N: to find them right again says nothing about others.
 
     Args:
         start: As tracked, before any of the decisions.
@@ -98,18 +100,21 @@ def looks_of(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Look
         InputError: Decisions about cells that are not there.
     """
     cells = start.detections
-    judged = np.flatnonzero((cells.frame > 0) & ~np.isnan(start.decision_probability))
+    judged = (cells.frame > 0) & ~np.isnan(start.decision_probability)
+    if start.decided is not None:
+        judged &= ~start.decided
+    judged = np.flatnonzero(judged)
     place = np.full(len(cells), -1, np.int64)
     place[judged] = np.arange(len(judged))
     by_name = cells.by_name
     seen: dict[int, bool] = {}
     last: dict[int, Decision] = {}
     for decision in decisions:
-        if decision.cell not in by_name:
-            raise InputError(
-                f"there is no cell {decision.label} in frame {decision.frame}; are these the decisions of another "
-                f"movie or stride?"
-            )
+        for frame, name in (decision.cell, (decision.mother_frame, decision.mother)):
+            if frame is not None and (frame, name) not in by_name:
+                raise InputError(
+                    f"there is no cell {name} in frame {frame}; are these the decisions of another movie or stride?"
+                )
         cell = by_name[decision.cell]
         if place[cell] < 0:
             continue
@@ -174,6 +179,18 @@ def rest_of(
     to_go = None if waiting or allowed <= 0 else looks.draws_to_go(allowed, DELTA)
     drawn = int((looks.drawn & looks.answered).sum())
     return Rest(looks.n_left, followed, errors, DELTA, drawn, waiting, aim, to_go)
+
+
+def _rounded_up(percentage: float) -> str:
+    """To two digits; never down, as it is a bound.
+
+    >>> _rounded_up(1.62), _rounded_up(100.0), _rounded_up(99.7)
+    ('1.7', '100', '100')
+    """
+    if percentage <= 0:
+        return "0"
+    unit = 10.0 ** (math.floor(math.log10(percentage)) - 1)
+    return f"{math.ceil(percentage / unit - 1e-9) * unit:.6g}"
 
 
 def changed_cells(start: TrackingResult, current: TrackingResult) -> NDArray[np.bool_]:

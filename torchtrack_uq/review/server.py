@@ -53,19 +53,19 @@ def make_app(session: ReviewSession, token: str) -> Starlette:
 
     def guarded(handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
-            refused = _refusal(request, token)
-            if refused is not None:
-                return PlainTextResponse(refused, status_code=403, headers=_HEADERS)
             try:
+                refused = _refusal(request, token)
+                if refused is not None:
+                    return PlainTextResponse(refused, status_code=403, headers=_HEADERS)
                 response = await handler(request)
             except InputError as error:
                 response = JSONResponse({"error": str(error)}, status_code=409)
-            except (KeyError, ValueError, TypeError) as error:
+            except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 response = JSONResponse({"error": f"unusable request: {error}"}, status_code=400)
             response.headers.update(_HEADERS)
             given = request.query_params.get("token")
             if given is not None:
-                response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+                response.set_cookie(cookie_of(request), token, httponly=True, samesite="strict")
             return response
 
         return answer
@@ -96,10 +96,15 @@ def _refusal(request: Request, token: str) -> str | None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         return "another origin may not ask"
-    given = request.query_params.get("token") or request.cookies.get(COOKIE, "")
+    given = request.query_params.get("token") or request.cookies.get(cookie_of(request), "")
     if not hmac.compare_digest(given.encode(), token.encode()):
         return "the token is missing or wrong: open the address that `torchtrack-uq review` printed"
     return None
+
+
+def cookie_of(request: Request) -> str:
+    """Name of the cookie: browsers send cookies to all ports of a host, and two reviews may be open at once."""
+    return f"{COOKIE}_{request.headers.get('host', '').rpartition(':')[2]}"
 
 
 def _static(name: str) -> Handler:

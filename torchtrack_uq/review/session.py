@@ -20,6 +20,7 @@ from torchtrack_uq.review.rest import Rest, looks_of, rest_of
 
 _SHOWN_CANDIDATES = 9
 """As many as there are digits to choose by."""
+_SAID = ("mother", "none", "bad")
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,19 @@ class ReviewSession:
         """Take a decision: checked against all others, written, then put into the posterior.
 
         Raises:
-            InputError: It contradicts the movie or another decision; nothing is written then.
+            InputError: It contradicts the movie or another decision, or is none; nothing is written then.
         """
+        if decision.verdict not in _SAID:  # "drawn" would pass a chosen look off as a random one
+            raise InputError(f"verdict is {decision.verdict!r}; expected one of {', '.join(_SAID)}")
         with self._lock:
+            self._catch_up()
             self._take(decision)
             self._redo.clear()
 
     def undo(self) -> Decision | None:
         """Withdraw the latest decision that stands, and return it."""
         with self._lock:
+            self._catch_up()
             if not self._standing:
                 return None
             latest = next(reversed(self._standing.values()))
@@ -100,6 +105,7 @@ class ReviewSession:
         with self._lock:
             if not self._redo:
                 return None
+            self._catch_up()
             decision = self._redo.pop()
             self._take(decision)
             return decision
@@ -110,6 +116,7 @@ class ReviewSession:
         One that was drawn before and has no verdict yet comes again: what is passed over would spoil the promise.
         """
         with self._lock:
+            self._catch_up()
             looks, judged = looks_of(self.start, self.log.decisions)
             cells = self.start.detections
             waiting = looks.cell[looks.drawn & ~looks.answered]
@@ -135,6 +142,7 @@ class ReviewSession:
             InputError: As `refit`; all is as it was then.
         """
         with self._lock:
+            self._catch_up()
             base, change = refit(self.start, self.log.decisions)
             before, self._base = self._base, base
             try:
@@ -148,6 +156,7 @@ class ReviewSession:
     def rest(self, aim: float | None = None) -> Rest:
         """What can be promised about the decisions that nobody looked at; see `rest_of`."""
         with self._lock:
+            self._catch_up()
             return rest_of(self.start, self.current, self.log.decisions, aim=aim)
 
     def skip(self, frame: int, label: int) -> None:
@@ -215,6 +224,13 @@ class ReviewSession:
                 ],
                 "decision": _plain(decision),
             }
+
+    def _catch_up(self) -> None:
+        """Decisions of another session on the same folder count here too, or both would write what contradicts."""
+        if self.log.catch_up():
+            self._standing = self.log.standing()
+            self.current = self._given(self._standing)
+            self.queue = self._open_queue()
 
     def _take(self, decision: Decision) -> None:
         self._known(decision.frame, decision.label)
