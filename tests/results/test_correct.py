@@ -87,10 +87,11 @@ def test_a_mother_who_is_judged_bad_is_a_contradiction(tracked: TrackingResult) 
 
 def test_what_contradicts_an_earlier_correction_is_told_in_its_own_words(tracked: TrackingResult) -> None:
     cells = tracked.detections
-    mother, daughters = int(cells.in_frame(0)[0]), cells.in_frame(1)[:3]
+    mother, daughters = 0, np.flatnonzero(cells.frame == 1)[:3]
     first = nothing(tracked)
     first.mother[daughters[:2]], first.known[daughters[:2]] = mother, True
     done = tracked.correct(first)
+    assert done.decided is not None
     assert np.flatnonzero(done.decided).tolist() == daughters[:2].tolist()
     third, bad = nothing(done), nothing(done)
     third.mother[daughters[2]], third.known[daughters[2]] = mother, True

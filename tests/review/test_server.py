@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -43,11 +42,11 @@ def test_without_the_token_nothing_is_answered(stranger: TestClient, address: st
 
 def test_two_reviews_in_one_browser_do_not_shut_each_other_out(session: ReviewSession) -> None:
     apps = {port: make_app(session, f"secret of {port}") for port in (8000, 8001)}
-    jar = httpx.Cookies()  # browsers send cookies to all ports of a host
+    jar: dict[str, str] = {}  # browsers send cookies to all ports of a host
     for port, app in apps.items():
         with TestClient(app, base_url=f"http://127.0.0.1:{port}") as client:
             assert client.get(f"/?token=secret of {port}").status_code == 200
-            jar.update(client.cookies)
+            jar |= dict(client.cookies)
     for port, app in apps.items():
         with TestClient(app, base_url=f"http://127.0.0.1:{port}", cookies=jar) as client:
             assert client.get("/api/progress").status_code == 200
