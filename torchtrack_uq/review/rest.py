@@ -100,10 +100,10 @@ def looks_of(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Look
         InputError: Decisions about cells that are not there.
     """
     cells = start.detections
-    judged = (cells.frame > 0) & ~np.isnan(start.decision_probability)
+    tracked = (cells.frame > 0) & ~np.isnan(start.decision_probability)
     if start.decided is not None:
-        judged &= ~start.decided
-    judged = np.flatnonzero(judged)
+        tracked &= ~start.decided
+    judged = np.flatnonzero(tracked)
     place = np.full(len(cells), -1, np.int64)
     place[judged] = np.arange(len(judged))
     by_name = cells.by_name
