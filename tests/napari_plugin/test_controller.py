@@ -169,7 +169,7 @@ def test_a_random_look_is_drawn_and_makes_the_promise_better(review: ReviewContr
     assert "at random" in review.why
     drawn = asked(review)
     assert (folder / "decisions.csv").read_text().splitlines()[1].startswith(f"{drawn[0]},{drawn[1]},drawn")
-    assert "1 looks wait" in review.rest
+    assert "1 look waits" in review.rest
     review.press("Enter")
     assert "at random" not in review.why
     assert "95 % confidence" in review.rest

@@ -94,6 +94,8 @@ def test_every_field_is_stored(tracked: TrackingResult, saved: Path) -> None:
         "border_share",
         "annotated",
         "known_false",
+        "decided",
+        "tracks_given",
     }
     assert names - stored <= {"tracker", "temperature", "prior", "acceptance", "calibrated", "settings"}
     assert list(itertools.chain(loaded.detections.features)) == list(tracked.detections.features)
