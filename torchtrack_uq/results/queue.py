@@ -94,9 +94,8 @@ def review_queue(result: Tracked) -> pd.DataFrame:
     """One row a doubtful cell, grouped; the group first from which a look is expected to remove most wrong decisions.
 
     Cells whose decision is sure, but who are doubtful otherwise (a detection that may be false, merged or split, an end
-    inside the field), stand below, each alone. (Wrong decisions that the first 5 % of looks remove, of 20 movies and
-    strides with 5 or more: at least half on all but mouse-epidermis at stride 4, where 42 % of the decisions are wrong;
-    on none fewer than by confidence or entropy without groups. Counting such other doubts in full removed fewer on 12.)
+    inside the field), stand below, each alone. What the first looks find, beside other
+    orders: experiments/results/review_looks.md.
 
     Args:
         result: A `TrackingResult`.
