@@ -42,12 +42,13 @@ def test_competitors_are_one_question(tracked: TrackingResult) -> None:
     np.testing.assert_array_equal(queue.groupby("rank").size(), queue.groupby("rank")["group_size"].first())
 
 
-def test_the_most_expected_errors_come_first(tracked: TrackingResult) -> None:
+def test_the_most_expected_errors_an_answer_come_first(tracked: TrackingResult) -> None:
     queue = review_queue(tracked)
-    first = queue.groupby("rank")["expected_errors"].first()
+    each = queue.groupby("rank").first()
+    first = each["expected_errors"] / each["group_size"]
     assert (np.diff(first.round(3)) <= 1e-9).all()
     total = (1 - queue["probability"]).groupby(queue["rank"]).sum()
-    np.testing.assert_allclose(first, total, atol=1e-9)
+    np.testing.assert_allclose(each["expected_errors"], total, atol=1e-9)
 
 
 def test_every_doubtful_cell_is_listed_once(tracked: TrackingResult) -> None:
@@ -77,3 +78,14 @@ def test_a_movie_without_links_has_an_empty_queue() -> None:
     queue = review_queue(result)
     assert isinstance(queue, pd.DataFrame)
     assert "rank" in queue
+
+
+def test_cells_much_surer_than_the_most_doubtful_of_their_group_stand_below_it(
+    tracked: TrackingResult,
+) -> None:
+    queue = review_queue(tracked)
+    error = 1 - queue["probability"]
+    largest = error.groupby(queue["rank"]).transform("max")
+    assert (queue["group_size"] > 1).any()
+    together = queue["group_size"] > 1
+    assert (error[together] >= 0.3 * largest[together] - 1e-9).all()

@@ -14,6 +14,8 @@ LEAST_DOUBT = 0.01
 """Cells of less doubt are on no list."""
 LARGEST_GROUP = 6
 """Daughters that a person can settle in one look."""
+_WORTH_ASKING = 0.3
+"""Cells of less error than this share of their group's largest stand alone: mostly the others' answers settle them."""
 _SHOWN = 4
 _WORTH_NAMING = 0.005
 
@@ -90,12 +92,21 @@ def _part(
         free += 1
 
 
-def review_queue(result: Tracked) -> pd.DataFrame:
-    """One row a doubtful cell, grouped; the group first from which a look is expected to remove most wrong decisions.
+def _leave_out_the_surer(group: Ints, error: Floats) -> None:
+    """Take cells out of their groups, in place, whose decisions are much surer than the most doubtful one there."""
+    inside = np.flatnonzero(group >= 0)
+    largest = np.zeros(int(group.max(initial=-1)) + 1)
+    np.maximum.at(largest, group[inside], error[inside])
+    group[inside[error[inside] < _WORTH_ASKING * largest[group[inside]]]] = -1
 
-    Cells whose decision is sure, but who are doubtful otherwise (a detection that may be false, merged or split, an end
-    inside the field), stand below, each alone. What the first looks find, beside other
-    orders: experiments/results/review_looks.md.
+
+def review_queue(result: Tracked) -> pd.DataFrame:
+    """One row a doubtful cell, grouped; the group first of which an answer is expected to remove most wrong decisions.
+
+    Groups are in the order of expected wrong decisions a cell, since every cell takes an answer; cells that are much
+    surer than the most doubtful one of their group stand below, each alone, as do those whose decision is sure but who
+    are doubtful otherwise (a detection that may be false, merged or split, an end inside the field). What the first
+    looks find, beside other orders: experiments/results/review_looks.md.
 
     Args:
         result: A `TrackingResult`.
@@ -116,6 +127,7 @@ def review_queue(result: Tracked) -> pd.DataFrame:
     group = group_daughters(
         detections.frame.astype(np.int64), mother, daughter, probability, np.where(listed, error, 0.0)
     )
+    _leave_out_the_surer(group, error)
     alone = np.flatnonzero(listed & (group < 0))
     group[alone] = int(group.max(initial=-1)) + 1 + np.arange(len(alone))
     in_group = group >= 0
@@ -125,7 +137,7 @@ def review_queue(result: Tracked) -> pd.DataFrame:
     np.maximum.at(most, group[in_group], doubt[in_group])
     cell = np.flatnonzero(in_group)
     place = np.empty(len(gain), np.int64)
-    place[np.lexsort((-most, -gain.round(3)))] = np.arange(1, len(gain) + 1)
+    place[np.lexsort((-most, -(gain / np.maximum(size, 1)).round(3)))] = np.arange(1, len(gain) + 1)
     cell = cell[np.lexsort((-error[cell], place[group[cell]]))]
     linked = result.mother[cell] >= 0
     chosen = result.mother[cell]
