@@ -121,7 +121,7 @@ def test_a_third_daughter_and_a_merge_are_kept_and_said() -> None:
     assert rows[["frame", "label", "mother_frame", "mother"]].to_numpy().tolist() == [[2, 2, 1, 1]]
     assert rows["probability"].notna().all()
     assert merged.result.selected.sum() == len(LINKS)
-    assert "1 links: second mother" in merged.summary()
+    assert "1 link: second mother" in merged.summary()
 
 
 def test_links_over_gaps_are_candidates_as_far_as_theirs_reach() -> None:
