@@ -42,10 +42,14 @@ def _review(options: argparse.Namespace) -> None:
     import socket
     import webbrowser
 
+    import torch
+
     from torchtrack_uq.review.server import make_app
     from torchtrack_uq.review.session import ReviewSession
     from torchtrack_uq.review.who import login
 
+    # a decision is many small sums, which take ten times as long where threads wait for each other
+    torch.set_num_threads(1)
     session = ReviewSession.open(options.results, images=options.images, who=options.who or login())
     token = secrets.token_urlsafe(24)
     with socket.socket() as listening:
