@@ -151,6 +151,11 @@ class CellDoubts:
         return np.clip(most, 0.0, 1.0)
 
     @property
+    def error(self) -> Floats:
+        """(N,) probability that what was decided for the cell is wrong; 0 in frame 0, where nothing was."""
+        return 1 - np.nan_to_num(self.decision, nan=1.0)
+
+    @property
     def reason(self) -> NDArray[np.str_]:
         """(N,) what is likeliest to be wrong, one of `REASONS`; empty where nothing can be.
 

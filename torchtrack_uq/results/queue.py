@@ -118,7 +118,7 @@ def review_queue(result: Tracked) -> pd.DataFrame:
         likeliest first, such as "12@3 41%; none 8%" for the cell 12 of frame 3.
     """
     graph, detections = result.candidates, result.detections
-    doubt, error = result.doubts.doubt, 1 - np.nan_to_num(result.decision_probability, nan=1.0)
+    doubt, error = result.doubts.doubt, result.doubts.error
     mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
     probability = result.probabilities.link.double().numpy()
     listed = (np.maximum(doubt, error) >= LEAST_DOUBT) & (detections.frame > 0) & ~result.accepted

@@ -6,25 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
+from torchtrack_uq.results.round_length import round_length
+
 _SHARE = 0.3
 """Of the picture's width that a bar takes at most."""
-_STEPS = (1, 2, 5)
-
-
-def round_length(most: float) -> float:
-    """The largest of 1, 2, 5, 10, 20, 50, ... (and .1, .2, .5, ...) that is not above `most`.
-
-    Raises:
-        ValueError: A length that is not positive.
-
-    >>> round_length(47), round_length(0.3), round_length(5)
-    (20.0, 0.2, 5.0)
-    """
-    if not most > 0:
-        raise ValueError(f"most is {most}; expected a positive length")
-    power = int(np.floor(np.log10(most)))
-    steps = [float(f"{step}e{k}") for k in (power, power + 1) for step in _STEPS]
-    return max(step for step in steps if step <= most * (1 + 1e-9))
 
 
 def draw_scale_bar(axes: Axes, voxel_size: Sequence[float] | None) -> None:

@@ -39,11 +39,10 @@ def doubt_map(
     >>> len(found["bars"]), found["field"]["bottom"]
     (2, 5.0)
     """
-    error = 1 - np.nan_to_num(result.decision_probability, nan=1.0)
     return {
         "field": _field(result.detections),
         "spots": _spots(queue, most_spots),
-        "bars": _bars(result.detections, error, most_bars),
+        "bars": _bars(result.detections, result.doubts.error, most_bars),
         "n": len(queue),
     }
 

@@ -118,7 +118,7 @@ def refit(start: TrackingResult, decisions: Sequence[Decision]) -> tuple[Trackin
         temperature=(start.temperature, result.temperature),
         interval=(start.temperature * low, start.temperature * high),
         offsets=fit.offsets,
-        expected_errors=(_expected_errors(start), _expected_errors(result)),
+        expected_errors=(float(start.doubts.error.sum()), float(result.doubts.error.sum())),
         n_changed=int((result.mother != start.mother).sum()),
     )
 
@@ -151,7 +151,3 @@ def random_targets(start: TrackingResult, decisions: Sequence[Decision]) -> Link
     return LinkTargets(
         torch.from_numpy(mother), torch.from_numpy(known), torch.zeros(len(cells), dtype=torch.bool)
     )
-
-
-def _expected_errors(result: TrackingResult) -> float:
-    return float((1 - np.nan_to_num(result.decision_probability, nan=1.0)).sum())

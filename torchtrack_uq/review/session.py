@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from torchtrack_uq.calibration.annotations import Decisions
 from torchtrack_uq.errors import InputError
@@ -66,7 +65,7 @@ class ReviewSession:
         self._cell = cells.by_name
         self._redo: list[Decision] = []
         self._skipped: set[tuple[int, int]] = set()
-        self._expected_at_start = _expected(result)
+        self._expected_at_start = float(result.doubts.error.sum())
         self._standing = log.standing()
         self.current = self._given(self._standing)
         self.queue = self._open_queue()
@@ -175,7 +174,7 @@ class ReviewSession:
             decided=len(self._standing),
             changed=int(changed),
             struck_out=len(self._standing) - len(decided),
-            expected_errors=_expected(self.current),
+            expected_errors=float(self.current.doubts.error.sum()),
             expected_at_start=self._expected_at_start,
         )
 
@@ -292,11 +291,6 @@ class ReviewSession:
         decided = pd.Series([key in self._standing for key in keys], index=queue.index, dtype=bool)
         queue = queue[~decided].assign(skipped=later[~decided])
         return queue.sort_values(["skipped", "rank"], kind="stable").reset_index(drop=True)
-
-
-def _expected(result: TrackingResult) -> float:
-    error: NDArray[np.float64] = 1 - np.nan_to_num(result.decision_probability, nan=1.0)
-    return float(error.sum())
 
 
 def _plain(decision: Decision | None) -> dict[str, Any] | None:

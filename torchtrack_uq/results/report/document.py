@@ -76,12 +76,8 @@ def _movie(result: Reported) -> str:
     return ", ".join([*said, *scale_in_words(cells.voxel_size, cells.interval)])
 
 
-def _wrong(result: Reported) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    return 1 - np.nan_to_num(result.decision_probability, nan=1.0)
-
-
 def _meaning(result: Reported, questions: list[Question], settings: Mapping[str, Any]) -> Markup:
-    wrong = float(_wrong(result).sum())
+    wrong = float(result.doubts.error.sum())
     by_group = {one.rank: one.expected_errors for one in questions}
     said = [
         "A percentage is the probability that an answer is the true one, given how well each pair of cells fits "
@@ -125,7 +121,7 @@ def _settings(settings: Mapping[str, Any]) -> Markup:
 def _doubt(result: Reported) -> Markup:
     cells = result.detections
     numbers = cells.naming.frames(np.arange(cells.n_frames))
-    wrong = np.bincount(cells.frame, weights=_wrong(result), minlength=cells.n_frames).astype(np.float64)
+    wrong = np.bincount(cells.frame, weights=result.doubts.error, minlength=cells.n_frames).astype(np.float64)
     count = np.bincount(cells.frame, minlength=cells.n_frames).astype(np.float64)
     return joined(
         chart_over_time(wrong, numbers, "expected wrong decisions a frame", filled=True),

@@ -1,7 +1,6 @@
 """One frame of a question as SVG: pixels or points, outlines, candidates with names and percentages, a scale bar."""
 
 import base64
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.results.boxes import Box
 from torchtrack_uq.results.report.markup import Markup, element, percent, shortened
 from torchtrack_uq.results.report.pixels import FramePieces
+from torchtrack_uq.results.round_length import round_length
 
 SIDE = 200.0
 """Length of a panel's side in its own units."""
@@ -166,16 +166,6 @@ def text_of(detections: Detections, cell: int, probability: float) -> str:
     return f"{name_of(detections, cell)} · {percent(probability)}"
 
 
-def bar_length(side: float) -> float:
-    """A round length of at most a third of a side.
-
-    >>> bar_length(100.0), bar_length(0.7)
-    (20.0, 0.2)
-    """
-    power = 10.0 ** math.floor(math.log10(side / 3))
-    return float(f"{max(factor for factor in (1, 2, 5) if power * factor <= side / 3) * power:.6g}")
-
-
 def _outline(detections: Detections, t: int, box: Box, mark: Mark, pieces: FramePieces) -> list[Markup]:
     found = []
     for line in pieces.outline(t, box, int(detections.label[mark.cell])):
@@ -200,7 +190,7 @@ def _scale_bar(detections: Detections, field: Field) -> list[Markup]:
     if detections.voxel_size is None:
         return []
     pixel = float(detections.voxel_size[-1])
-    micrometres = bar_length(field.side * pixel)
+    micrometres = round_length(field.side * pixel / 3)
     length = SIDE * micrometres / pixel / field.side
     line = f"M{SIDE - 8 - length:.1f} {SIDE - 8:.1f}h{length:.1f}"
     return [
