@@ -8,6 +8,7 @@ import pytest
 from torchtrack_uq import InputError
 from torchtrack_uq.cli.main import main
 from torchtrack_uq.review.decision_log import Decision
+from torchtrack_uq.review.question import FOLLOWED
 from torchtrack_uq.review.rest import looks_of
 from torchtrack_uq.review.session import ReviewSession
 
@@ -110,6 +111,28 @@ def test_decisions_that_follow_from_others_count_as_wrong_until_they_are_looked_
         Decision(int(start.detections.frame_number[daughter]), int(start.detections.name[daughter]), "none")
     )
     assert session.rest().followed < followed + 1
+
+
+def test_decisions_that_followed_stand_in_the_queue_until_somebody_looked(session: ReviewSession) -> None:
+    start = session.start
+    linked = start.mother[start.mother >= 0]
+    frames, names = start.detections.frame_number, start.detections.name
+    for mother in linked[np.bincount(linked)[linked] == 1][:5].tolist():
+        if (int(frames[mother]), int(names[mother])) not in session.log.standing():
+            session.decide(Decision(int(frames[mother]), int(names[mother]), "bad"))
+    open_ones = session.queue[session.queue["reason"] == FOLLOWED]
+    assert len(open_ones) == session.rest().followed >= 2
+    frame, label = int(open_ones["frame"].iloc[0]), int(open_ones["label"].iloc[0])
+    question = session.question(frame, label)
+    assert question["reason"] == FOLLOWED
+    if question["chosen"] is None:
+        session.decide(Decision(frame, label, "none"))
+    else:
+        session.decide(Decision(frame, label, "mother", *question["chosen"]))
+    assert session.rest().followed == len(open_ones) - 1
+    while session.undo() is not None:
+        pass
+    assert not (session.queue["reason"] == FOLLOWED).any()
 
 
 def test_the_last_cells_are_drawn_too_and_then_none_is_left(session: ReviewSession) -> None:

@@ -45,6 +45,24 @@ def test_undo_and_redo_go_back_and_forth_exactly(session: ReviewSession) -> None
     assert torch.equal(session.current.probabilities.log_link, after)
 
 
+def test_undo_of_a_second_verdict_brings_the_first_one_back(session: ReviewSession, folder: Path) -> None:
+    rows = session.queue.head(2)
+    (frame, label), other = zip(rows["frame"].tolist(), rows["label"].tolist(), strict=True)
+    first, second = Decision(frame, label, "none"), Decision(frame, label, "bad")
+    session.decide(first)
+    session.decide(Decision(*other, "none"))
+    session.decide(second)
+    assert session.undo() == second
+    assert session.log.standing()[frame, label] == first
+    assert ReviewSession.open(folder).log.standing() == session.log.standing()
+    assert session.undo() == Decision(*other, "none")
+    assert session.redo() == Decision(*other, "none")
+    assert session.redo() == second
+    assert [session.undo() for _ in range(3)] == [second, Decision(*other, "none"), first]
+    assert session.undo() is None
+    assert not session.log.standing()
+
+
 def test_a_killed_session_goes_on_where_it_was(session: ReviewSession, folder: Path) -> None:
     rows = session.queue.head(2)
     for frame, label in zip(rows["frame"].tolist(), rows["label"].tolist(), strict=True):
@@ -88,8 +106,8 @@ def test_two_sessions_on_one_folder_know_of_each_others_decisions(
     other.decide(Decision(1, daughters[1], "mother", 0, mother))
     with pytest.raises(InputError, match="more than two daughters"):
         session.decide(Decision(1, daughters[2], "mother", 0, mother))
-    assert session.undo() == Decision(1, daughters[1], "mother", 0, mother)
-    assert other.undo() == Decision(1, daughters[0], "mother", 0, mother)
+    assert session.undo() == Decision(1, daughters[0], "mother", 0, mother)  # her own, not the latest of all
+    assert other.undo() == Decision(1, daughters[1], "mother", 0, mother)
     assert not ReviewSession.open(folder).log.standing()
 
 

@@ -100,7 +100,7 @@ def _leave_out_the_surer(group: Ints, error: Floats) -> None:
     group[inside[error[inside] < _WORTH_ASKING * largest[group[inside]]]] = -1
 
 
-def review_queue(result: Tracked) -> pd.DataFrame:
+def review_queue(result: Tracked, also: Bools | None = None) -> pd.DataFrame:
     """One row a doubtful cell, grouped; the group first of which an answer is expected to remove most wrong decisions.
 
     Groups are in the order of expected wrong decisions a cell, since every cell takes an answer; cells that are much
@@ -110,6 +110,7 @@ def review_queue(result: Tracked) -> pd.DataFrame:
 
     Args:
         result: A `TrackingResult`.
+        also: (N,) bool, cells that are listed however sure their decision is.
 
     Returns:
         Columns `rank` (of the group, from 1), `group_size`, `expected_errors` (of the group: its decisions that are
@@ -122,6 +123,8 @@ def review_queue(result: Tracked) -> pd.DataFrame:
     mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
     probability = result.probabilities.link.double().numpy()
     listed = (np.maximum(doubt, error) >= LEAST_DOUBT) & (detections.frame > 0) & ~result.accepted
+    if also is not None:
+        listed |= also
     if result.decided is not None:
         listed &= ~result.decided
     group = group_daughters(

@@ -167,10 +167,7 @@ def rest_of(
     if aim is not None:
         check_levels(aim, DELTA)
     looks, judged = looks_of(start, decisions)
-    seen = np.zeros(looks.n, np.bool_)
-    seen[looks.cell] = True
-    changed = changed_cells(start, current)[judged]
-    followed = int((changed & ~seen).sum())
+    followed = int(_unseen_changes(looks, judged, changed_cells(start, current)).sum())
     errors = min(looks.errors_left(DELTA) + followed, looks.n_left)
     if aim is None:
         aim = next((one for one in AIMS if one * looks.n_left <= errors / 2), AIMS[-1])
@@ -179,6 +176,24 @@ def rest_of(
     to_go = None if waiting or allowed <= 0 else looks.draws_to_go(allowed, DELTA)
     drawn = int((looks.drawn & looks.answered).sum())
     return Rest(looks.n_left, followed, errors, DELTA, drawn, waiting, aim, to_go)
+
+
+def followed_cells(
+    start: TrackingResult, current: TrackingResult, decisions: Sequence[Decision]
+) -> NDArray[np.bool_]:
+    """(M,) bool, cells of `current` whose mother is another since the decisions, and whom nobody looked at."""
+    if start is current:
+        return np.zeros(len(current.detections), np.bool_)
+    looks, judged = looks_of(start, decisions)
+    return _unseen_changes(looks, judged, changed_cells(start, current))[kept_cells(start, current)]
+
+
+def _unseen_changes(looks: Looks, judged: NDArray[np.int64], changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) bool, cells with a decision that changed and was not looked at."""
+    unseen = np.zeros(len(changed), np.bool_)
+    unseen[judged] = True
+    unseen[judged[looks.cell]] = False
+    return unseen & changed
 
 
 def _rounded_up(percentage: float) -> str:
@@ -197,12 +212,17 @@ def changed_cells(start: TrackingResult, current: TrackingResult) -> NDArray[np.
     """(N,) bool, whose mother is another than when the movie was tracked, or who is struck out."""
     if start is current:
         return np.zeros(len(start.detections), np.bool_)
-    kept = np.arange(len(start.detections))
-    if len(current.detections) < len(kept):
-        by_name = start.detections.by_name
-        names = zip(current.detections.frame_number.tolist(), current.detections.name.tolist(), strict=True)
-        kept = np.array([by_name[name] for name in names], np.int64)
+    kept = kept_cells(start, current)
     now = np.full(len(start.detections), -2, np.int64)
     mother = current.mother
     now[kept] = np.where(mother >= 0, kept[mother.clip(min=0)], -1)
     return np.asarray(now != start.mother)
+
+
+def kept_cells(start: TrackingResult, current: TrackingResult) -> NDArray[np.int64]:
+    """(M,) which cell of `start` each of `current` is; those that were struck out are missing."""
+    if len(current.detections) == len(start.detections):
+        return np.arange(len(start.detections))
+    by_name, cells = start.detections.by_name, current.detections
+    names = zip(cells.frame_number.tolist(), cells.name.tolist(), strict=True)
+    return np.array([by_name[name] for name in names], np.int64)

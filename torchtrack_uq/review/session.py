@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision, DecisionLog
+from torchtrack_uq.review.question import FOLLOWED, question_of
 from torchtrack_uq.review.refit import Refit, refit
-from torchtrack_uq.review.rest import Rest, looks_of, rest_of
+from torchtrack_uq.review.rest import Rest, followed_cells, looks_of, rest_of
 
-_SHOWN_CANDIDATES = 9
-"""As many as there are digits to choose by."""
 _SAID = ("mother", "none", "bad")
 
 
@@ -63,6 +62,7 @@ class ReviewSession:
                 f"decide in a table and use `torchtrack-uq correct`"
             )
         self._cell = cells.by_name
+        self._done: list[tuple[Decision, Decision | None]] = []  # what was taken here, and what stood before
         self._redo: list[Decision] = []
         self._skipped: set[tuple[int, int]] = set()
         self._expected_at_start = float(result.doubts.error.sum())
@@ -85,19 +85,34 @@ class ReviewSession:
             raise InputError(f"verdict is {decision.verdict!r}; expected one of {', '.join(_SAID)}")
         with self._lock:
             self._catch_up()
+            before = self._standing.get(decision.cell)
             self._take(decision)
+            self._done.append((decision, before))
             self._redo.clear()
 
     def undo(self) -> Decision | None:
-        """Withdraw the latest decision that stands, and return it."""
+        """Withdraw the latest decision that was taken here and stands, and return it; what it replaced stands again.
+
+        Where none is left, the latest that the log holds is withdrawn.
+        """
         with self._lock:
             self._catch_up()
-            if not self._standing:
+            latest, before = self._latest()
+            if latest is None:
                 return None
-            latest = next(reversed(self._standing.values()))
-            self._take(Decision(latest.frame, latest.label, "undo"))
+            self._take(before or Decision(latest.frame, latest.label, "undo"))
+            self._done = self._done[:-1]
             self._redo.append(latest)
             return latest
+
+    def _latest(self) -> tuple[Decision | None, Decision | None]:
+        """The decision that an undo takes back, and what stood before; those that others replaced since are passed."""
+        while self._done:
+            decision, before = self._done[-1]
+            if self._standing.get(decision.cell) == decision:
+                return decision, before
+            self._done.pop()
+        return next(reversed(self._standing.values()), None), None
 
     def redo(self) -> Decision | None:
         """Take the decision again that was withdrawn last, and return it."""
@@ -105,8 +120,11 @@ class ReviewSession:
             if not self._redo:
                 return None
             self._catch_up()
-            decision = self._redo.pop()
+            decision = self._redo[-1]
+            before = self._standing.get(decision.cell)
             self._take(decision)
+            self._redo.pop()
+            self._done.append((decision, before))
             return decision
 
     def draw(self) -> tuple[int, int] | None:
@@ -186,43 +204,7 @@ class ReviewSession:
         """
         with self._lock:
             self._known(frame, label)
-            result = self.current
-            cells = result.detections
-            found = np.flatnonzero((cells.frame_number == frame) & (cells.name == label))
-            decision = self._standing.get((frame, label))
-            if not len(found):
-                return {
-                    "frame": frame,
-                    "label": label,
-                    "struck_out": True,
-                    "candidates": [],
-                    "decision": _plain(decision),
-                }
-            cell, graph = int(found[0]), result.candidates
-            links = np.flatnonzero(graph.daughter.numpy() == cell)
-            p = result.probabilities.link.double().numpy()[links]
-            order = links[np.argsort(-p, kind="stable")][:_SHOWN_CANDIDATES]
-            mothers = graph.mother.numpy()[order]
-            chosen = int(result.mother[cell])
-            return {
-                "frame": frame,
-                "label": label,
-                "place": result.detections.coords[cell].tolist(),
-                "struck_out": False,
-                "reason": str(result.doubts.reason[cell]),
-                "none": float(result.probabilities.null.double()[cell]),
-                "chosen": None if chosen < 0 else [int(cells.frame_number[chosen]), int(cells.name[chosen])],
-                "candidates": [
-                    {
-                        "frame": int(cells.frame_number[mother]),
-                        "label": int(cells.name[mother]),
-                        "place": result.detections.coords[mother].tolist(),
-                        "probability": float(result.probabilities.link[link]),
-                    }
-                    for mother, link in zip(mothers.tolist(), order.tolist(), strict=True)
-                ],
-                "decision": _plain(decision),
-            }
+            return question_of(self.current, frame, label, self._standing.get((frame, label)), self._followed)
 
     def _catch_up(self) -> None:
         """Decisions of another session on the same folder count here too, or both would write what contradicts."""
@@ -285,13 +267,12 @@ class ReviewSession:
         return self._cell[frame, label]
 
     def _open_queue(self) -> pd.DataFrame:
-        queue = review_queue(self.current)
+        self._followed = followed_cells(self.start, self.current, self.log.decisions)
+        queue = review_queue(self.current, self._followed)
+        cells = self.current.detections.find(queue["frame"].to_numpy(np.int64), queue["label"].to_numpy())
+        queue["reason"] = queue["reason"].mask(self._followed[cells], FOLLOWED)
         keys = list(zip(queue["frame"], queue["label"], strict=True))
         later = pd.Series([key in self._skipped for key in keys], index=queue.index, dtype=bool)
         decided = pd.Series([key in self._standing for key in keys], index=queue.index, dtype=bool)
         queue = queue[~decided].assign(skipped=later[~decided])
         return queue.sort_values(["skipped", "rank"], kind="stable").reset_index(drop=True)
-
-
-def _plain(decision: Decision | None) -> dict[str, Any] | None:
-    return None if decision is None else dict(vars(replace(decision)))

@@ -9,6 +9,7 @@ const LOOK_FOR = {
   "ended inside": "its track ends here, far from the border of the field. If it goes on, open a later frame in the " +
     "strip and press the cell that it becomes; else accept.",
   "two mothers alike": "another mother is nearly as likely as the one that was chosen, or likelier.",
+  "followed from yours": "your decisions about other cells gave it another mother. Is that right?",
   "mother or none": "it is not clear whether it has a mother.",
 };
 
