@@ -24,8 +24,9 @@ from torchtrack_uq.layers.temperature import TemperatureScaler
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.results.csv_file import write_csv
 from torchtrack_uq.results.provenance import input_paths
-from torchtrack_uq.results.save import OURS, number_text
+from torchtrack_uq.results.save import OURS
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
@@ -95,7 +96,7 @@ class ScoredTracks:
         check_apart(Path(folder), input_paths(self.result.movie))
         with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
             self.result.save(staging, progress=progress)
-            self.decisions.to_csv(staging / "doubts.csv", index=False, float_format=number_text)
+            write_csv(staging / "doubts.csv", self.decisions)
         return Path(folder)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from torchtrack_uq.guarantees.acceptance import ReviewStatistic
 from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.results.csv_file import write_csv
 from torchtrack_uq.results.ctc import write_ctc, write_tracks
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.geff_probabilities import geff_extra, write_candidates
@@ -66,17 +67,6 @@ class Saved(TrackedCells, Protocol):
         ...
 
 
-def number_text(value: Any) -> str:
-    """A number of a table: six significant digits, of thousands and more (times, far places) three decimals.
-
-    >>> number_text(0.123456789), number_text(12345.25), number_text(float("inf"))
-    ('0.123457', '12345.25', 'inf')
-    """
-    if not 1e3 <= abs(value) < 1e12:
-        return f"{value:.6g}"
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
 def check_can_save() -> None:
     """Refuse to begin where `TrackingResult.save` could not end.
 
@@ -108,16 +98,16 @@ def save_result(
     with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
         settings = settings_of(result)
         (staging / "settings.json").write_bytes(as_json(settings))
-        result.links.to_csv(staging / "links.csv", index=False, float_format=number_text)
+        write_csv(staging / "links.csv", result.links)
         write_large_table(staging / "links.parquet", result.links)
-        result.cells.to_csv(staging / "cells.csv", index=False, float_format=number_text)
-        result.tracks.to_csv(staging / "tracks.csv", index=False, float_format=number_text)
+        write_csv(staging / "cells.csv", result.cells)
+        write_csv(staging / "tracks.csv", result.tracks)
         if result.movie is None:
             write_tracks(staging, result.detections, result.tracklets)
         else:
             write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
         queue = review_queue(result)
-        queue.to_csv(staging / "review.csv", index=False, float_format=number_text)
+        write_csv(staging / "review.csv", queue)
         (staging / "report.html").write_text(
             report_html(result, queue, settings), encoding="utf-8", newline="\n"
         )
