@@ -13,6 +13,7 @@ from torchtrack_uq.assignment import (
     sample,
 )
 from torchtrack_uq.assignment.automatic_sampling import _redraw, sample_automatic
+from torchtrack_uq.assignment.drawn_parents import DrawnParents
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import gauge_of
 
@@ -39,17 +40,19 @@ def test_chains_visit_every_assignment_as_often_as_it_is_probable(
     parents, weights = all_assignments(problem)
     p = np.exp(weights - posterior(problem)["log_z"])
     n = 20_000
-    drawn = np.repeat(parents[[p.argmin()]], n, axis=0)  # from where nobody wants to be
+    start = np.repeat(parents[[p.argmin()]], n, axis=0)  # from where nobody wants to be
+    draws = DrawnParents.of(problem.links, start)
     chain = np.arange(n) * 4 // n
     everything = np.ones(problem.n_links, bool)
     _redraw(
         problem,
         everything,
         gauge_of(problem, gap_model(problem), 1.0),
-        drawn,
+        draws,
         chain,
         np.random.default_rng(1),
     )
+    drawn = draws.rows(0, n)
     count = {tuple(row): 0 for row in parents.tolist()}
     for row, times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
         count[tuple(row.tolist())] += int(times)  # one that is none raises KeyError
@@ -63,9 +66,10 @@ def test_forbidden_choices_are_never_drawn() -> None:
         [0, 0, 1, 1], [0, 1, 0, 1], [0.0, -1.0, 0.5, 0.0], 2, 2, appear=-np.inf, disappear=[-np.inf, -2.0]
     )
     parents, weights = all_assignments(problem)
-    drawn = np.repeat(parents[[0]], 5000, axis=0)
+    draws = DrawnParents.of(problem.links, np.repeat(parents[[0]], 5000, axis=0))
     gauge = gauge_of(problem, gap_model(problem, allow_non_convex=True), 1.0)
-    _redraw(problem, np.ones(4, bool), gauge, drawn, np.zeros(5000, int), np.random.default_rng(0))
+    _redraw(problem, np.ones(4, bool), gauge, draws, np.zeros(5000, int), np.random.default_rng(0))
+    drawn = draws.rows(0, 5000)
     assert (drawn >= 0).all()
     assert (drawn == 0).any(axis=1).all()
     p = np.exp(weights - np.logaddexp.reduce(weights))
@@ -77,10 +81,11 @@ def test_chains_agree_with_sums_where_many_cells_compete() -> None:
     problem = standard_instance(14, 0.5, seed=2)
     truth = marginals(problem, method="exact")
     assert truth.exact
-    drawn = sample(problem, 2000, seed=1)
+    draws = DrawnParents.of(problem.links, sample(problem, 2000, seed=1))
     gauge = gauge_of(problem, gap_model(problem), 1.0)
     offered = np.ones(problem.links.mother.size, bool)
-    _redraw(problem, offered, gauge, drawn, np.arange(2000) // 200, np.random.default_rng(0))
+    _redraw(problem, offered, gauge, draws, np.arange(2000) // 200, np.random.default_rng(0))
+    drawn = draws.rows(0, 2000)
     link = (drawn[:, problem.daughter] == problem.mother).mean(axis=0)
     assert np.abs(link - truth.link).max() < 0.06
     assert np.abs(link - truth.link).mean() < 0.005
@@ -110,3 +115,13 @@ def test_components_are_those_of_cells_that_compete() -> None:
     assert draws.exact.all()
     first, second = (draws.parent[:, j] == i for j, i in ((0, 0), (2, 2)))
     assert abs((first & second).mean() - first.mean() * second.mean()) < 0.03
+
+
+def test_draws_are_kept_whole_where_a_daughter_has_more_links_than_a_byte_counts() -> None:
+    problem = AssignmentProblem.build(np.arange(300), np.zeros(300, int), np.zeros(300), 300, 2)
+    parent = np.stack([np.arange(-1, 300), np.full(301, -1)], axis=1)
+    draws = DrawnParents.of(problem.links, parent)
+    assert draws.rank.dtype == np.uint16
+    np.testing.assert_array_equal(draws.rows(0, 301), parent)
+    np.testing.assert_array_equal(draws.rows(255, 258), parent[255:258])
+    assert set(sample(problem, 3000)[:, 0].tolist()) == set(range(-1, 300))

@@ -6,10 +6,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from torchtrack_uq.assignment.drawn_parents import DrawnParents
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, NEGLIGIBLE, odds_if_free
 from torchtrack_uq.assignment.gap_model import GapModel, gap_model
 from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
-from torchtrack_uq.assignment.kernels.draws import draw_parents
+from torchtrack_uq.assignment.kernels.draws import draw_links
 from torchtrack_uq.assignment.kernels.pair_redraws import redraw_pairs
 from torchtrack_uq.assignment.marginals import marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -28,6 +29,8 @@ FAINT = 1e-5
 """Odds below which chains do not offer a link."""
 BURN_IN = 100
 """Redraws a daughter before a chain's first draw; it begins at a draw of the links that could be summed over."""
+LEAST_BURN_IN = 10
+"""Of large problems; one was enough in a colony of 3,800 cells, where chains began near what they draw from."""
 BETWEEN = 10
 """Redraws a daughter between two draws of a chain, if `MOST_REDRAWS` allows."""
 MOST_REDRAWS = 6_000_000
@@ -39,7 +42,7 @@ class Draws(NamedTuple):
     """Assignments drawn from a posterior, and what of it is independent.
 
     Attributes:
-        parent: (n, N) int64, mother of each daughter, -1 for none.
+        drawn: n draws of the mothers of all daughters.
         daughter_component: (N,) int64, component of each daughter as such: of what lies in different components, the
             posterior is the product.
         mother_component: (M,) int64, likewise of each mother, in the same numbering.
@@ -48,11 +51,16 @@ class Draws(NamedTuple):
         chain: (n,) int64, which chain a draw is from.
     """
 
-    parent: IntArray
+    drawn: DrawnParents
     daughter_component: IntArray
     mother_component: IntArray
     exact: BoolArray
     chain: IntArray
+
+    @property
+    def parent(self) -> IntArray:
+        """(n, N) int64, mother of each daughter, -1 for none; eight times as large as what it is made from."""
+        return self.drawn.rows(0, len(self.drawn))
 
 
 def sample_automatic(
@@ -106,14 +114,14 @@ def sample_automatic(
     rough[of_daughter[found.daughter_error > tolerance]] = True
     rough[of_mother[found.mother_error > tolerance]] = True
     generator = np.random.default_rng(seed)
-    parent, unfit = _drawn(problem, keep, gauge, model, n, NEGLIGIBLE * tolerance, generator)
+    drawn, unfit = _drawn(problem, keep, gauge, model, n, NEGLIGIBLE * tolerance, generator)
     rough[of_daughter[unfit]] = True
     n_chains = min(N_CHAINS, n)
     chain = np.arange(n) * n_chains // n
     if rough.any():
         offered = rough[of_daughter[links.daughter]] & rough[of_mother[links.mother]]
         offered &= keep | (odds_if_free(problem, model, gauge, 1.0) > FAINT)
-        _redraw(problem, offered, gauge, parent, chain, generator)
+        _redraw(problem, offered, gauge, drawn, chain, generator)
         ends = of_daughter[links.daughter[offered]], of_mother[links.mother[offered]]
         shape = (n_components, n_components)
         joined = connected_components(coo_array((np.ones(len(ends[0])), ends), shape=shape), directed=False)
@@ -121,8 +129,8 @@ def sample_automatic(
         of_daughter, of_mother = label[of_daughter], label[of_mother]
         exact = np.ones(joined[0], np.bool_)
         exact[label[rough]] = False
-        return Draws(parent, of_daughter, of_mother, exact, chain)
-    return Draws(parent, of_daughter, of_mother, ~rough, chain)
+        return Draws(drawn, of_daughter, of_mother, exact, chain)
+    return Draws(drawn, of_daughter, of_mother, ~rough, chain)
 
 
 def _drawn(
@@ -133,7 +141,7 @@ def _drawn(
     n: int,
     negligible: float,
     generator: np.random.Generator,
-) -> tuple[IntArray, BoolArray]:
+) -> tuple[DrawnParents, BoolArray]:
     """(n, N) draws from the kept links, and (N,) daughters of components that did not fit.
 
     These are drawn from the links of the MAP alone.
@@ -149,19 +157,20 @@ def _drawn(
         keep[chosen[unfit & (chosen >= 0)]] = True
         kept = build_kept_graph(problem, keep, gauge, most, negligible)
     graph = kept.graph
-    parent = draw_parents(
+    rank = DrawnParents.ranks(links)
+    drawn = np.zeros((n, problem.n_daughters), rank.dtype)
+    draw_links(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.mother, links.daughter,
-        n, problem.n_daughters, generator,
+        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.daughter, rank, drawn, generator,
     )  # fmt: skip
-    return parent, unfit
+    return DrawnParents(drawn, links), unfit
 
 
 def _redraw(
     problem: AssignmentProblem,
     offered: BoolArray,
     gauge: Gauge,
-    parent: IntArray,
+    drawn: DrawnParents,
     chain: IntArray,
     generator: np.random.Generator,
 ) -> None:
@@ -177,15 +186,16 @@ def _redraw(
     partner_start = np.searchsorted(mother[by_mother], np.arange(problem.n_mothers + 1))
     load: FloatArray = np.maximum(gauge.load, LEAST_WEIGHT)
     load[:, 2] = np.where(gauge.load[:, 2] > 0.0, load[:, 2], 0.0)
-    n, n_chains = len(parent), int(chain.max()) + 1
-    spare = MOST_REDRAWS - n_chains * BURN_IN * len(movable)
+    n, n_chains = len(drawn), int(chain.max()) + 1
+    burn_in = int(np.clip(MOST_REDRAWS // (2 * n_chains * len(movable)), LEAST_BURN_IN, BURN_IN))
+    spare = MOST_REDRAWS - n_chains * burn_in * len(movable)
     between = int(np.clip(spare // n, len(movable) // 3 + 1, BETWEEN * len(movable)))
     for c in range(n_chains):
-        draws = np.flatnonzero(chain == c)
-        state = parent[draws[0]].copy()
+        draws = np.flatnonzero(chain == c).tolist()
+        state = drawn.rows(draws[0], draws[0] + 1)[0]
         for k, r in enumerate(draws):
             redraw_pairs(
                 start, mother, gauge.link[at], gauge.null, load, movable, partner_start, daughter[by_mother],
-                state, BURN_IN * len(movable) if k == 0 else between, generator,
+                state, burn_in * len(movable) if k == 0 else between, generator,
             )  # fmt: skip
-            parent[r, movable] = state[movable]
+            drawn.replace(r, state, at, movable)

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from torchtrack_uq.assignment.drawn_parents import DrawnParents
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC
 from torchtrack_uq.assignment.elimination import exact_marginals, too_large_error
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
-from torchtrack_uq.assignment.kernels.draws import draw_parents
+from torchtrack_uq.assignment.kernels.draws import draw_links
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import LARGEST_LOG, build_kept_graph, gauge_of
 from torchtrack_uq.assignment.types import IntArray, NonConvexDivisionError
@@ -63,8 +64,11 @@ def sample(
     if not kept.graph.complete.all():
         raise too_large_error(kept, memory_limit, "draws take the same links")
     graph = kept.graph
-    return draw_parents(
+    rank = DrawnParents.ranks(links)
+    drawn = np.zeros((n, problem.n_daughters), rank.dtype)
+    draw_links(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.mother, links.daughter,
-        n, problem.n_daughters, np.random.default_rng(seed),
+        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.daughter, rank, drawn,
+        np.random.default_rng(seed),
     )  # fmt: skip
+    return DrawnParents(drawn, links).rows(0, n)

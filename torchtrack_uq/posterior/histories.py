@@ -1,12 +1,14 @@
 """Whole histories of a movie, drawn from its posterior, and what in them is independent."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.assignment.automatic_sampling import N_CHAINS, sample_automatic
+from torchtrack_uq.assignment.drawn_parents import DrawnParents
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import NO_MOTHER
@@ -19,12 +21,43 @@ MOST_CELLS = 20_000_000
 FEWEST = 100
 
 
+@dataclass(eq=False)
+class DrawnMothers:
+    """(n, N) mothers in n draws, as the draws of frame pairs hold them.
+
+    Attributes:
+        n: Draws.
+        n_cells: N.
+        parts: Cells, index of the first cell that may be their mother, and draws of their mothers from there.
+    """
+
+    n: int
+    n_cells: int
+    parts: list[tuple[slice, int, DrawnParents]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of all of it."""
+        return self.n, self.n_cells
+
+    def rows(self, begin: int, end: int) -> NDArray[np.int64]:
+        """Some of the draws."""
+        found = np.full((end - begin, self.n_cells), NO_MOTHER, np.int64)
+        for daughters, first, drawn in self.parts:
+            parent = drawn.rows(begin, end)
+            found[:, daughters] = np.where(parent < 0, NO_MOTHER, parent + first)
+        return found
+
+
 @dataclass(frozen=True, eq=False)
 class Histories:
     """Draws of who was whose mother.
 
     Attributes:
-        mother: (n, N) int64, index of each cell's mother, -1 for none.
+        drawn: Index of each cell's mother, -1 for none: (n, N) int64, or what makes rows of it.
         daughter_component: (N,) int64, component of each cell's choice of a mother: what is asked of different
             components is independent. Cells that are nobody's daughters have components of their own.
         mother_component: (N,) int64, component of how many daughters each cell has, in the same numbering.
@@ -33,14 +66,32 @@ class Histories:
         chain: (n,) int64, the chain that a draw is from, there.
     """
 
-    mother: NDArray[np.int64]
+    drawn: NDArray[np.int64] | DrawnMothers
     daughter_component: NDArray[np.int64]
     mother_component: NDArray[np.int64]
     exact: NDArray[np.bool_]
     chain: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.mother)
+        return len(self.drawn)
+
+    @property
+    def n_cells(self) -> int:
+        """N."""
+        return int(self.drawn.shape[1])
+
+    @property
+    def mother(self) -> NDArray[np.int64]:
+        """(n, N) int64, index of each cell's mother, -1 for none; of large movies `blocks` need less memory."""
+        return self.drawn.rows(0, len(self)) if isinstance(self.drawn, DrawnMothers) else self.drawn
+
+    def blocks(self, rows: int) -> Iterator[NDArray[np.int64]]:
+        """The same, at most so many draws at a time."""
+        for begin in range(0, len(self), rows):
+            end = min(begin + rows, len(self))
+            yield (
+                self.drawn.rows(begin, end) if isinstance(self.drawn, DrawnMothers) else self.drawn[begin:end]
+            )
 
     @property
     def cell_exact(self) -> NDArray[np.bool_]:
@@ -74,7 +125,7 @@ def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0
     if n < 2:
         raise InputError(f"n is {n} draws; expected at least 2, and for intervals hundreds")
     problems, scores = MovieProblems.of(graph), to_host(Choices.of(graph).score)
-    mother = np.full((n, graph.n_cells), NO_MOTHER, np.int64)
+    drawn = DrawnMothers(n, graph.n_cells)
     as_daughter, as_mother = np.full((2, graph.n_cells), -1, np.int64)
     exact: list[NDArray[np.bool_]] = []
     n_components, n_chains = 0, min(N_CHAINS, n)
@@ -84,7 +135,7 @@ def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0
             continue
         sampler = partial(sample_automatic, n=n, seed=seeds[p], many_frames=graph.max_gap > 1)
         draws = solve_pair(sampler, partial(problems.build, p, scores), problems.where(p))
-        mother[:, at.daughters] = np.where(draws.parent < 0, NO_MOTHER, draws.parent + at.mothers.start)
+        drawn.parts.append((at.daughters, at.mothers.start, draws.drawn))
         as_daughter[at.daughters] = draws.daughter_component + n_components
         as_mother[at.mothers] = draws.mother_component + n_components
         exact.append(draws.exact)
@@ -94,7 +145,7 @@ def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0
         component[none] = n_components + np.arange(len(none))
         n_components += len(none)
         exact.append(np.ones(len(none), np.bool_))
-    return Histories(mother, as_daughter, as_mother, np.concatenate(exact), np.arange(n) * n_chains // n)
+    return Histories(drawn, as_daughter, as_mother, np.concatenate(exact), np.arange(n) * n_chains // n)
 
 
 def n_daughters(mother: NDArray[np.int64]) -> NDArray[np.int8]:

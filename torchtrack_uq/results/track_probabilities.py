@@ -119,9 +119,9 @@ def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | None) -
         for name in COLUMNS[5:]:
             table[name] = False if name == "exact" else np.nan
         return table[list(COLUMNS)]
-    if histories.mother.shape[1] != len(mother):
+    if histories.n_cells != len(mother):
         raise InputError(
-            f"histories are of {histories.mother.shape[1]} cells, tracks of {len(mother)}; expected draws of the same "
+            f"histories are of {histories.n_cells} cells, tracks of {len(mother)}; expected draws of the same "
             "cells"
         )
     as_decided = _AsDecided(decided, histories)
@@ -147,11 +147,12 @@ class _AsDecided:
     def __init__(self, decided: TrackDecisions, histories: Histories) -> None:
         self.decided, self.histories = decided, histories
         self.components = histories.daughter_component, histories.mother_component
-        drawn = histories.mother
-        load = n_daughters(drawn)
-        self.n_draws = len(drawn)
-        self.same_mother = np.packbits((drawn == decided.mother).T, axis=1)
-        self.same_load = np.packbits((load == decided.load).T, axis=1)
+        self.n_draws = len(histories)
+        n_bytes = -(-self.n_draws // 8)
+        self.same_mother, self.same_load = np.empty((2, histories.n_cells, n_bytes), np.uint8)
+        for k, drawn in enumerate(histories.blocks(8)):
+            self.same_mother[:, k] = np.packbits(drawn == decided.mother, axis=0)[0]
+            self.same_load[:, k] = np.packbits(n_daughters(drawn) == decided.load, axis=0)[0]
         self.all = np.packbits(np.ones(self.n_draws, np.bool_))
 
     def bits(self, cell: Ints, of_mother: Bools) -> NDArray[np.uint8]:

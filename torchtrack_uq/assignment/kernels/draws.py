@@ -1,6 +1,9 @@
 """Assignments drawn from frontier graphs: forward along the arcs, each by the weight of all that follows it."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from torchtrack_uq.assignment.kernels.sum_product import largest_component
 from torchtrack_uq.assignment.types import FloatArray, IntArray, SmallIntArray
@@ -8,19 +11,18 @@ from torchtrack_uq.utils.kernel import kernel
 
 
 @kernel
-def draw_parents(
+def draw_links(
     arc_start: SmallIntArray,
     arc_to: SmallIntArray,
     arc_factor: SmallIntArray,
     layer_start: IntArray,
     first_layer: IntArray,
     weight: FloatArray,
-    mother: IntArray,
     daughter: IntArray,
-    n_draws: int,
-    n_daughters: int,
+    rank: NDArray[np.unsignedinteger[Any]],
+    drawn: NDArray[np.unsignedinteger[Any]],
     generator: np.random.Generator,
-) -> IntArray:
+) -> None:
     """Independent draws of whole assignments, with the probabilities that the weights give them.
 
     Args:
@@ -30,16 +32,12 @@ def draw_parents(
         layer_start: nodes of each layer.
         first_layer: layers of each component.
         weight: weight of every factor, at least 0.
-        mother: (F,) mother of each link.
-        daughter: (F,) its daughter.
-        n_draws: number of draws R.
-        n_daughters: N.
+        daughter: (F,) daughter of each link.
+        rank: (F,) its rank among the links of its daughter, from 1.
+        drawn: (R, N) of the same type, zeros; the rank of each daughter's link in each draw is written there, and 0
+            stays for no mother, and for daughters outside all components.
         generator: of the random numbers.
-
-    Returns:
-        (R, N) int64, mother of each daughter, or -1; daughters outside all components have none.
     """
-    parent = np.full((n_draws, n_daughters), -1, np.int64)
     most_nodes, _ = largest_component(layer_start, first_layer)
     behind = np.empty(most_nodes)
     for c in range(first_layer.size - 1):
@@ -59,7 +57,7 @@ def draw_parents(
                 highest = max(highest, total)
             for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
                 behind[v] /= highest  # only ratios within a layer matter
-        for r in range(n_draws):
+        for r in range(len(drawn)):
             v = 0
             while v < n_nodes - 1:
                 total = 0.0
@@ -75,7 +73,6 @@ def draw_parents(
                         if left < 0.0:
                             break
                 factor = arc_factor[taken]
-                if factor < mother.size:
-                    parent[r, daughter[factor]] = mother[factor]
+                if factor < daughter.size:
+                    drawn[r, daughter[factor]] = rank[factor]
                 v = arc_to[taken] - base
-    return parent
