@@ -12,9 +12,11 @@ from torchtrack_uq.datasets.match_counts import MatchCounts
 from torchtrack_uq.datasets.one_in_a_million import read_one_in_a_million
 from torchtrack_uq.datasets.points import read_points_movie
 from torchtrack_uq.datasets.read import read_annotated, read_movies
+from torchtrack_uq.datasets.simulation import Conditions, SimulatedFrame, model_scores, simulate, stream
 
 __all__ = [
     "AnnotatedMovie",
+    "Conditions",
     "CorruptedMasks",
     "CorruptedPoints",
     "CorruptionRates",
@@ -22,14 +24,18 @@ __all__ = [
     "DetectionKinds",
     "Lineage",
     "MatchCounts",
+    "SimulatedFrame",
     "corrupt",
     "corrupt_points",
     "match_frame",
     "match_movie",
+    "model_scores",
     "read_annotated",
     "read_ctc_sequence",
     "read_movies",
     "read_one_in_a_million",
     "read_points_movie",
+    "simulate",
+    "stream",
     "write_corrupted",
 ]
