@@ -6,10 +6,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from torchtrack_uq import CandidateGraph, Movie, TrackingResult, UncertainTracker
+from torchtrack_uq.results import picture as picture_module
 from torchtrack_uq.results.picture import draw_doubts
 from torchtrack_uq.results.scale_bar import draw_scale_bar
 
@@ -139,3 +141,22 @@ def test_a_scale_bar_is_as_long_as_it_says(
     begin, end = axes.lines[0].get_xdata()
     assert end - begin == pytest.approx(pixels)
     assert end < 199.5
+
+
+def test_of_very_many_links_the_doubtful_ones_are_drawn_and_the_title_says_how_many(
+    monkeypatch: pytest.MonkeyPatch, blobs: tuple[np.ndarray, np.ndarray]
+) -> None:
+    result = UncertainTracker("distance").track(*blobs, progress=False)
+    n, entropy = int(result.selected.sum()), result.probabilities.entropy.numpy()
+    monkeypatch.setattr(picture_module, "_MOST_LINKS", 4)
+    assert n > 8
+    chosen = entropy[result.candidates.daughter.numpy()[result.selected]]
+    drawn = chosen[picture_module._drawn(chosen)]
+    assert len(drawn) == 4
+    assert (drawn[-2:] >= np.sort(chosen)[-2]).all()
+    figure = draw_doubts(
+        result.movie, result.detections, result.probabilities, result.selected, result.doubts
+    )
+    assert f"4 of {n} links" in figure.axes[0].get_title()
+    lines = [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
+    assert sum(len(one.get_segments()) for one in lines) == 4

@@ -29,8 +29,8 @@ FAINT = 1e-5
 """Odds below which chains do not offer a link."""
 BURN_IN = 100
 """Redraws a daughter before a chain's first draw; it begins at a draw of the links that could be summed over."""
-LEAST_BURN_IN = 10
-"""Of large problems; one was enough in a colony of 3,800 cells, where chains began near what they draw from."""
+LEAST_BURN_IN = 3
+"""Of large problems; one was enough in a colony of 3,800 cells, as chains begin near what they draw from."""
 BETWEEN = 10
 """Redraws a daughter between two draws of a chain, if `MOST_REDRAWS` allows."""
 MOST_REDRAWS = 6_000_000

@@ -18,6 +18,10 @@ from torchtrack_uq.results.doubts import REASONS, CellDoubts
 from torchtrack_uq.results.labels_apart import move_apart
 from torchtrack_uq.results.scale_bar import draw_scale_bar
 
+_MOST_LETTERS = 100
+"""More hide what they stand on."""
+_MOST_LINKS = 100_000
+"""More lie on top of each other and take ten seconds a million."""
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
 _N_CLOSE_UPS, _CLOSE_UP = 4, 3.0
@@ -128,12 +132,24 @@ def _spots(result: Drawn) -> NDArray[np.int64]:
     return np.array(chosen, np.int64)
 
 
+def _drawn(entropy: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Which links of a movie are drawn, the doubtful ones last and so on top: all, or of very many `_MOST_LINKS`."""
+    order = np.argsort(entropy, kind="stable")
+    if len(order) <= _MOST_LINKS:
+        return order
+    sure, doubtful = np.split(order, [-(_MOST_LINKS // 2)])
+    even = np.linspace(0, len(sure) - 1, _MOST_LINKS - len(doubtful)).astype(np.int64)
+    return np.concatenate([sure[even], doubtful])
+
+
 def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int64]) -> None:
     show_frame(axes, result, frame)
     graph, points = result.candidates, result.detections.coords[:, -2:]
     daughter = graph.daughter.numpy()[result.selected]
     entropy = result.probabilities.entropy.numpy()
-    order = np.argsort(entropy[daughter])  # the doubtful ones on top
+    order, these = _drawn(entropy[daughter]), f"links of all {result.detections.n_frames} frames"
+    if len(order) < len(daughter):
+        these = f"{len(order):,} of {len(daughter):,} links, the most doubtful\nand an even share of others,"
     segments = np.stack([points[graph.mother.numpy()[result.selected]], points[daughter]], axis=1)[order]
     colours = _SURE_TO_DOUBTFUL(_ENTROPY(entropy[daughter][order]))
     over_gap = (graph.gap.numpy()[result.selected] > 1)[order]
@@ -172,18 +188,22 @@ def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int6
     number_of = int(result.detections.naming.frames(np.array(frame)))
     projected = ", seen along z" if result.detections.ndim == 3 else ""
     axes.set_title(
-        f"links of all {result.detections.n_frames} frames over frame {number_of}{projected} (squares: cells without "
-        "mother)",
+        f"{these} over frame {number_of}{projected} (squares: cells without mother)",
         fontsize=11,
     )
 
 
 def _write_letters(axes: Axes, result: Drawn, points: NDArray[np.float32]) -> None:
-    """A letter at every detection that is more likely wrong than not, where that is what is likeliest to be wrong."""
+    """A letter at detections that are more likely wrong than not, where that is what is likeliest to be wrong.
+
+    At most `_MOST_LETTERS` of a kind, the most doubtful.
+    """
     reason = result.doubts.reason
     for kind, letter in _LETTERS.items():
-        probable = np.nan_to_num(result.doubts.part[kind]) > 0.5
-        for cell in np.flatnonzero(probable & (reason == REASONS[kind])):
+        part = np.where(reason == REASONS[kind], np.nan_to_num(result.doubts.part[kind]), 0)
+        for cell in np.argsort(-part, kind="stable")[:_MOST_LETTERS].tolist():
+            if part[cell] <= 0.5:
+                break
             y, x = points[cell]
             axes.text(
                 x,
