@@ -22,6 +22,7 @@ from torchtrack_uq.cli import (
     lineages,
     review,
     sample,
+    simulate,
     track,
     train,
 )
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     doubt.add_commands(commands)
     export.add_commands(commands)
     lineages.add_commands(commands)
+    simulate.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
     for command in commands.choices.values():

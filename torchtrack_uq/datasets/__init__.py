@@ -12,7 +12,14 @@ from torchtrack_uq.datasets.match_counts import MatchCounts
 from torchtrack_uq.datasets.one_in_a_million import read_one_in_a_million
 from torchtrack_uq.datasets.points import read_points_movie
 from torchtrack_uq.datasets.read import read_annotated, read_movies
-from torchtrack_uq.datasets.simulation import Conditions, SimulatedFrame, model_scores, simulate, stream
+from torchtrack_uq.datasets.simulation import (
+    Conditions,
+    SimulatedFrame,
+    model_scores,
+    simulate,
+    stream,
+    write_simulated,
+)
 
 __all__ = [
     "AnnotatedMovie",
@@ -38,4 +45,5 @@ __all__ = [
     "simulate",
     "stream",
     "write_corrupted",
+    "write_simulated",
 ]

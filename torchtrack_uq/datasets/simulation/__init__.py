@@ -4,6 +4,7 @@ from torchtrack_uq.datasets.simulation.conditions import Conditions
 from torchtrack_uq.datasets.simulation.in_memory import SimulatedFrame, simulate, stream
 from torchtrack_uq.datasets.simulation.model_scores import model_scores
 from torchtrack_uq.datasets.simulation.painting import found_mask, image, paint, true_mask
+from torchtrack_uq.datasets.simulation.write_movie import write_simulated
 
 __all__ = [
     "Conditions",
@@ -15,4 +16,5 @@ __all__ = [
     "simulate",
     "stream",
     "true_mask",
+    "write_simulated",
 ]

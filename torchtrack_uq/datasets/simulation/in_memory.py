@@ -106,7 +106,8 @@ def simulate(
     for frame in stream(conditions, seed, errors):
         frames.append(frame.found)
         rows.append(tracks.add(frame.true))
-    warn_of_shortfall(frames)
+    asked, made = (np.array([getattr(f, which) for f in frames]).sum(axis=0) for which in ("asked", "made"))
+    warn_of_shortfall(asked, made)
     counts = [len(frame) for frame in frames]
     cells = Detections.from_points(
         np.repeat(np.arange(len(frames)), counts),
@@ -128,9 +129,13 @@ def simulate(
     )
 
 
-def warn_of_shortfall(frames: list[DetectedFrame]) -> None:
-    """Warn where a movie had no room for as many errors as were asked for."""
-    asked, made = (np.array([getattr(f, which) for f in frames]).sum(axis=0) for which in ("asked", "made"))
+def warn_of_shortfall(asked: NDArray[np.int64], made: NDArray[np.int64]) -> None:
+    """Warn where a movie had no room for as many errors of each kind as were asked for.
+
+    Args:
+        asked: (4,) int64, by `KINDS`.
+        made: (4,) int64, likewise.
+    """
     short = [f"{kind} {b} of {a}" for kind, a, b in zip(KINDS, asked, made, strict=True) if b < a]
     if short:
         warnings.warn(
