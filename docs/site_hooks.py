@@ -41,6 +41,7 @@ ROOMS = (
     "review",
     "napari_plugin",
     "exchange",
+    "batch",
 )
 """Every room of the package but `cli`, in the order in which they may import each other."""
 UTILITIES = ("registry.Entry", "registry.Registry", "device.choose_device", "optional.import_optional")

@@ -31,6 +31,7 @@ ROOMS = (
     "napari_plugin",
     "uncertain_tracker",
     "exchange",
+    "batch",
     "cli",
 )
 """In the order of the data: from pixels to files, and the command line last."""

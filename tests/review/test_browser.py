@@ -243,7 +243,9 @@ def test_no_request_leaves_the_machine(page: Page, server: Server) -> None:
     assert len([one for one in asked if one.startswith(f"{own}api/")]) > 5
     # earlier tests asked a server on another port of this machine, before it was killed
     assert not [
-        one for one in asked if not one.startswith(("http://127.0.0.1:", "data:", "chrome:", "chrome-untrusted:", "about:"))
+        one
+        for one in asked
+        if not one.startswith(("http://127.0.0.1:", "data:", "chrome:", "chrome-untrusted:", "about:"))
     ]
     forbidden = page.driver.execute_async_script(
         "const done = arguments[0];"

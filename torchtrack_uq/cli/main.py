@@ -20,6 +20,7 @@ from torchtrack_uq.cli import (
     fit,
     info,
     lineages,
+    many_movies,
     review,
     sample,
     simulate,
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     info.add_commands(commands)
     track.add_commands(commands)
+    many_movies.add_commands(commands)
     fit.add_commands(commands)
     evaluate.add_commands(commands)
     sample.add_commands(commands)

@@ -1,0 +1,94 @@
+"""A table of movies is refused as a whole, with the line and the reason, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from torchtrack_uq import InputError
+from torchtrack_uq.batch.movies import BatchMovie, read_movies
+from torchtrack_uq.batch.same_work import difference, fingerprint
+from torchtrack_uq.cli.many_movies import _check_arguments, _track_options
+
+
+def read(folder: Path, text: str, common: list[str] | None = None) -> list[BatchMovie]:
+    """Movies of a table with this text."""
+    file = folder / "movies.csv"
+    file.write_text(text)
+    flags = {name: action.nargs == 0 for name, action in _track_options().items()}
+    return read_movies(file, flags, _check_arguments, common or [])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("frame,y,x\n0,1,1\n1,1,1\n")
+    return tmp_path
+
+
+def test_rows_become_arguments_and_paths_lie_beside_the_table(folder: Path) -> None:
+    one, two = read(
+        folder,
+        'name,points,Stride,voxel_size,trust-masks\nfirst,a.csv,2,"0.5,0.5",\n,b.csv,,,yes\n',
+        ["--stride=3"],
+    )
+    assert one.name == "first"
+    assert one.arguments == (
+        "--stride=3",
+        f"--points={folder / 'a.csv'}",
+        "--stride=2",
+        "--voxel-size=0.5,0.5",
+    )
+    assert two.name == "b"
+    assert two.arguments == ("--stride=3", f"--points={folder / 'b.csv'}", "--trust-masks")
+    assert one.inputs == (folder / "a.csv",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("points,colour\na.csv,red\n", r"column\(s\) colour"),
+        ("name\nx\n", "neither a column masks nor points"),
+        ("points\n", "no movie|no row"),
+        ("points\nmissing.csv\n", r"line 2 .*missing.csv is not there"),
+        ("points,stride\na.csv,two\n", "line 2 .*--stride"),
+        ("points,tracker\na.csv,best\n", "line 2 .*--tracker"),
+        ("points,masks\na.csv,a.csv\n", "line 2 .*not allowed with"),
+        ("images\n\"a.csv\"\n", "neither a column"),
+        ("points,name\na.csv,x\nb.csv,X\n", "line 3 .*second movie"),
+        ("points,name\na.csv,../x\n", "no name for a folder"),
+        ("points,name\na.csv,.x\n", "no name for a folder"),
+        ("points,name\na.csv,logs\n", "no name for a folder"),
+        ("points,name\na.csv,x/y\n", "no name for a folder"),
+        ("points,trust-masks\na.csv,maybe\n", "expected yes or no"),
+        ("points,output\na.csv,x\n", r"column\(s\) output"),
+    ],
+)  # fmt: skip
+def test_what_track_would_refuse_is_refused_with_its_line(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(folder, text)
+
+
+def test_the_same_work_is_known_by_content_and_not_by_time(folder: Path) -> None:
+    (movie,) = read(folder, "points\na.csv\n")
+    before = fingerprint(movie).as_json()
+    assert difference(movie, before) is None
+    content = (folder / "a.csv").read_bytes()
+    (folder / "a.csv").unlink()
+    (folder / "a.csv").write_bytes(content)
+    assert difference(movie, before) is None
+    (folder / "a.csv").write_bytes(content.replace(b"1,1,1", b"1,1,2"))
+    assert difference(movie, before) == "other input: files have changed since"
+    assert "version" in str(difference(movie, {**before, "version": "0"}))
+
+
+def test_files_that_change_places_are_other_input(tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("t0", "t1"):
+        (masks / name).write_text(name)
+    movie = BatchMovie("m", (), (masks,))
+    before = fingerprint(movie).as_json()
+    (masks / "t0").rename(masks / "t2")
+    (masks / "t1").rename(masks / "t0")
+    (masks / "t2").rename(masks / "t1")
+    assert difference(movie, before) is not None

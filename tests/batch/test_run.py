@@ -1,0 +1,154 @@
+"""A batch does every movie as `track` does, whatever happens to single ones, and goes on where it was stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from torchtrack_uq import InputError
+from torchtrack_uq.batch.movies import BatchMovie
+from torchtrack_uq.batch.run_one import run_movie
+from torchtrack_uq.batch.schedule import run_here, run_on_cluster
+from torchtrack_uq.cli.main import main
+
+TABLES = ("links.csv", "cells.csv", "tracks.csv", "review.csv", "res_track.txt")
+
+
+def write_points(file: Path, seed: int, n_frames: int = 6, n: int = 12) -> None:
+    """A few points that walk at random."""
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(0, 60, (n, 2)) + rng.normal(0, 1.5, (n_frames, n, 2)).cumsum(axis=0)
+    frame = np.repeat(np.arange(n_frames), n)
+    pd.DataFrame({"frame": frame, "y": place[..., 0].ravel(), "x": place[..., 1].ravel()}).to_csv(
+        file, index=False
+    )
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    for k in range(2):
+        write_points(tmp_path / f"m{k}.csv", k)
+    (tmp_path / "empty.csv").write_text("frame,y,x\n")
+    file = tmp_path / "movies.csv"
+    file.write_text("points,name,stride\nm0.csv,one,\nempty.csv,none,\nm1.csv,two,2\n")
+    return file
+
+
+def test_a_batch_goes_on_past_a_movie_that_fails_and_later_does_only_what_is_left(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    command = ["batch", str(table), "-o", str(out), "--workers", "2", "--quiet"]
+    assert main(command) == 1
+    assert "none failed: " in capsys.readouterr().out
+    rows = pd.read_csv(out / "batch.csv").set_index("name")
+    assert rows["status"].to_dict() == {"one": "done", "none": "failed", "two": "done"}
+    assert "empty.csv" in rows["message"]["none"]
+    assert (
+        main(["track", "--points", str(tmp_path / "m1.csv"), "--stride", "2", "-o", str(alone), "--quiet"])
+        == 0
+    )
+    for name in TABLES:
+        assert (out / "two" / name).read_bytes() == (alone / name).read_bytes()
+    assert rows["cells"]["two"] == len(pd.read_csv(alone / "cells.csv"))
+
+    times = {name: (out / name / "settings.json").stat().st_mtime_ns for name in ("one", "two")}
+    write_points(tmp_path / "empty.csv", 7)
+    assert main(command) == 0
+    rows = pd.read_csv(out / "batch.csv").set_index("name")
+    assert rows["status"].to_dict() == {"one": "done before", "none": "done", "two": "done before"}
+    assert times == {name: (out / name / "settings.json").stat().st_mtime_ns for name in ("one", "two")}
+
+    write_points(tmp_path / "m0.csv", 9)
+    assert main(command) == 2
+    assert "one was made with other input" in capsys.readouterr().err
+    assert main([*command, "--stride", "3"]) == 2
+    assert "other options" in capsys.readouterr().err
+
+
+def test_results_of_others_are_not_taken_for_its_own(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "two").mkdir(parents=True)
+    (tmp_path / "out" / "two" / "thesis.txt").write_text("mine")
+    assert main(["batch", str(table), "-o", str(tmp_path / "out"), "--quiet"]) == 2
+    assert (tmp_path / "out" / "two" / "thesis.txt").read_text() == "mine"
+    assert not (tmp_path / "out" / "one").exists()
+
+
+def test_a_run_whose_batch_is_gone_ends_and_leaves_nothing(tmp_path: Path) -> None:
+    write_points(tmp_path / "long.csv", 0, n_frames=2000, n=60)
+    command = [sys.executable, "-m", "torchtrack_uq.cli.child", "track"]
+    out = tmp_path / "out"
+    run = subprocess.Popen(
+        [*command, "--points", str(tmp_path / "long.csv"), "-o", str(out), "--quiet"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert run.stdin is not None
+    time.sleep(1)
+    run.stdin.close()  # as the system does when the other process dies
+    assert run.wait(120) in (130, 143, -signal.SIGTERM)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["long.csv"]
+
+
+def test_a_run_that_is_killed_is_tried_once_more_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "dies.py"
+    tries = tmp_path / "tries"
+    script.write_text(f"import os\nopen({str(tries)!r}, 'a').write('x')\nos.kill(os.getpid(), 9)\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr("torchtrack_uq.batch.run_one._CHILD", "dies")
+    outcome = run_movie(BatchMovie("m", (), ()), tmp_path, overwrite=False, threads=1)
+    assert (outcome.code, tries.read_text()) == (-9, "xx")
+    assert "killed by signal 9" in outcome.message
+
+
+def test_a_loop_that_is_left_ends_the_runs_that_are_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "sleeps.py"
+    script.write_text("import sys, time\ntime.sleep(0 if 'quick' in str(sys.argv) else 600)\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr("torchtrack_uq.batch.run_one._CHILD", "sleeps")
+    movies = [BatchMovie(name, (), ()) for name in ("quick", "slow", "never")]
+    outcomes = run_here(movies, tmp_path, overwrite=False, workers=2)
+    movie, _ = next(outcomes)
+    assert movie.name == "quick"
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        outcomes.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+    assert time.monotonic() - begun < 60
+
+
+def test_a_dask_cluster_runs_the_same_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    script = tmp_path / "says.py"
+    script.write_text("import sys\nprint(sys.argv[1:])\nsys.exit(2 if 'bad' in str(sys.argv) else 0)\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr("torchtrack_uq.batch.run_one._CHILD", "says")
+    movies = [BatchMovie(name, (f"--points={name}.csv", "--stride=2"), ()) for name in ("m0", "m1", "bad")]
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        address = cluster.scheduler_address
+        there = {
+            movie.name: one
+            for movie, one in run_on_cluster(movies, tmp_path, overwrite=False, address=address)
+        }
+    here = {movie.name: one for movie, one in run_here(movies, tmp_path, overwrite=False, workers=2)}
+    assert {name: one.code for name, one in there.items()} == {"m0": 0, "m1": 0, "bad": 2}
+    assert {name: (one.code, one.log) for name, one in there.items()} == {
+        name: (one.code, one.log) for name, one in here.items()
+    }
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="no dask scheduler answers at nowhere"):
+        list(run_on_cluster([], tmp_path, overwrite=False, address="nowhere"))
