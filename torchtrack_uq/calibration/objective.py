@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torchtrack_uq.calibration.calibration_warning import CalibrationWarning
 from torchtrack_uq.calibration.cross_validation import CrossValidation, cross_validate
 from torchtrack_uq.calibration.scored import ScoredMovie
 from torchtrack_uq.errors import InputError
@@ -29,10 +30,6 @@ FEWEST_POINTS = 4  # of a curve that is interpolated
 CLOSEST = 0.02  # in log T, between points of a curve that is interpolated
 SETTLED = 1e-3
 """An optimum this close to a bound, in log T, is at the bound."""
-
-
-class CalibrationWarning(UserWarning):
-    """A fit ended, but its result needs a look."""
 
 
 class TemperatureObjective:

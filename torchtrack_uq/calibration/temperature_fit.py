@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from torchtrack_uq.calibration.calibration_warning import CalibrationWarning
 from torchtrack_uq.calibration.cross_validation import CrossValidation
 from torchtrack_uq.calibration.objective import (
     FEWEST_MOVIES,
@@ -15,7 +16,6 @@ from torchtrack_uq.calibration.objective import (
     PRIOR_WIDTH,
     SETTLED,
     SMALLEST,
-    CalibrationWarning,
     TemperatureObjective,
 )
 from torchtrack_uq.calibration.scored import ScoredMovie

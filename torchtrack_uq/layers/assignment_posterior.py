@@ -12,6 +12,7 @@ from torchtrack_uq.assignment import AssignmentProblem, KBest, Marginals, k_best
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.joint_likelihood import JointLikelihood
 from torchtrack_uq.layers.method import Scaling, Scores, graph_of, with_graph
+from torchtrack_uq.layers.uncompiled import uncompiled
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks, in_order
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -93,7 +94,7 @@ class AssignmentPosterior(JointLikelihood):
         self.method, self.k, self.leftover, self.tolerance = method, k, leftover, tolerance
         self.name, self.null_class, self.memory_limit = method, null_class, memory_limit
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
+    @uncompiled  # the solvers are compiled by numba
     def forward(self, graph: CandidateGraph, support: Support | None = None) -> LinkProbabilities:
         """Marginals of a whole movie.
 
@@ -158,7 +159,7 @@ class AssignmentPosterior(JointLikelihood):
         """Whether `stream` solves during the scoring: the method works on the CPU, and no gradient is wanted."""
         return self.method != "bp" and not torch.is_grad_enabled()
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @uncompiled
     def stream(
         self,
         detections: Detections,

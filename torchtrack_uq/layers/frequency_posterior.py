@@ -10,6 +10,7 @@ from torchtrack_uq.assignment import AssignmentProblem, solve_map, solve_map_man
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.frequencies import tempered_frequencies
 from torchtrack_uq.layers.method import Method, Scaling, Scores, perturbed
+from torchtrack_uq.layers.uncompiled import uncompiled
 from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
 from torchtrack_uq.links.probabilities import LinkProbabilities
@@ -49,7 +50,7 @@ class FrequencyPosterior(Method):
             raise InputError(f"eps must be at least 0, got {eps}")
         self.eps, self.null_class = eps, null_class
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the solvers are compiled by numba
+    @uncompiled  # the solvers are compiled by numba
     def forward(self, scores: PerturbedScores, temperature: Tensor | float = 1.0) -> LinkProbabilities:
         """Link probabilities of a whole movie.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional import log_weight
 from torchtrack_uq.layers.method import Method
+from torchtrack_uq.layers.uncompiled import uncompiled
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.given import given_mothers
@@ -33,7 +34,7 @@ class JointLikelihood(Method):
     def _sum(self, graph: CandidateGraph, choices: Choices, support: Support | None) -> Summed:
         raise NotImplementedError
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @uncompiled
     def log_prob(self, graph: CandidateGraph, mother: Tensor, support: Support | None = None) -> Tensor:
         """Joint log-likelihood L(A) - log Z of an assignment: the structured loss for training scorers.
 
@@ -76,7 +77,7 @@ class JointLikelihood(Method):
                     warn_of_bound(summed.covered_mass, feasible)
         return (weight - log_z).masked_fill(~feasible, -torch.inf).to(graph.dtype)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @uncompiled
     def log_prob_partial(
         self, graph: CandidateGraph, mother: Tensor, known: Tensor, rejected: Tensor | None = None
     ) -> Tensor:

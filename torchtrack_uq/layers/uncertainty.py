@@ -14,6 +14,7 @@ from torchtrack_uq.layers.method import Method, ModuleMethod, Scored, Scores
 from torchtrack_uq.layers.paper import paper_options
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.layers.temperature import TemperatureScaler
+from torchtrack_uq.layers.uncompiled import uncompiled
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.covariates import with_covariates
 from torchtrack_uq.links.perturbed_scores import PerturbedScores
@@ -126,7 +127,7 @@ class UncertaintyLayer(nn.Module):
         chunks = tracker.stream(detections, movie, progress=progress)
         return self.posterior.stream(detections, chunks, self.tempered)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # graphs of a movie are no tensors to trace
+    @uncompiled  # graphs of a movie are no tensors to trace
     def forward(self, scores: Scores, solved: Any | None = None) -> LinkProbabilities:
         """Link probabilities of a whole movie.
 

@@ -3,9 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,8 +21,10 @@ from torchtrack_uq.links.checks import (
     check_shapes,
 )
 from torchtrack_uq.links.names import GRAPH_TENSORS, SCORES
-from torchtrack_uq.links.networkx_graph import read_networkx, to_networkx
 from torchtrack_uq.movies.detections import Detections
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +257,8 @@ class CandidateGraph(MovieFrames):
         Nodes are cell indices with `frame`, `label`, `coords`, `appear`, `disappear` and `divide`; edges have
         `score`. `from_networkx` reads it back.
         """
+        from torchtrack_uq.links.networkx_graph import to_networkx
+
         return to_networkx(self)
 
     @classmethod
@@ -268,6 +271,8 @@ class CandidateGraph(MovieFrames):
         Raises:
             InputError: A node or an edge lacks an attribute.
         """
+        from torchtrack_uq.links.networkx_graph import read_networkx
+
         cells, links, starts = read_networkx(graph, dtype)
         return replace(cls.from_links(cells, **links), starts=starts)
 

@@ -1,5 +1,6 @@
 """Labels of a picture that cover neither each other nor what they belong to."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+
+_FREE = 1e-9  # pixels squared, of rounding
 
 
 def move_apart(
@@ -40,15 +43,17 @@ def move_apart(
         best: tuple[float, NDArray[np.float64], Bbox] | None = None
         right, up = 7.0, 5.0
         left, down = -right - size.width / point, -up - size.height / point
-        for far in range(0, 41, 4):
-            for start in ((right, up), (right, down), (left, up), (left, down)):
-                offset = np.array(start) + far * step
-                corner = places[k] + offset * point
-                box = Bbox.from_bounds(corner[0], corner[1], size.width, size.height).padded(point + margin)
-                cost = sum(_shared(box, other) for j, other in enumerate(taken) if j != k)
-                cost += box.width * box.height - _shared(box, inside)
-                if best is None or cost < best[0] - 1e-9:
-                    best = cost, offset, box
+        corners = ((right, up), (right, down), (left, up), (left, down))
+        for far, start in product(range(0, 41, 4), corners):
+            offset = np.array(start) + far * step
+            corner = places[k] + offset * point
+            box = Bbox.from_bounds(corner[0], corner[1], size.width, size.height).padded(point + margin)
+            cost = sum(_shared(box, other) for j, other in enumerate(taken) if j != k)
+            cost += box.width * box.height - _shared(box, inside)
+            if best is None or cost < best[0] - _FREE:
+                best = cost, offset, box
+            if cost <= _FREE:
+                break  # no other place is better
         assert best is not None
         labels[k].set_position(tuple(best[1]))
         taken.append(best[2])

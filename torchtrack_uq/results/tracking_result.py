@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -36,6 +35,9 @@ from torchtrack_uq.results.save import save_result
 from torchtrack_uq.results.state import load_state, state_bytes
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _EDGE_COLUMNS = ("score", "probability", "entropy")
 
@@ -178,15 +180,9 @@ class TrackingResult:
         Nodes are cell indices with the columns of `cells` (what is unknown is NaN, or None for `accepted`);
         edges have `score`, `probability` and `entropy` (of the daughter's distribution over mothers).
         """
-        graph: nx.DiGraph[int] = nx.DiGraph()
-        cells = self.cells.to_dict("records")
-        graph.add_nodes_from(
-            (i, {str(name): None if value is pd.NA else value for name, value in cell.items()})
-            for i, cell in enumerate(cells)
-        )
-        for i, j, *known in self.edges.itertuples(index=False):
-            graph.add_edge(int(i), int(j), **dict(zip(_EDGE_COLUMNS, known, strict=True)))
-        return graph
+        from torchtrack_uq.results.track_graph import track_graph
+
+        return track_graph(self.cells, self.edges)
 
     @cached_property
     def edges(self) -> pd.DataFrame:

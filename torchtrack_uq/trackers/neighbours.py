@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.checks import check_max_gap
@@ -142,7 +142,8 @@ def _spread(
     if not len(nearest):
         frames = "consecutive frames hold cells" if gap == 1 else f"frames {gap} apart both hold cells"
         raise InputError(f"no two {frames}, so no displacement can be estimated: give a scale")
-    reach = float(np.quantile(nearest, quantile) / np.sqrt(chi2.ppf(quantile, detections.ndim)))
+    chi2 = 2 * gammaincinv(detections.ndim / 2, quantile)  # its quantile; scipy.stats takes long to import
+    reach = float(np.quantile(nearest, quantile) / np.sqrt(chi2))
     return reach if reach >= _HALF_A_PIXEL else max(reach, _least_spread(detections))
 
 

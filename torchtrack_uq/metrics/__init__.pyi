@@ -1,0 +1,16 @@
+from .collection import calibration_metrics as calibration_metrics
+from .daughters import AURC as AURC
+from .daughters import AUSE as AUSE
+from .daughters import BrierScore as BrierScore
+from .daughters import DaughterMetric as DaughterMetric
+from .daughters import MotherAccuracy as MotherAccuracy
+from .daughters import NegativeLogLikelihood as NegativeLogLikelihood
+from .daughters import TopLabelCalibrationError as TopLabelCalibrationError
+from .daughters import UnreachableDaughters as UnreachableDaughters
+from .daughters import example_daughters as example_daughters
+from .event_calibration import EventCalibrationError as EventCalibrationError
+from .registry import METRICS as METRICS
+from .registry import make_metric as make_metric
+from .summary import Interval as Interval
+from .summary import summarise as summarise
+from .summary import summarise_with_intervals as summarise_with_intervals
