@@ -18,7 +18,7 @@ def has_one_mask(transformer: nn.Module) -> bool:
     have several masks, and another version of Trackastra may attend differently.
     """
     config: Any = getattr(transformer, "config", {})
-    layers = _attentions(transformer)
+    layers = attentions_of(transformer)
     if not layers or any(getattr(layer, "_mode", None) not in ("rope", "none") for layer in layers):
         return False
     weight = next(transformer.parameters())
@@ -45,7 +45,7 @@ def one_attention_mask(transformer: nn.Module) -> Iterator[None]:
     The mask depends on the coordinates only; it is the same for all layers, and for all heads, so it is (B, 1, L, L)
     instead of (B, H, L, L). Threads may share a model: at worst, they compute a mask once more.
     """
-    layers = _attentions(transformer)
+    layers = attentions_of(transformer)
     masks: list[tuple[Tensor, Tensor]] = []
     for layer in layers:
         layer.forward = partial(_attend, layer, masks)
@@ -56,7 +56,8 @@ def one_attention_mask(transformer: nn.Module) -> Iterator[None]:
             vars(layer).pop("forward", None)
 
 
-def _attentions(transformer: nn.Module) -> list[Any]:
+def attentions_of(transformer: nn.Module) -> list[Any]:
+    """Its layers of attention."""
     return [layer for layer in transformer.modules() if type(layer).__name__ == "RelativePositionalAttention"]
 
 
@@ -71,16 +72,13 @@ def _attend(
 ) -> Tensor:
     """`trackastra.model.model_parts.RelativePositionalAttention.forward` with a mask that is made once."""
     n_batch, n_tokens, _ = query.shape
-
-    def heads(x: Tensor) -> Tensor:
-        return x.view(n_batch, n_tokens, layer.n_head, -1).transpose(1, 2)
-
-    q, k, v = heads(layer.q_pro(query)), heads(layer.k_pro(key)), heads(layer.v_pro(value))
-    if layer._mode == "rope":
-        q, k = layer.rot_pos_enc(q, k, coords)
+    q, k, v = heads_of(layer, query, key, value, coords)
     mask = next((mask for its_coords, mask in masks if its_coords is coords), None)
     if mask is None:
-        mask = _mask(layer, coords, padding_mask).to(q.dtype)
+        mask = mask_of(layer, coords, coords)
+        if padding_mask is not None:
+            mask = mask.masked_fill(padding_mask[:, None] | padding_mask[:, :, None], _IGNORE)
+        mask = mask[:, None].to(q.dtype)
         masks.append((coords, mask))
     dropout = layer.dropout if layer.training else 0.0
     y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
@@ -88,17 +86,27 @@ def _attend(
     return out
 
 
-def _mask(layer: Any, coords: Tensor, padding_mask: Tensor | None) -> Tensor:
-    """(B, 1, L, L) what is added to the products of queries and keys."""
-    yx = coords[..., 1:]
-    distance = torch.cdist(yx, yx)
+def heads_of(
+    layer: Any, query: Tensor, key: Tensor, value: Tensor, coords: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, H, L, C) queries, keys and values of each head, turned by their places."""
+
+    def heads(x: Tensor) -> Tensor:
+        return x.view(*query.shape[:2], layer.n_head, -1).transpose(1, 2)
+
+    q, k, v = heads(layer.q_pro(query)), heads(layer.k_pro(key)), heads(layer.v_pro(value))
+    if layer._mode == "rope":
+        q, k = layer.rot_pos_enc(q, k, coords)
+    return q, k, v
+
+
+def mask_of(layer: Any, queries: Tensor, keys: Tensor) -> Tensor:
+    """(B, Q, K) what is added to the products of queries and keys, of their times and coordinates."""
+    distance = torch.cdist(queries[..., 1:], keys[..., 1:])
     if layer.attn_dist_mode == "v0":
-        nearness = torch.exp(-0.1 * torch.cdist(coords, coords))
+        nearness = torch.exp(-0.1 * torch.cdist(queries, keys))
     elif layer.attn_dist_mode == "v1":
         nearness = torch.exp(-5 * distance / layer.cutoff_spatial)
     else:
         raise ValueError(f"Unknown attn_dist_mode {layer.attn_dist_mode}")
-    mask = torch.where(distance > layer.cutoff_spatial, _IGNORE + nearness, nearness)
-    if padding_mask is not None:
-        mask = mask.masked_fill(padding_mask[:, None] | padding_mask[:, :, None], _IGNORE)
-    return mask[:, None]
+    return torch.where(distance > layer.cutoff_spatial, _IGNORE + nearness, nearness)

@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from torchtrack_uq.functional.segments import segment_logsumexp
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.trackastra.window_model import best_of_daughter, near_links
 from torchtrack_uq.trackers.trackastra.windows import TokenTensors
 
 # Trackastra adds this to the denominator of every normalisation (`trackastra.utils.blockwise_causal_norm`),
@@ -49,12 +51,17 @@ class LinkScores:
         Args:
             tokens: The movie.
             t: Frame of the daughters.
-            logits: (windows, mothers, daughters) from every window that holds both frames.
+            logits: (windows, mothers, daughters) from every window that holds both frames, or (windows, P) of the
+                pairs that `near_links` names.
             gap: How many frames before the mothers stand.
         """
         first_mother, end_mother, first_daughter, end = (
             int(tokens.offsets[k]) for k in (t - gap, t - gap + 1, t, t + 1)
         )
+        if logits.ndim == 2:
+            return self._near_links(
+                tokens, slice(first_mother, end_mother), slice(first_daughter, end), logits
+            )
         distance = torch.cdist(  # exactly: the fast way is off by up to a tenth of a pixel
             tokens.coords[first_mother:end_mother],
             tokens.coords[first_daughter:end],
@@ -66,6 +73,19 @@ class LinkScores:
         best, which = torch.topk(score, kept, dim=0)
         daughter = torch.arange(first_daughter, end, device=score.device).expand(kept, -1)
         return (which + first_mother).flatten(), daughter.flatten(), best.flatten()
+
+    def _near_links(self, tokens: TokenTensors, mothers: slice, daughters: slice, logits: Tensor) -> Links:
+        mother, daughter = near_links(tokens.coords[mothers], tokens.coords[daughters], self.spatial_cutoff)
+        if self.causal_norm == "linear":
+            logits = nn.functional.logsigmoid(logits)
+        if self.average == "logits" or self.causal_norm != "quiet_softmax":
+            score = logits.mean(dim=0)
+        else:
+            n = daughters.stop - daughters.start
+            null = torch.stack([-segment_logsumexp(one, daughter, n, one.new_zeros(n)) for one in logits])
+            score = (logits + null[:, daughter]).logsumexp(dim=0) - null.logsumexp(dim=0)[daughter]
+        best = best_of_daughter(daughter, score, self.max_candidates)
+        return mother[best] + mothers.start, daughter[best] + daughters.start, score[best]
 
     def _average_windows(self, logits: Tensor, far: Tensor) -> Tensor:
         """(windows, mothers, daughters) logits to (mothers, daughters) scores."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,10 +15,12 @@ from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.trackers.gaps import check_miss
-from torchtrack_uq.trackers.trackastra.attention import has_one_mask, one_attention_mask
+from torchtrack_uq.trackers.trackastra.attention import has_one_mask
 from torchtrack_uq.trackers.trackastra.folder import download_model, load_folder, weights_digest
+from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
 from torchtrack_uq.trackers.trackastra.scores import LinksByGap, LinkScores, renumbered
 from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it, every_frame
+from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import (
     Blocks,
     FramePair,
@@ -123,7 +124,7 @@ class TrackastraTracker(nn.Module):
         self.max_candidates, self.average = max_candidates, average
         self.max_gap, self.miss = max_gap, miss
         self.delta_cutoff = min(delta_cutoff, max(int(config["window"]) - 1, 1))
-        self._one_mask = has_one_mask(transformer)
+        self._forms = has_one_mask(transformer), has_local_form(transformer)
 
     @classmethod
     def from_pretrained(
@@ -238,6 +239,8 @@ class TrackastraTracker(nn.Module):
     ) -> list[CandidateGraph]:
         """Score perturbed copies of a movie; the copies of a window are a batch of the transformer."""
         cells = [cells for cells, _ in copies]
+        if self._model.is_local(detections.offsets, min(self.config["window"], detections.n_frames)):
+            return [self.candidates(copy, progress=progress) for copy in cells]
         tokens, scores = [self._tokens(copy) for copy in cells], self._scores
         links: list[LinksByGap] = [{gap: [] for gap in range(1, self.max_gap + 1)} for _ in tokens]
         for (t, gap), logits in self._copies_logits(tokens, self._gap_in_window, progress=progress):
@@ -282,21 +285,18 @@ class TrackastraTracker(nn.Module):
     def _pair_logits(
         self, tokens: TokenTensors, max_gap: int, *, progress: bool
     ) -> Iterator[tuple[int, list[tuple[FramePair, Blocks]]]]:
-        return pair_logits(
-            self._forward, tokens, self.config["window"], self.batch_size, max_gap=max_gap, progress=progress
-        )
+        window = self.config["window"]
+        return pair_logits(self._model, tokens, window, self.batch_size, max_gap=max_gap, progress=progress)
 
     def _copies_logits(
         self, tokens: list[TokenTensors], max_gap: int, *, progress: bool
     ) -> Iterator[tuple[FramePair, Tensor]]:
         window, batch = self.config["window"], self.copies_per_batch
-        return copies_logits(self._forward, tokens, window, batch, max_gap=max_gap, progress=progress)
+        return copies_logits(self._model, tokens, window, batch, max_gap=max_gap, progress=progress)
 
-    def _forward(self, points: Tensor, features: Tensor | None, padding_mask: Tensor | None) -> Tensor:
-        """The model's logits, (B, L, L)."""
-        with one_attention_mask(self.transformer) if self._one_mask else nullcontext():
-            logits: Tensor = self.transformer(points, features=features, padding_mask=padding_mask)
-        return logits
+    @property
+    def _model(self) -> WindowModel:
+        return WindowModel(self.transformer, *self._forms)
 
     def _tokens(self, detections: Detections) -> TokenTensors:
         coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]

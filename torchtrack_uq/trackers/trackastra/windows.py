@@ -1,6 +1,6 @@
 """Run a tracking transformer over sliding windows and average its logits, staying on the device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.utils.progress import with_progress
 
 
@@ -68,14 +69,14 @@ class TokenTensors:
 
 
 Blocks = list[Tensor]
-"""Logits of one pair of frames, (n_mothers, n_daughters) from every window that holds both."""
+"""Logits of one pair of frames from every window that holds both: (n_mothers, n_daughters), or (P,) of near pairs."""
 
 FramePair = tuple[int, int]
 """Frame t of the daughters, and how many frames before the mothers stand."""
 
 
 def pair_logits(
-    transformer: Callable[..., Tensor],
+    model: WindowModel,
     tokens: TokenTensors,
     window: int,
     batch_size: int,
@@ -95,15 +96,22 @@ def pair_logits(
     waiting = _frame_pairs(n_frames, max_gap)
     counts = np.diff(tokens.offsets)
     starts = range(n_frames - window + 1)
+    local = model.is_local(tokens.offsets, window)
+    batch_size = 1 if local else batch_size
     batches = [list(starts[k : k + batch_size]) for k in range(0, len(starts), batch_size)]
     known = 0
     for batch in with_progress(batches, "Scoring links", show=progress):
         occupied = [t for t in batch if tokens.offsets[t + window] > tokens.offsets[t]]
-        if occupied:
+        if occupied and local:
+            near = model.embeddings(*tokens.batch(occupied, window)[:2])
+            for t, gap in _pairs_within(occupied[0], window, max_gap):
+                if counts[t - gap] and counts[t]:
+                    waiting[t, gap].append(near.near_logits(*_places(tokens.offsets, occupied[0], t, gap)))
+        elif occupied:
             points, features, padding = tokens.batch(occupied, window)
             # without padding no mask: applying it to all pairs of tokens takes a tenth of the time
             mask = padding if len(occupied) > 1 else None
-            logits = transformer(points, features=features, padding_mask=mask)
+            logits = model.logits(points, features, mask)
             for b, start in enumerate(occupied):
                 for t, gap in _pairs_within(start, window, max_gap):
                     if counts[t - gap] and counts[t]:
@@ -116,7 +124,7 @@ def pair_logits(
 
 
 def copies_logits(
-    transformer: Callable[..., Tensor],
+    model: WindowModel,
     copies: list[TokenTensors],
     window: int,
     batch_size: int,
@@ -145,7 +153,7 @@ def copies_logits(
                 points = torch.cat([part[0] for part in batch])
                 features = [part[1] for part in batch if part[1] is not None]
                 stacked = torch.cat(features) if features else None
-                pieces.append(transformer(points, features=stacked, padding_mask=None))
+                pieces.append(model.logits(points, stacked, None))
             logits = torch.cat(pieces)
             for t, gap in _pairs_within(start, window, max_gap):
                 if counts[t - gap] and counts[t]:
