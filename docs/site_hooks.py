@@ -40,6 +40,7 @@ ROOMS = (
     "results",
     "review",
     "napari_plugin",
+    "planning",
     "exchange",
     "batch",
 )

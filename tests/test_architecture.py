@@ -30,6 +30,7 @@ ROOMS = (
     "review",
     "napari_plugin",
     "uncertain_tracker",
+    "planning",
     "exchange",
     "batch",
     "cli",
@@ -61,6 +62,7 @@ PICTURES = {
     "torchtrack_uq.results.lineage_picture",
     "torchtrack_uq.results.scale_bar",
     "torchtrack_uq.metrics.figures",
+    "torchtrack_uq.planning.plan_picture",
 }
 NO_TORCH = (
     "utils",

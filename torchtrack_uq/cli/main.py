@@ -21,6 +21,7 @@ from torchtrack_uq.cli import (
     info,
     lineages,
     many_movies,
+    plan,
     review,
     sample,
     simulate,
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     doubt.add_commands(commands)
     export.add_commands(commands)
     lineages.add_commands(commands)
+    plan.add_commands(commands)
     simulate.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)

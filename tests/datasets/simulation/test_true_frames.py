@@ -47,6 +47,33 @@ def test_drift_and_measured_steps_are_taken_as_they_are() -> None:
     assert kinds == {((1.0, 0.0),), ((0.0, 2.0), (0.0, 4.0))}
 
 
+def test_steps_that_were_measured_somewhere_are_taken_by_cells_that_are_near_each_other() -> None:
+    places = np.stack(np.meshgrid(np.arange(20) * 10.0, np.arange(20) * 10.0), -1).reshape(-1, 2)
+    steps = np.where(places[:, :1] < 100, [[3.0, 0.0]], [[0.0, 4.0]])
+    conditions = Conditions(
+        2, 500, (400.0, 400.0), steps=[steps], step_places=[places], divide=0, disappear=0, appear=0
+    )
+    before, after = simulate_frames(conditions, 1)
+    linked = after.mother >= 0
+    place = before.place[after.mother[linked]]
+    step = np.abs(after.place[linked] - place).round(6)
+    assert {tuple(row) for row in step.tolist()} == {(3.0, 0.0), (0.0, 4.0)}
+    distance = np.linalg.norm(place[:, None] - place[None], axis=2)
+    alike = step[:, 0][:, None] == step[:, 0][None]
+    assert alike[(distance > 0) & (distance < 12)].mean() > 0.85
+    assert 0.4 < (step[:, 0] == 3).mean() < 0.6
+
+
+def test_no_cell_leaves_or_comes_over_a_closed_border() -> None:
+    conditions = Conditions(
+        20, 100, (80.0, 60.0), motion=15.0, divide=0, disappear=0, appear=0, apart=3.0, border="closed"
+    )
+    for frame in simulate_frames(conditions, 2):
+        assert len(frame) == 100
+        assert (frame.place >= 0).all()
+        assert (frame.place < [80, 60]).all()
+
+
 def test_flow_has_its_size_and_neighbours_flow_together() -> None:
     ratios, sizes = [], []
     for seed in range(12):
@@ -185,13 +212,15 @@ def test_a_movie_with_planes_apart_is_in_voxels_and_has_its_scale() -> None:
         ({"diameter": 0}, "diameter must be above 0"),
         ({"persistence": 1.0}, "below 1"),
         ({"elongation": 0.5}, "at least 1, a circle"),
-        ({"border": "shut"}, "'open' or 'gone'"),
-        ({"steady": True, "border": "gone"}, "needs border='open'"),
+        ({"border": "shut"}, "'open', 'gone' or 'closed'"),
+        ({"steady": True, "border": "gone"}, "needs border='open' or 'closed'"),
         ({"drift": (1.0,)}, "expected 2 finite numbers"),
         ({"steps": []}, "at least one"),
         ({"steps": [np.zeros((0, 2))]}, "none of them empty"),
         ({"steps": [np.ones((3, 3))]}, "arrays \\(K, 2\\)"),
         ({"steps": [np.ones((3, 2))], "persistence": 0.5}, "give one of the two"),
+        ({"step_places": [np.ones((3, 2))]}, "give the steps too"),
+        ({"steps": [np.ones((3, 2))], "step_places": [np.ones((2, 2))]}, "of the same shapes as steps"),
         ({"divide": 0.7, "disappear": 0.7}, "sum to at most 1"),
         ({"size": (10, 10, 10, 10)}, "two or three positive lengths"),
         ({"voxel_size": (1.0, 1.0, 1.0)}, "frames have 2 dimensions"),

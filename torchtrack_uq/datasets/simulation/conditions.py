@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.scale import aspect, check_scale
 
-Border = Literal["open", "gone"]
+Border = Literal["open", "gone", "closed"]
 
 _NOT_NEGATIVE = ("motion", "flow", "appear", "separation", "apart", "diameter_spread", "jitter")
 _POSITIVE = ("diameter", "flow_length", "elongation")
@@ -40,16 +40,18 @@ class Conditions:
         flow_length: Wave length of the flow.
         steps: Measured steps to draw from, in place of `motion`: arrays (K, D) of which each frame takes one, and each
             cell a row. None for normal noise.
+        step_places: Where these were measured, arrays (K, D): then each cell takes the step of the nearest place, in a
+            copy that is shifted and mirrored at random and repeats itself, so that neighbours move alike.
         divide: Probability that a cell divides before the next frame.
         disappear: Probability that it dies.
         appear: Expected number of cells that turn up in the field in each frame.
-        steady: Whether deaths are added (or new cells) so that the expected number of cells stays `n_cells`; needs an
-            open border. Without, it grows exponentially where more divide than die.
+        steady: Whether deaths are added (or new cells) so that the expected number of cells stays `n_cells`; not with
+            border "gone". Without, it grows exponentially where more divide than die.
         separation: Distance at which two daughters start, either side of their mother in a random direction.
         apart: Cells push each other until none are nearer than this, as far as there is room; 0 for cells that do not
             know of each other. It changes displacements.
         border: "open": the field is a window onto a larger tissue, cells leave and come over its border, and who comes
-            back is a new track. "gone": whoever leaves is gone, and none come.
+            back is a new track. "gone": whoever leaves is gone, and none come. "closed": cells turn round at it.
         diameter: Mean equivalent diameter of a full-grown cell. A daughter starts with half of the volume.
         diameter_spread: Standard deviation of the logarithm of diameters.
         elongation: Longest axis of a cell over its shortest.
@@ -76,6 +78,7 @@ class Conditions:
     flow: float = 0.0
     flow_length: float = 150.0
     steps: Sequence[NDArray[np.float64]] | None = None
+    step_places: Sequence[NDArray[np.float64]] | None = None
     divide: float = 0.02
     disappear: float = 0.01
     appear: float = 1.0
@@ -116,11 +119,11 @@ class Conditions:
             )
         if self.elongation < 1:
             raise InputError(f"elongation is {self.elongation}; expected at least 1, a circle")
-        if self.border not in ("open", "gone"):
-            raise InputError(f"border is {self.border!r}; expected 'open' or 'gone'")
-        if self.steady and self.border != "open":
+        if self.border not in ("open", "gone", "closed"):
+            raise InputError(f"border is {self.border!r}; expected 'open', 'gone' or 'closed'")
+        if self.steady and self.border == "gone":
             raise InputError(
-                "a steady number of cells needs border='open': where whoever leaves is gone, none come"
+                "a steady number of cells needs border='open' or 'closed': where whoever leaves is gone, none come"
             )
         self._check_steps()
         check_scale(self.voxel_size, self.interval, self.ndim)
@@ -131,6 +134,8 @@ class Conditions:
                 f"drift is {tuple(self.drift)}; expected {self.ndim} finite numbers, one an axis"
             )
         if self.steps is None:
+            if self.step_places is not None:
+                raise InputError("step_places say where steps were measured; give the steps too")
             return
         if self.persistence:
             raise InputError(
@@ -143,6 +148,11 @@ class Conditions:
             raise InputError(
                 f"steps must be arrays (K, {self.ndim}) of finite numbers, at least one, none of them empty"
             )
+        if self.step_places is not None and (
+            [place.shape for place in self.step_places] != [step.shape for step in self.steps]
+            or not all(np.isfinite(place).all() for place in self.step_places)
+        ):
+            raise InputError("step_places must be finite and of the same shapes as steps, one place a step")
 
     @property
     def ndim(self) -> int:
@@ -183,4 +193,5 @@ class Conditions:
             if found[name] is not None:
                 found[name] = [float(value) for value in found[name]]
         found["steps"] = None if self.steps is None else sum(map(len, self.steps))
+        del found["step_places"]
         return found

@@ -1,5 +1,6 @@
 """How simulated cells move: noise, memory, drift, flow, and pushing."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,28 +47,53 @@ class Flow(NamedTuple):
 
 
 def take_steps(
-    conditions: Conditions, velocity: Floats, rng: np.random.Generator, other: np.random.Generator
+    conditions: Conditions,
+    place: Floats,
+    velocity: Floats,
+    rng: np.random.Generator,
+    other: np.random.Generator,
 ) -> Floats:
     """The next step of each cell, drift and flow aside.
 
     Args:
         conditions: How cells move.
+        place: (n, D) where each is.
         velocity: (n, D) the last step of each.
         rng: Draws noise.
-        other: Draws which measured steps a frame takes.
+        other: Draws which measured steps are taken.
 
     Returns:
         (n, D).
     """
     if conditions.steps is not None:
-        pool = conditions.steps[int(other.integers(len(conditions.steps)))]
-        return np.asarray(pool[other.integers(len(pool), size=len(velocity))], dtype=np.float64)
+        return _measured_steps(conditions.steps, conditions.step_places, place, other)
     noise: Floats = conditions.motion * rng.normal(size=velocity.shape)
     if not conditions.persistence:
         return noise
     r = conditions.persistence
     noise = r * velocity + float(np.sqrt(1 - r**2)) * noise
     return noise
+
+
+def _measured_steps(
+    steps: Sequence[Floats], places: Sequence[Floats] | None, place: Floats, rng: np.random.Generator
+) -> Floats:
+    """Each a row of one array: any, or that of the nearest place in a shifted and mirrored copy that repeats itself."""
+    which = int(rng.integers(len(steps)))
+    pool = np.asarray(steps[which], dtype=np.float64)
+    if places is None:
+        found: Floats = pool[rng.integers(len(pool), size=len(place))]
+        return found
+    measured = places[which] - places[which].min(axis=0)
+    extent = measured.max(axis=0)
+    ndim = place.shape[1]
+    seam = float(max(extent.max(), 1.0)) / max(len(pool), 2) ** (1 / ndim)
+    box = extent + seam
+    mirror = rng.choice([-1.0, 1.0], size=ndim)
+    at = wrapped(mirror * place + rng.uniform(size=ndim) * box, box)
+    nearest = np.asarray(cKDTree(measured, boxsize=box).query(at)[1])
+    found = mirror * pool[nearest]
+    return found
 
 
 def push_apart(place: Floats, apart: float, box: Floats | None, rng: np.random.Generator) -> Floats:
@@ -110,4 +136,11 @@ def wrapped(place: Floats, box: Floats) -> Floats:
     """Places on a torus, each at least 0 and below its length."""
     found: Floats = np.mod(place, box)
     found[found >= box] = 0.0  # of a tiny negative number
+    return found
+
+
+def reflected(place: Floats, box: Floats) -> Floats:
+    """Places in a box that cells turn round in, each at least 0 and below its length."""
+    twice = np.mod(place, 2 * box)
+    found: Floats = np.minimum(np.where(twice > box, 2 * box - twice, twice), np.nextafter(box, 0))
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.simulation.conditions import Conditions
-from torchtrack_uq.datasets.simulation.motion import Flow, push_apart, take_steps, wrapped
+from torchtrack_uq.datasets.simulation.motion import Flow, push_apart, reflected, take_steps, wrapped
 from torchtrack_uq.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -152,7 +152,7 @@ class _Population:
         grown = cells.where(stays)
         grown = replace(grown, age=grown.age + 1)
         cells = grown + self._daughters(mothers, direction, t)
-        velocity = take_steps(conditions, cells.velocity, rng, self.other)
+        velocity = take_steps(conditions, cells.place, cells.velocity, rng, self.other)
         step = velocity + np.asarray(conditions.drift) if len(conditions.drift) else velocity
         if self.flow is not None:
             step = step + self.flow.at(cells.place)
@@ -216,7 +216,8 @@ class _Population:
     def _pushed(self, place: Floats) -> Floats:
         if self.open:
             place = wrapped(place, self.box)
-        return push_apart(place, self.conditions.apart, self.box if self.open else None, self.other)
+        place = push_apart(place, self.conditions.apart, self.box if self.open else None, self.other)
+        return reflected(place, self.box) if self.conditions.border == "closed" else place
 
 
 def _margin(conditions: Conditions) -> float:
