@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.shared import nothing_written_on_error
 from torchtrack_uq.cli.values import numbers, share
 from torchtrack_uq.errors import InputError
 
@@ -113,28 +114,29 @@ def _plan(options: argparse.Namespace) -> None:
     from torchtrack_uq.planning import make_plan
     from torchtrack_uq.planning.plan_picture import draw_plan
 
-    time_unit, length_unit, pilot = "min", "µm", None
-    densities: list[float] | None
-    if options.pilot is None:
-        culture, densities = _from_numbers(options)
-    else:
-        pilot, time_unit, length_unit = _pilot(options)
-        culture = pilot.culture()
-        own = culture.density * 100.0**culture.ndim
-        densities = None if options.density is None else [own * factor for factor in options.density]
-    plan = make_plan(
-        culture,
-        options.every,
-        densities,
-        aim=options.aim,
-        n_cells=options.cells,
-        n_frames=options.frames,
-        repeats=options.repeats,
-        seed=options.seed,
-        time_unit=time_unit,
-        length_unit=length_unit,
-        progress=not options.quiet,
-    )
+    with nothing_written_on_error():
+        time_unit, length_unit, pilot = "min", "µm", None
+        densities: list[float] | None
+        if options.pilot is None:
+            culture, densities = _from_numbers(options)
+        else:
+            pilot, time_unit, length_unit = _pilot(options)
+            culture = pilot.culture()
+            own = culture.density * 100.0**culture.ndim
+            densities = None if options.density is None else [own * factor for factor in options.density]
+        plan = make_plan(
+            culture,
+            options.every,
+            densities,
+            aim=options.aim,
+            n_cells=options.cells,
+            n_frames=options.frames,
+            repeats=options.repeats,
+            seed=options.seed,
+            time_unit=time_unit,
+            length_unit=length_unit,
+            progress=not options.quiet,
+        )
     drawn = io.BytesIO()
     draw_plan(plan).savefig(drawn, format="png")
     text = plan.table.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 FEWEST_STEPS = 100
 """Displacements over as many frames that there must be, for a prediction at that interval."""
+_LONGEST, _MOST_STEPS = 48, 50_000
 _SURE_ENOUGH = 0.8
 """Share of the decisions of a pilot that must be sure."""
 _INSIDE_LEAST = 0.2
@@ -98,12 +99,7 @@ class Pilot:
         Raises:
             InputError: Too few displacements even over one frame, or never two cells in a frame.
         """
-        by_lag: dict[int, list[tuple[Floats, Floats]]] = {}
-        for lag in range(1, self.detections.n_frames):
-            pools = self.displacements(lag)
-            if sum(len(step) for _, step in pools) < FEWEST_STEPS:
-                break
-            by_lag[lag] = pools
+        by_lag = self.displacements()
         if not by_lag:
             raise InputError(
                 f"the pilot has fewer than {FEWEST_STEPS} sure links, too few to learn from; give a longer one, or "
@@ -128,21 +124,32 @@ class Pilot:
             **rates,
         )
 
-    def displacements(self, lag: int) -> list[tuple[Floats, Floats]]:
-        """For each first frame, places and displacements over `lag` frames of sure tracks that do not divide."""
+    def displacements(self) -> dict[int, list[tuple[Floats, Floats]]]:
+        """By number of frames, and for each first frame, places and displacements of sure tracks that do not divide.
+
+        As far as there are `FEWEST_STEPS` of them; of many first frames, some.
+        """
         cells, at = self.detections, np.arange(len(self.mother))
+        coords = cells.isotropic_coords * self.unit
         n_daughters = np.bincount(self.mother[self.mother >= 0], minlength=len(at))
-        ok = np.ones(len(at), dtype=np.bool_)
-        ancestor = at.copy()
-        for _ in range(lag):
+        ok, ancestor = np.ones(len(at), dtype=np.bool_), at.copy()
+        found: dict[int, list[tuple[Floats, Floats]]] = {}
+        for lag in range(1, min(cells.n_frames, _LONGEST + 1)):
             ok &= self.sure[ancestor] & (self.mother[ancestor] >= 0)
             ancestor = np.where(ok, self.mother[ancestor], ancestor)
             ok &= n_daughters[ancestor] == 1
-        ok &= cells.frame - cells.frame[ancestor] == lag
-        coords = cells.isotropic_coords * self.unit
-        place, first = coords[ancestor[ok]], cells.frame[ancestor[ok]]
-        step = coords[ok] - place
-        return [(place[first == t], step[first == t]) for t in np.unique(first)]
+            now = np.flatnonzero(ok & (cells.frame - cells.frame[ancestor] == lag))
+            if len(now) < FEWEST_STEPS:
+                break
+            first = cells.frame[ancestor[now]]
+            frames = np.unique(first)
+            frames = frames[:: -(-len(now) // _MOST_STEPS)]
+            found[lag] = []
+            for t in frames:
+                these = now[first == t]
+                place = coords[ancestor[these]]
+                found[lag].append((place, coords[these] - place))
+        return found
 
     def subsampled(self, stride: int) -> tuple[Detections, LinkTargets]:
         """Every `stride`-th frame, with the mothers that its own tracks give, where they are sure.

@@ -225,6 +225,12 @@ def test_a_movie_with_planes_apart_is_in_voxels_and_has_its_scale() -> None:
         ({"size": (10, 10, 10, 10)}, "two or three positive lengths"),
         ({"voxel_size": (1.0, 1.0, 1.0)}, "frames have 2 dimensions"),
         ({"interval": 0.0}, "interval is 0.0"),
+        ({"motion": 1e5}, "fields would have to be simulated"),
+        ({"motion": 1e308}, "fields would have to be simulated"),
+        ({"divide": 1.0, "disappear": 0.0, "n_frames": 60}, "cells would live in one frame"),
+        ({"divide": 0.9, "disappear": 0.0, "n_frames": 100_000}, "cells would live in one frame"),
+        ({"appear": 1e12}, "cells would live in one frame"),
+        ({"n_cells": 10**12}, "cells would live in one frame"),
     ],
 )
 def test_conditions_that_cannot_be_are_refused(arguments: dict[str, object], message: str) -> None:

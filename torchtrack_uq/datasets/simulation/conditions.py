@@ -14,6 +14,7 @@ from torchtrack_uq.movies.scale import aspect, check_scale
 Border = Literal["open", "gone", "closed"]
 
 _NOT_NEGATIVE = ("motion", "flow", "appear", "separation", "apart", "diameter_spread", "jitter")
+_LARGEST_RESERVOIR, _MOST_CELLS = 1000.0, 5e7
 _POSITIVE = ("diameter", "flow_length", "elongation")
 
 
@@ -127,6 +128,21 @@ class Conditions:
             )
         self._check_steps()
         check_scale(self.voxel_size, self.interval, self.ndim)
+        self._check_room()
+
+    def _check_room(self) -> None:
+        """Refuse what would fill the memory, however it was meant."""
+        if not self.reservoir <= _LARGEST_RESERVOIR:
+            raise InputError(
+                f"cells move so far in a frame that a tissue of {self.reservoir:.2g} fields would have to be simulated "
+                f"beyond an open border; expected at most {_LARGEST_RESERVOIR:g}: take a larger field, shorter steps, "
+                "or border='closed'"
+            )
+        if not self.most_cells * self.reservoir <= _MOST_CELLS:
+            raise InputError(
+                f"about {self.most_cells * self.reservoir:.2g} cells would live in one frame; expected at most "
+                f"{_MOST_CELLS:.0e}: take fewer cells, frames or divisions, or a steady number"
+            )
 
     def _check_steps(self) -> None:
         if len(self.drift) not in (0, self.ndim) or not all(math.isfinite(step) for step in self.drift):
@@ -178,13 +194,39 @@ class Conditions:
     @property
     def expected_cells(self) -> float:
         """About how many detections the movie will have."""
-        growth = self.expected_growth
         if self.steady:
             return float(self.n_cells * self.n_frames)
         total, now = 0.0, float(self.n_cells)
         for _ in range(self.n_frames):
-            total, now = total + now, now * growth + self.appear
+            total, now = total + now, now * self.expected_growth + self.appear
         return total
+
+    @property
+    def most_cells(self) -> float:
+        """About how many cells the fullest frame has."""
+        if self.steady:
+            return float(self.n_cells)
+        growth, rest = self.expected_growth, self.n_frames - 1
+        with np.errstate(over="ignore"):
+            last = np.float64(growth) ** rest
+            added = rest if growth == 1 else (last - 1) / (growth - 1)
+        return float(max(self.n_cells, self.n_cells * last + self.appear * added))
+
+    @property
+    def margin(self) -> float:
+        """How far the tissue goes on beyond an open border, farther than most steps reach; 0 for other borders."""
+        if self.border != "open":
+            return 0.0
+        step = self.motion * math.sqrt(self.ndim)
+        if self.steps is not None:
+            step = max(float(np.quantile(np.linalg.norm(pool, axis=1), 0.9)) for pool in self.steps)
+        drift = float(np.linalg.norm(np.asarray(self.drift))) if len(self.drift) else 0.0
+        return 3 * step + drift + 2 * self.flow + self.separation + 2 * self.apart
+
+    @property
+    def reservoir(self) -> float:
+        """All cells that are simulated for each one in the field."""
+        return float(np.prod(1 + 2 * self.margin / self.field))
 
     def to_plain(self) -> dict[str, object]:
         """Plain values by name, for a file; of measured steps, how many there are."""

@@ -107,9 +107,8 @@ class _Population:
         self.conditions = conditions
         self.rng, self.other = np.random.default_rng(seed), np.random.default_rng([seed, 1])
         self.field, self.open = conditions.field, conditions.border == "open"
-        self.margin = _margin(conditions) if self.open else 0.0
+        self.margin, self.share = conditions.margin, conditions.reservoir
         self.box = self.field + 2 * self.margin
-        self.share = float(np.prod(self.box / self.field))  # all cells for each one in the field
         self.flow = Flow.draw(conditions, self.other) if conditions.flow else None
         self.n_tracks = 0
 
@@ -218,12 +217,3 @@ class _Population:
             place = wrapped(place, self.box)
         place = push_apart(place, self.conditions.apart, self.box if self.open else None, self.other)
         return reflected(place, self.box) if self.conditions.border == "closed" else place
-
-
-def _margin(conditions: Conditions) -> float:
-    """How far the tissue goes on beyond an open border: beyond the reach of any step."""
-    step = conditions.motion * np.sqrt(conditions.ndim)
-    if conditions.steps is not None:
-        step = max(float(np.quantile(np.linalg.norm(pool, axis=1), 0.9)) for pool in conditions.steps)
-    drift = float(np.linalg.norm(np.asarray(conditions.drift))) if len(conditions.drift) else 0.0
-    return float(3 * step + drift + 2 * conditions.flow + conditions.separation + 2 * conditions.apart)
