@@ -1,5 +1,8 @@
 """Simulated movies move, divide, die and stay as they were asked to, and the truth about them is exact."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from itertools import pairwise
 
@@ -166,6 +169,26 @@ def test_the_same_seed_makes_the_same_movie_and_longer_movies_begin_alike() -> N
         for name, column in vars(a).items():
             assert np.array_equal(column, getattr(b, name)), name
     assert not np.array_equal(short[0].place, other[0].place)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    code = (
+        "import hashlib; from torchtrack_uq.datasets.simulation import *; c = Conditions(4, 3000, (900, 900), flow=2.0, "
+        "apart=8.0, persistence=0.5); h = hashlib.sha256(); [h.update(f.true.place.tobytes()) or "
+        "h.update(paint(c, f.true.place, f.looks).owner.tobytes()) for f in stream(c)]; print(h.hexdigest())"
+    )
+    found = set()
+    for threads in ("1", "4"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | dict.fromkeys(names, threads),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
 
 
 def test_memory_does_not_grow_with_the_number_of_frames() -> None:
