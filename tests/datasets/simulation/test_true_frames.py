@@ -174,7 +174,8 @@ def test_the_same_seed_makes_the_same_movie_and_longer_movies_begin_alike() -> N
 def test_the_number_of_threads_changes_nothing() -> None:
     code = (
         "import hashlib; from torchtrack_uq.datasets.simulation import *; "
-        "c = Conditions(4, 3000, (900, 900), flow=2.0, apart=8.0, persistence=0.5); h = hashlib.sha256(); [h.update(f.true.place.tobytes()) or "
+        "c = Conditions(4, 3000, (900, 900), flow=2.0, apart=8.0, persistence=0.5); "
+        "h = hashlib.sha256(); [h.update(f.true.place.tobytes()) or "
         "h.update(paint(c, f.true.place, f.looks).owner.tobytes()) for f in stream(c)]; print(h.hexdigest())"
     )
     found = set()
