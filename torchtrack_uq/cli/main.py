@@ -12,6 +12,7 @@ from types import FrameType
 
 from torchtrack_uq import __version__
 from torchtrack_uq.cli import (
+    compile_ahead,
     correct,
     doubt,
     download,
@@ -58,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_commands(commands)
     download.add_commands(commands)
     train.add_commands(commands)
+    compile_ahead.add_commands(commands)
     for command in commands.choices.values():
         command.add_argument(
             "-v",
