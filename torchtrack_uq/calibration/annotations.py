@@ -16,6 +16,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.names import NO_MOTHER
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.truth.targets import LinkTargets
+from torchtrack_uq.utils.formula_cells import unguarded
 
 COLUMNS = ("frame", "label", "verdict", "mother_frame", "mother")
 VERDICTS = ("mother", "none", "bad")
@@ -223,7 +224,8 @@ def _read(file: Path, *, text: bool = False) -> pd.DataFrame:
             f"{', '.join(VERDICTS)}, or nothing"
         )
     if text:
-        table = table.assign(mother=table["mother"].mask(table["mother"] == ""))
+        names = {name: table[name].map(unguarded) for name in ("label", "mother")}
+        table = table.assign(label=names["label"], mother=names["mother"].mask(names["mother"] == ""))
     for name in ("frame", "mother_frame") if text else ("frame", "label", "mother_frame", "mother"):
         numbers = pd.to_numeric(table[name], errors="coerce")
         optional = (table[name] == "") if name in ("mother_frame", "mother") else False

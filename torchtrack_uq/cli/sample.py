@@ -46,13 +46,18 @@ def _sample(options: argparse.Namespace) -> None:
         raise InputError(
             f"{options.output} exists and may hold somebody's answers; give another name, or --overwrite"
         )
+    import pandas as pd
+
     from torchtrack_uq.guarantees.annotation_sample import RANDOM
     from torchtrack_uq.results.to_annotate import is_first, to_annotate
     from torchtrack_uq.utils.files import write_atomically
+    from torchtrack_uq.utils.formula_cells import guarded
 
     random = RANDOM if options.random is None else options.random
     cells, links = (_read(options.results / name) for name in ("cells.csv", "links.csv"))
     table = to_annotate(cells, links, options.n, seed=options.seed, random=random)
+    words = [str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    table = table.assign(**{name: table[name].map(guarded, na_action="ignore") for name in words})
     write_atomically(
         options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from torchtrack_uq.results.number_text import number_texts, whole_texts
+from torchtrack_uq.utils.formula_cells import guarded
 
 _ROWS = 100_000
 """Of a piece, some 20 MB."""
@@ -20,7 +21,8 @@ _FLAGS = np.frombuffer(b"FalseTrue\0", np.uint8).reshape(2, 5)
 def write_csv(file: Path, table: pd.DataFrame) -> None:
     r"""Write a table as UTF-8 with a header, numbers as `number_text` makes them, what is not known empty.
 
-    The same bytes as `DataFrame.to_csv(index=False, float_format=number_text, lineterminator="\n")`.
+    The same bytes as `DataFrame.to_csv(index=False, float_format=number_text, lineterminator="\n")`, but for texts that
+    a spreadsheet would run (`guarded`).
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +59,8 @@ def _texts(column: Any) -> NDArray[np.uint8]:
             texts = _FLAGS[values.astype(np.int64)] if kind.kind == "b" else whole_texts(values)
     else:
         code, words = pd.factorize(column)
-        row = [_row([word])[:-1].removeprefix(b'""') for word in words]
+        safe = [guarded(word) if isinstance(word, str) else word for word in words]
+        row = [_row([word])[:-1].removeprefix(b'""') for word in safe]
         found = np.array([*row, b""])
         texts = found.view(np.uint8).reshape(len(found), -1)[code]
     return texts if known.all() else np.where(known[:, None], texts, np.uint8(0))

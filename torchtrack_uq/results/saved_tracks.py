@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.provenance import Made, settings_of
+from torchtrack_uq.utils.formula_cells import unguarded
 
 _NAMES = ("label", "mother", "daughter")
 _CELL_COLUMNS = ("frame", "label", "track", "y", "x")
@@ -177,7 +178,8 @@ def read_with_names(file: Path, **types: str) -> pd.DataFrame:
     """
     empty = {str(column): [""] for column in pd.read_csv(file, nrows=0) if column not in _NAMES}
     known = {**dict.fromkeys(_NAMES, "str"), **types}
-    return pd.read_csv(file, dtype=known, keep_default_na=False, na_values=empty)
+    table = pd.read_csv(file, dtype=known, keep_default_na=False, na_values=empty)
+    return table.assign(**{name: table[name].map(unguarded) for name in _NAMES if name in table})
 
 
 def _table(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
