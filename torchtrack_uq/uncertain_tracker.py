@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from torchtrack_uq.movies.table_file import TableLike
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.provenance import run_settings
+from torchtrack_uq.results.stages import Stages
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_max_gap
@@ -163,8 +165,15 @@ class UncertainTracker:
         check_movie(movie, trust_masks=trust_masks)
         return self.track_movie(movie, progress=progress)
 
-    def track_movie(self, movie: Movie, *, progress: bool = True) -> TrackingResult:
+    def track_movie(
+        self, movie: Movie, *, progress: bool = True, stages: Stages | None = None
+    ) -> TrackingResult:
         """Track a movie that is open; as `track`, without its look at a few frames (`check_movie`).
+
+        Args:
+            movie: Images and masks.
+            progress: Whether to show progress bars.
+            stages: Where measured cells and scored links are kept, so that a run that was killed goes on there.
 
         Raises:
             InputError: Frames that cannot be used.
@@ -175,9 +184,10 @@ class UncertainTracker:
         self._check_stride(movie.stride)
         if isinstance(self.tracker, DistanceTracker):
             self.tracker.check_voxel_size(movie.voxel_size)
-        detections = Detections.from_movie(movie, progress=progress)
+        measure = partial(Detections.from_movie, movie, progress=progress)
+        detections = measure() if stages is None else stages.detections(measure)
         check_detections(detections)
-        return self.track_detections(detections, movie, progress=progress)
+        return self.track_detections(detections, movie, progress=progress, stages=stages)
 
     def track_points(
         self,
@@ -226,7 +236,12 @@ class UncertainTracker:
 
     @torch.no_grad()
     def track_detections(
-        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+        self,
+        detections: Detections,
+        movie: Movie | None = None,
+        *,
+        progress: bool = True,
+        stages: Stages | None = None,
     ) -> TrackingResult:
         """Track cells that are known already; as `track`.
 
@@ -234,28 +249,30 @@ class UncertainTracker:
             detections: The movie's N cells.
             movie: The pixels that they were measured on; None for points, for trackers that look at no pixel.
             progress: Whether to show progress bars.
+            stages: Where scored links are kept, as for `track_movie`; those of methods under noise are not.
 
         Raises:
             InputError: The tracker needs pixels, or detections and movie do not belong together.
         """
         self._check_stride(detections.stride)
         prior = self.prior
-        layer, found = self._probabilities(prior, detections, movie, progress)
+        layer, found = self._probabilities(prior, detections, movie, progress, stages)
         probabilities = found.to("cpu")
+        graph = probabilities.graph
         warn_of_short_lists(probabilities)
         return TrackingResult(
             movie=movie,
             detections=detections,
             probabilities=probabilities,
-            selected=map_links(layer.corrected(probabilities.graph)),
+            selected=map_links(layer.corrected(graph)),
             tracker=self.tracker.name,
             temperature=float(layer.temperature),
             prior=None if prior is None else prior.name,
             calibrated=bool(layer.scaler.fitted),
             annotated=None if self.calibration is None else self.calibration.review,
-            scaled=_scaled(layer, probabilities),
-            border_share=_border_share(layer, probabilities.graph),
-            settings=run_settings(self.tracker, layer, probabilities.graph.max_gap, prior, self.calibration),
+            scaled=None if probabilities.covered_mass is None else layer.tempered(graph),
+            border_share=layer.events.border_share(graph) if isinstance(layer.events, EventModel) else None,
+            settings=run_settings(self.tracker, layer, graph.max_gap, prior, self.calibration),
         )
 
     def _check_stride(self, stride: int) -> None:
@@ -281,21 +298,18 @@ class UncertainTracker:
         return self.layer if prior is None else prior.layer(self.layer, graph)
 
     def _probabilities(
-        self, prior: MoviePrior | None, detections: Detections, movie: Movie | None, progress: bool
+        self,
+        prior: MoviePrior | None,
+        detections: Detections,
+        movie: Movie | None,
+        progress: bool,
+        stages: Stages | None,
     ) -> tuple[UncertaintyLayer, LinkProbabilities]:
         """With the layer that they are of: the tracker's, or with a prior one for this movie."""
-        if prior is None:
+        if prior is None and stages is None:
             return self.layer, self.layer.probabilities(self.tracker, detections, movie, progress=progress)
-        scores = self.layer.scores(self.tracker, detections, movie, progress=progress)
-        layer = prior.layer(self.layer, graph_of(scores))
+        score: Any = partial(self.layer.scores, self.tracker, detections, movie, progress=progress)
+        noisy = self.layer.perturbation is not None
+        scores = score() if noisy or stages is None else stages.candidates(score)
+        layer = self.layer if prior is None else prior.layer(self.layer, graph_of(scores))
         return layer, layer(scores)
-
-
-def _scaled(layer: UncertaintyLayer, probabilities: LinkProbabilities) -> CandidateGraph | None:
-    """The scores that the probabilities are of; None for methods that do not sum over assignments."""
-    return None if probabilities.covered_mass is None else layer.tempered(probabilities.graph)
-
-
-def _border_share(layer: UncertaintyLayer, graph: CandidateGraph) -> dict[str, torch.Tensor] | None:
-    """What the border does to cells, where the event scores know it."""
-    return layer.events.border_share(graph) if isinstance(layer.events, EventModel) else None

@@ -1,6 +1,7 @@
 """`torchtrack-uq track` and `torchtrack-uq demo`."""
 
 import argparse
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,19 @@ from torchtrack_uq.utils.files import check_apart, check_output_folder
 
 if TYPE_CHECKING:
     from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
+    from torchtrack_uq.results.stages import Stages
+
+_CHANGE_NOTHING = {
+    "output",
+    "overwrite",
+    "quiet",
+    "verbose",
+    "run",
+    "command_line",
+    "accept_error",
+    "confidence",
+}
+"""Options that change no cell and no score."""
 
 
 def add_commands(commands: Any) -> None:
@@ -84,6 +98,7 @@ def _track(options: argparse.Namespace) -> None:
 
     check_can_save()
     choose_device(options.device)
+    stages = _stages(options)
     temperature = read_temperature(options)
     # refuse bad input before a model is loaded
     if options.points is None:
@@ -103,7 +118,20 @@ def _track(options: argparse.Namespace) -> None:
         UncertainTracker(tracker, options.method, temperature, paper=options.paper),
         options,
         acceptance,
+        stages,
     )
+
+
+def _stages(options: argparse.Namespace) -> "Stages":
+    """What an earlier run of the same command worked out before it was killed."""
+    from torchtrack_uq.results.stages import Stages, work_digest
+
+    matters = {name: value for name, value in vars(options).items() if name not in _CHANGE_NOTHING}
+    given = [*inputs_of(options), *(Path(one) for one in (options.temperature, options.model) if one)]
+    found = Stages.beside(options.output, work_digest([f"{n}={matters[n]}" for n in sorted(matters)], given))
+    if found.kept and not options.quiet:
+        print(f"going on where an earlier run ended, with its {' and '.join(found.kept)}", file=sys.stderr)
+    return found
 
 
 def _acceptance(
@@ -138,7 +166,10 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _run(
-    uncertain_tracker: Any, options: argparse.Namespace, acceptance: "AcceptanceThreshold | None" = None
+    uncertain_tracker: Any,
+    options: argparse.Namespace,
+    acceptance: "AcceptanceThreshold | None" = None,
+    stages: "Stages | None" = None,
 ) -> None:
     from torchtrack_uq.movies.cell_counts import check_detections
     from torchtrack_uq.movies.in_one_line import describe_movie
@@ -147,13 +178,17 @@ def _run(
     with nothing_written_on_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         if options.points is None:
-            result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet)
+            result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet, stages=stages)
         else:
             check_detections(options.points.detections)
-            result = uncertain_tracker.track_detections(options.points.detections, progress=not options.quiet)
+            result = uncertain_tracker.track_detections(
+                options.points.detections, progress=not options.quiet, stages=stages
+            )
         command = {"command": options.command_line}
         result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
         result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+    if stages is not None:
+        stages.forget()
     if options.points is not None:
         print(options.points.describe())
     elif result.movie is not None:

@@ -2,9 +2,8 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ from torchtrack_uq.posterior.false_cells import KnownFalse
 from torchtrack_uq.posterior.problems import to_host
 from torchtrack_uq.results.in_words import Tracked
 from torchtrack_uq.results.provenance import path_of
+from torchtrack_uq.results.stored_fields import as_tensors, put_fields, read_archive, take_fields
 
 FILE = "state.npz"
 FORMAT = "torchtrack-uq result 1"
@@ -66,8 +66,8 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     arrays: dict[str, NDArray[Any]] = {"selected": result.selected, "track": result.tracklets.track}
     arrays["false"] = result.doubts.part["false"]
     facts: dict[str, Any] = {"format": FORMAT, "plain": dict(plain)}
-    _store("detections", result.detections, arrays, facts)
-    _store("probabilities", result.probabilities, arrays, facts)
+    put_fields("detections", result.detections, arrays, facts)
+    put_fields("probabilities", result.probabilities, arrays, facts)
     if result.scaled is not None:
         arrays |= {f"scaled.{name}": getattr(result.scaled, name).detach().cpu().numpy() for name in SCORES}
     if result.decided is not None:
@@ -101,19 +101,19 @@ def load_state(
         InputError: The file is missing, damaged or of another version, or pixels are not those of the result.
     """
     file = Path(folder) / FILE
-    arrays = _read(file)
+    arrays = read_archive(file)
     try:
         facts = json.loads(arrays.pop("facts").tobytes())
         if facts["format"] != FORMAT:
             raise InputError(
                 f"{file} is in the format {facts['format']!r}; expected {FORMAT!r}: track again with this version"
             )
-        naming = Naming(**_fields("detections.naming", arrays, facts))
-        detections = Detections(**_fields("detections", arrays, facts), naming=naming)
-        parts = _fields("probabilities.graph", arrays, facts)
-        graph = CandidateGraph(**_tensors(parts))
+        naming = Naming(**take_fields("detections.naming", arrays, facts))
+        detections = Detections(**take_fields("detections", arrays, facts), naming=naming)
+        parts = take_fields("probabilities.graph", arrays, facts)
+        graph = CandidateGraph(**as_tensors(parts))
         probabilities = LinkProbabilities(
-            graph=graph, **_tensors(_fields("probabilities", arrays, facts, nested=("graph",)))
+            graph=graph, **as_tensors(take_fields("probabilities", arrays, facts, nested=("graph",)))
         )
         scaled = None
         if "scaled.score" in arrays:
@@ -182,59 +182,3 @@ def _movie(
             f"masks that were tracked"
         )
     return replace(movie, stride=stride)
-
-
-def _store(name: str, value: Any, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
-    """Fields of a dataclass by their path: arrays to `arrays`, the rest to `facts`."""
-    for field in fields(value):
-        path, one = f"{name}.{field.name}", getattr(value, field.name)
-        if isinstance(one, Tensor):
-            arrays[path] = one.detach().cpu().numpy()
-        elif isinstance(one, np.ndarray):
-            arrays[path] = one.astype(str) if one.dtype == object else one
-        elif is_dataclass(one):
-            _store(path, one, arrays, facts)
-        elif isinstance(one, Mapping) and any(isinstance(part, np.ndarray) for part in one.values()):
-            facts[path] = {"keys": list(one)}
-            arrays |= {f"{path}.{key}": part for key, part in one.items()}
-        else:
-            facts[path] = {"value": dict(one) if isinstance(one, Mapping) else one}
-
-
-def _fields(
-    name: str, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], nested: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """What `_store` stored of one dataclass."""
-    found: dict[str, Any] = {}
-    for path, entry in facts.items():
-        key = path.removeprefix(f"{name}.")
-        if path.startswith(f"{name}.") and "." not in key:
-            if "keys" in entry:
-                found[key] = {part: arrays[f"{path}.{part}"] for part in entry["keys"]}
-            else:
-                value = entry["value"]
-                found[key] = tuple(value) if isinstance(value, list) else value
-    for path, values in arrays.items():
-        key = path.removeprefix(f"{name}.")
-        if path.startswith(f"{name}.") and "." not in key and key not in nested:
-            found[key] = values
-    return found
-
-
-def _tensors(found: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-        for name, value in found.items()
-    }
-
-
-def _read(file: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{file} is missing; expected a folder that `torchtrack-uq track` of this version wrote"
-        ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file} cannot be read: {error}; track again") from error

@@ -1,0 +1,77 @@
+"""Dataclasses of arrays as entries of one archive, and back."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torchtrack_uq.errors import InputError
+
+
+def put_fields(name: str, value: Any, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
+    """Fields of a dataclass by their path: arrays to `arrays`, the rest to `facts`."""
+    for field in fields(value):
+        path, one = f"{name}.{field.name}", getattr(value, field.name)
+        if isinstance(one, Tensor):
+            arrays[path] = one.detach().cpu().numpy()
+        elif isinstance(one, np.ndarray):
+            arrays[path] = one.astype(str) if one.dtype == object else one
+        elif is_dataclass(one):
+            put_fields(path, one, arrays, facts)
+        elif isinstance(one, Mapping) and any(isinstance(part, np.ndarray) for part in one.values()):
+            facts[path] = {"keys": list(one)}
+            arrays |= {f"{path}.{key}": part for key, part in one.items()}
+        else:
+            facts[path] = {"value": dict(one) if isinstance(one, Mapping) else one}
+
+
+def take_fields(
+    name: str, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], nested: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What `put_fields` stored of one dataclass."""
+    found: dict[str, Any] = {}
+    for path, entry in facts.items():
+        key = path.removeprefix(f"{name}.")
+        if path.startswith(f"{name}.") and "." not in key:
+            if "keys" in entry:
+                found[key] = {part: arrays[f"{path}.{part}"] for part in entry["keys"]}
+            else:
+                value = entry["value"]
+                found[key] = tuple(value) if isinstance(value, list) else value
+    for path, values in arrays.items():
+        key = path.removeprefix(f"{name}.")
+        if path.startswith(f"{name}.") and "." not in key and key not in nested:
+            found[key] = values
+    return found
+
+
+def as_tensors(found: dict[str, Any]) -> dict[str, Any]:
+    """Arrays as tensors, the rest as it is."""
+    return {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in found.items()
+    }
+
+
+def read_archive(file: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an archive.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{file} is missing; expected a folder that `torchtrack-uq track` of this version wrote"
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file} cannot be read: {error}; track again") from error
