@@ -1,5 +1,6 @@
 """The Cell Tracking Challenge writer alone, on tables made by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,58 @@ def test_masks_of_other_cells_are_refused(
     other, _ = squares([[7], [7, 6], [300, 12, 5]])
     with pytest.raises(InputError, match="frame 1"):
         write_ctc(tmp_path, other, cells, tracklets(cells.frame, mother), progress=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mask: np.roll(mask, 1, axis=1),
+        lambda mask: np.roll(mask, 1, axis=0),
+        lambda mask: np.where(mask == mask.max(), np.roll(mask, 1, axis=1), mask),
+        lambda mask: mask * (np.cumsum(mask == mask.max()).reshape(mask.shape) != 1),  # one pixel less
+        lambda mask: mask[:, ::-1],
+        lambda mask: np.where(mask > 0, mask + 1, 0),
+    ],
+)
+@pytest.mark.parametrize("t", [0, 2])
+def test_masks_that_were_changed_since_they_were_measured_are_refused(
+    division: tuple[Movie, Detections, np.ndarray], tmp_path: Path, change: Callable[..., np.ndarray], t: int
+) -> None:
+    """By a segmentation that was still running, say: the labels may be the same, the pixels are not."""
+    movie, cells, mother = division
+    masks = np.stack([movie.read_mask(k) for k in range(3)])
+    masks[t] = change(masks[t])
+    changed = Movie.open(None, masks)
+    with pytest.raises(InputError, match=r"was changed while it was tracked|holds other cells in frame"):
+        write_ctc(tmp_path, changed, cells, tracklets(cells.frame, mother), progress=False)
+
+
+@pytest.mark.parametrize("voxel_size", [None, (2.0, 0.5, 0.25)])
+def test_masks_that_were_not_changed_are_written_whatever_their_size_and_scale(
+    tmp_path: Path, voxel_size: tuple[float, ...] | None
+) -> None:
+    """Coordinates are float32, and the positions of large frames are beyond what it counts."""
+    rng = np.random.default_rng(0)
+    shape = (3, 900, 1100)
+    masks = np.zeros((2, *shape), np.uint32)
+    for t in range(2):
+        for label in range(1, 200):
+            z, y, x = (int(rng.integers(0, size)) for size in shape)
+            masks[t, z : z + 2, y : y + 30, x : x + 25] = label * 20_000_000
+    movie = Movie.open(None, masks, voxel_size=voxel_size)
+    cells = Detections.from_movie(movie, progress=False)
+    write_ctc(tmp_path, movie, cells, tracklets(cells.frame, np.full(len(cells), -1)), progress=False)
+    assert len(list(tmp_path.glob("mask*.tif"))) == 2
+    masks[1, :, ::-1] = masks[1].copy()
+    flipped = Movie.open(None, masks, voxel_size=voxel_size)
+    with pytest.raises(InputError, match="was changed while it was tracked: cell 20000000 of frame 1"):
+        write_ctc(tmp_path, flipped, cells, tracklets(cells.frame, np.full(len(cells), -1)), progress=False)
+
+
+def test_cells_that_were_not_measured_may_lie_where_they_like(
+    division: tuple[Movie, Detections, np.ndarray], tmp_path: Path
+) -> None:
+    movie, cells, mother = division
+    nuclei = Detections(cells.frame, cells.label, cells.coords + 1, cells.n_frames)
+    write_ctc(tmp_path, movie, nuclei, tracklets(cells.frame, mother), progress=False)
+    assert (tmp_path / "mask002.tif").is_file()

@@ -27,6 +27,7 @@ from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.links.names import EVENT_SCORES
 from torchtrack_uq.utils.files import write_atomically
+from torchtrack_uq.utils.json_text import parse_json
 from torchtrack_uq.utils.registry import with_options
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Calibration:
         """
         path = Path(file)
         try:
-            content = json.loads(path.read_text())
+            content = parse_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} cannot be read as a calibration: {error}; make one with `torchtrack-uq fit`"

@@ -6,7 +6,8 @@ from typing import Any
 
 from torchtrack_uq.cli.shared import nothing_written_on_error
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_output_folder
+from torchtrack_uq.utils.output_checks import check_apart, check_file_apart
+from torchtrack_uq.utils.staged_folder import output_folder
 
 
 def add_commands(commands: Any) -> None:
@@ -44,11 +45,20 @@ def add_commands(commands: Any) -> None:
 
 
 def _correct(options: argparse.Namespace) -> None:
-    check_output_folder(options.output, options.overwrite)
     if options.output.resolve() == options.results.resolve():
         raise InputError(
             f"{options.output} holds the results that are corrected; choose another folder, so that nothing is lost"
         )
+    from torchtrack_uq.results.own_files import own_files
+
+    check_apart(options.output, [] if options.images is None else [Path(options.images)])
+    for file in own_files(options.output):
+        check_file_apart(file, [options.decisions])
+    with output_folder(options.output, overwrite=options.overwrite):
+        _correct_into(options)
+
+
+def _correct_into(options: argparse.Namespace) -> None:
     from torchtrack_uq.calibration.annotations import read_decisions
     from torchtrack_uq.results.tracking_result import TrackingResult
     from torchtrack_uq.review.decision_log import is_log, read_log

@@ -23,7 +23,8 @@ from torchtrack_uq.cli.shared import (
 )
 from torchtrack_uq.cli.values import numbers
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_apart, check_output_folder
+from torchtrack_uq.utils.output_checks import check_apart
+from torchtrack_uq.utils.staged_folder import output_folder
 
 
 def add_commands(commands: Any) -> None:
@@ -78,7 +79,11 @@ def add_commands(commands: Any) -> None:
 
 def _doubt(options: argparse.Namespace) -> None:
     check_apart(options.output, [*inputs_of(options), *options.tracks])
-    check_output_folder(options.output, options.overwrite)
+    with output_folder(options.output, overwrite=options.overwrite):
+        _doubt_into(options)
+
+
+def _doubt_into(options: argparse.Namespace) -> None:
     for path in options.tracks:
         if not path.exists():
             raise InputError(f"{path} does not exist; expected a finished tracking")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.ending_signals import Stopped
 from torchtrack_uq.utils.optional import import_optional
 
 
@@ -58,9 +59,11 @@ def _download(options: argparse.Namespace) -> None:
                 progress=not options.quiet,
             )
         except KeyboardInterrupt as interrupt:
-            raise KeyboardInterrupt(
-                "interrupted; what was downloaded is kept, and the same command goes on from there"
-            ) from interrupt
+            said = str(interrupt) or "interrupted"
+            said += "; what was downloaded is kept, and the same command goes on from there"
+            if isinstance(interrupt, Stopped):
+                raise Stopped(said, interrupt.number) from interrupt
+            raise KeyboardInterrupt(said) from interrupt
         sequences = sorted(gt.name.removesuffix("_GT") for gt in folder.glob("*_GT"))
         print(f"{dataset.name} is in {folder}" + (f", sequences {', '.join(sequences)}" if sequences else ""))
         print(f"  terms: {dataset.terms}")

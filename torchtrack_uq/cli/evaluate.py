@@ -14,12 +14,15 @@ from torchtrack_uq.cli.shared import (
     add_device_and_quiet,
     add_temperature_argument,
     add_tracker_arguments,
+    annotated_inputs_of,
     nothing_written_on_error,
     read_temperature,
     scored_movies,
     tracker_of,
 )
+from torchtrack_uq.utils.files import check_output_file, write_together
 from torchtrack_uq.utils.optional import import_optional
+from torchtrack_uq.utils.output_checks import check_file_apart
 
 if TYPE_CHECKING:
     from torchtrack_uq.calibration import ScoredMovie
@@ -58,9 +61,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     from torchtrack_uq.trackers.identity import tracker_identity
     from torchtrack_uq.truth import FeasibleTruth, judge
     from torchtrack_uq.utils.device import choose_device
-    from torchtrack_uq.utils.files import write_atomically
 
     choose_tracker(options)
+    for file in (options.json, options.picture):
+        if file is not None:
+            check_output_file(file, overwrite=True)
+            check_file_apart(file, annotated_inputs_of(options))
     choose_device(options.device)
     if options.picture is not None:
         import_optional("matplotlib", "files", "--picture")
@@ -112,10 +118,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         "intervals": {name: [value.lower, value.upper] for name, value in intervals.items()},
         "sequences": each,
     }
+    outputs: dict[Path, bytes] = {}
     if options.json is not None:
-        write_atomically(options.json, (json.dumps(_without_nan(report), indent=2) + "\n").encode())
+        outputs[options.json] = (json.dumps(_without_nan(report), indent=2) + "\n").encode()
     if options.picture is not None:
-        _save_picture(judged, options.picture, options.bins)
+        outputs[options.picture] = _picture(judged, options.bins)
+    write_together(outputs)
     print(_table(total, intervals))
     if prior is not None:
         print(f"temperature and event scores are from other movies: {prior.name}")
@@ -152,16 +160,15 @@ def _events(
     return events
 
 
-def _save_picture(judged: Any, file: Path, n_bins: int) -> None:
+def _picture(judged: Any, n_bins: int) -> bytes:
     from torchtrack_uq.metrics.figures import draw_reliability
     from torchtrack_uq.truth.judged import JudgedDaughters
-    from torchtrack_uq.utils.files import write_atomically
 
     daughters = JudgedDaughters.concatenate(judged)
     panels = {"all daughters": daughters, "daughters with a mother": daughters.where(daughters.has_mother)}
     content = io.BytesIO()
     draw_reliability(panels, n_bins).savefig(content, format="png", dpi=150)
-    write_atomically(file, content.getvalue())
+    return content.getvalue()
 
 
 def _table(total: dict[str, Any], intervals: dict[str, Any]) -> str:

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from torchtrack_uq.utils.files import check_output_file
+from torchtrack_uq.utils.output_checks import check_file_apart
+
 _FORMATS = {
     "napari-csv": "a table for napari-track-edit (Motile Tracker) and funtracks",
     "mastodon": "a table for Mastodon's CSV importer",
@@ -29,6 +32,10 @@ def add_commands(commands: Any) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from torchtrack_uq.results.own_files import own_files
+
+    check_output_file(options.output, options.overwrite)
+    check_file_apart(options.output, own_files(options.results))
     from torchtrack_uq.results.saved_tracks import SavedTracks
     from torchtrack_uq.results.track_files import export_tracks
 

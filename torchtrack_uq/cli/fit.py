@@ -6,7 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.cli.movie_arguments import add_reading_arguments, add_scale_arguments, open_movie, scale_of
+from torchtrack_uq.cli.movie_arguments import (
+    add_reading_arguments,
+    add_scale_arguments,
+    inputs_of,
+    open_movie,
+    scale_of,
+)
 from torchtrack_uq.cli.points_arguments import (
     add_points_argument,
     add_points_details,
@@ -17,11 +23,14 @@ from torchtrack_uq.cli.shared import (
     add_annotated_folders,
     add_device_and_quiet,
     add_tracker_arguments,
+    annotated_inputs_of,
     nothing_written_on_error,
     scored_movies,
     tracker_of,
 )
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_file
+from torchtrack_uq.utils.output_checks import check_file_apart
 from torchtrack_uq.utils.registry import with_options
 
 if TYPE_CHECKING:
@@ -105,6 +114,8 @@ def _fit(options: argparse.Namespace) -> None:
     choose_device(options.device)
     if options.output.is_dir():
         raise InputError(f"{options.output} is a folder; expected a file to write, such as calibration.json")
+    check_output_file(options.output, overwrite=True)
+    check_file_apart(options.output, [*annotated_inputs_of(options), *inputs_of(options), options.decisions])
     given = 0.5 if options.prior_width is None else options.prior_width
     width = None if math.isinf(given) else given
     tracker = tracker_of(options)

@@ -6,6 +6,8 @@ from typing import Any
 
 from torchtrack_uq.cli.values import share
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_file, write_together
+from torchtrack_uq.utils.output_checks import check_file_apart
 
 
 def add_commands(commands: Any) -> None:
@@ -37,6 +39,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _lineages(options: argparse.Namespace) -> None:
+    from torchtrack_uq.results.own_files import own_files
+
     picture = options.output.with_suffix(".png")
     if options.output.suffix != ".csv":
         raise InputError(f"{options.output} is no name of a table; expected a file that ends in .csv")
@@ -45,10 +49,11 @@ def _lineages(options: argparse.Namespace) -> None:
             raise InputError(f"{file} is a folder; expected a file to write, such as lineages.csv")
         if file.exists() and not options.overwrite:
             raise InputError(f"{file} exists; give another name, or --overwrite")
+        check_output_file(file, options.overwrite)
+        check_file_apart(file, own_files(options.results))
     import io
 
     from torchtrack_uq.results.tracking_result import TrackingResult
-    from torchtrack_uq.utils.files import write_atomically
     from torchtrack_uq.utils.optional import import_optional
 
     import_optional("matplotlib", "files", "drawing lineages")
@@ -59,8 +64,7 @@ def _lineages(options: argparse.Namespace) -> None:
     cells, drawn = result.detections, io.BytesIO()
     draw_lineages(found, cells.naming.per_number(cells.interval)).savefig(drawn, format="png")
     text = found.table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_atomically(options.output, text.encode())
-    write_atomically(picture, drawn.getvalue())
+    write_together({options.output: text.encode(), picture: drawn.getvalue()}, overwrite=options.overwrite)
     whole = found.table[found.table["frame"].isna()]
     for row in whole.to_dict("records"):
         print(f"{row['quantity']}: {row['mean']:.4g} ({row['low']:.4g} to {row['high']:.4g}) {row['unit']}")

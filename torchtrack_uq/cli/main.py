@@ -3,12 +3,10 @@
 import argparse
 import os
 import platform
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 
 from torchtrack_uq import __version__
 from torchtrack_uq.cli import (
@@ -31,6 +29,7 @@ from torchtrack_uq.cli import (
 )
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.ending_signals import Stopped, stopping_signals
 from torchtrack_uq.utils.optional import installed_version
 
 
@@ -40,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="torchtrack-uq",
         description="Cell tracking that says how sure it is: link probabilities, tracks and a list of links to review.",
         epilog="Exit status: 0 done; 1 failed on the way, such as a full disk; 2 unusable input or options, refused "
-        "before anything was written; 130 interrupted.",
+        "before anything was written; 130 interrupted; 128 + n ended by signal n, as 143 by SIGTERM.",
     )
     parser.add_argument("--version", action="version", version=f"torchtrack-uq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -71,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 1 failed, 2 unusable input, 130 interrupted).
+    """Run one command; returns the exit status: 0 done, 1 failed, 2 unusable input, 130 interrupted, 128 + a signal.
 
     A reader of the output that has seen enough, such as `head`, is no failure.
     """
@@ -92,9 +91,8 @@ def _run(arguments: Sequence[str]) -> int:
     start = time.perf_counter()
     if options.verbose:
         print(_versions(), file=sys.stderr)
-    before = signal.signal(signal.SIGTERM, _interrupt)  # so that half-written outputs go as after Ctrl-C
     try:
-        with plain_warnings(verbose=options.verbose):
+        with stopping_signals(), plain_warnings(verbose=options.verbose):
             _compute(options)
             if options.verbose:
                 print(f"torchtrack-uq: done in {time.perf_counter() - start:.1f} s", file=sys.stderr)
@@ -118,9 +116,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"torchtrack-uq: {str(interrupt) or 'interrupted'}", file=sys.stderr)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return 128 + interrupt.number if isinstance(interrupt, Stopped) else 130
     return 0
 
 
@@ -152,7 +148,3 @@ def _drop_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

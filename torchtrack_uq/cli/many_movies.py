@@ -106,9 +106,9 @@ def _common(options: argparse.Namespace, known: dict[str, argparse.Action]) -> l
 
 
 def _batch(options: argparse.Namespace) -> None:
-    from torchtrack_uq.batch.movies import LOGS, read_movies
-    from torchtrack_uq.batch.record import TABLE, BatchRecord
-    from torchtrack_uq.utils.files import check_apart
+    from torchtrack_uq.batch.movies import read_movies
+    from torchtrack_uq.utils.output_checks import check_apart
+    from torchtrack_uq.utils.staged_folder import output_folder
 
     if options.dask is not None and options.workers is not None:
         raise InputError("--workers is for this machine and --dask for a cluster; give one of them")
@@ -117,6 +117,14 @@ def _batch(options: argparse.Namespace) -> None:
     movies = read_movies(options.movies, flags, _check_arguments, _common(options, known))
     folder = options.output.resolve()
     check_apart(folder, {given for movie in movies for given in movie.inputs})
+    with output_folder(folder, overwrite=True):  # what is there is looked at next
+        _batch_into(folder, movies, options)
+
+
+def _batch_into(folder: Path, movies: "list[BatchMovie]", options: argparse.Namespace) -> None:
+    from torchtrack_uq.batch.movies import LOGS
+    from torchtrack_uq.batch.record import TABLE, BatchRecord
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LOGS).mkdir(exist_ok=True)
     record = BatchRecord(folder)

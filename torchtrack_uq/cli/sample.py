@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.values import share
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_file, write_together
+from torchtrack_uq.utils.output_checks import check_file_apart
+from torchtrack_uq.utils.staged_folder import recover_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,21 +49,24 @@ def _sample(options: argparse.Namespace) -> None:
         raise InputError(
             f"{options.output} exists and may hold somebody's answers; give another name, or --overwrite"
         )
+    from torchtrack_uq.results.own_files import own_files
+
+    check_output_file(options.output, overwrite=True)
+    check_file_apart(options.output, own_files(options.results))
     import pandas as pd
 
     from torchtrack_uq.guarantees.annotation_sample import RANDOM
     from torchtrack_uq.results.to_annotate import is_first, to_annotate
-    from torchtrack_uq.utils.files import write_atomically
     from torchtrack_uq.utils.formula_cells import guarded
 
+    recover_results(options.results)
     random = RANDOM if options.random is None else options.random
     cells, links = (_read(options.results / name) for name in ("cells.csv", "links.csv"))
     table = to_annotate(cells, links, options.n, seed=options.seed, random=random)
     words = [str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name])]
     table = table.assign(**{name: table[name].map(guarded, na_action="ignore") for name in words})
-    write_atomically(
-        options.output, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
-    )
+    content = table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+    write_together({options.output: content}, overwrite=options.overwrite)
     print(
         f"{len(table)} of {int((~is_first(cells, links)).sum())} daughters are in {options.output}, in random order; "
         "fill in verdict: mother (and mother_frame, mother), none, or bad for what is no cell"

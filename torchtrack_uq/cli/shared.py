@@ -14,6 +14,9 @@ from torchtrack_uq.cli.values import length
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP, TRACKERS, make_tracker
+from torchtrack_uq.utils.ending_signals import Stopped
+from torchtrack_uq.utils.placed import placed_so_far
+from torchtrack_uq.utils.replace_folder import HalfReplacedError
 
 if TYPE_CHECKING:
     from torchtrack_uq.calibration import ScoredMovie
@@ -82,6 +85,16 @@ def add_annotated_folders(parser: argparse.ArgumentParser, *, optional: bool = F
     )
     add_segmentation_argument(parser)
     add_trust_masks_argument(parser)
+
+
+def annotated_inputs_of(options: argparse.Namespace) -> list[Path]:
+    """Files and folders that annotated movies and a calibration are read from."""
+    annotations = [
+        folder.with_name(f"{folder.name}_{kind}") for folder in options.folders for kind in ("GT", "ST")
+    ]
+    given = getattr(options, "temperature", None)
+    calibration = [Path(given)] if given is not None and Path(given).is_file() else []
+    return [*options.folders, *annotations, *(options.segmentation or []), *calibration]
 
 
 def add_device_and_quiet(parser: argparse.ArgumentParser) -> None:
@@ -209,13 +222,22 @@ def plain_warnings(*, verbose: bool = False) -> Iterator[None]:
 
 @contextmanager
 def nothing_written_on_error() -> Iterator[None]:
-    """For work whose outputs appear all at once at its end: an error or Ctrl-C before that says so."""
+    """For work whose outputs appear all at once at its end: an error, Ctrl-C or a signal before that says so."""
+    before = placed_so_far()
     try:
         yield
+    except HalfReplacedError:
+        raise
     except OSError as error:
+        if placed_so_far() > before:
+            raise
         raise OSError(f"{error}; nothing was written") from error
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt("interrupted; nothing was written") from interrupt
+        done = placed_so_far() > before
+        said = f"{str(interrupt) or 'interrupted'}; {'all is written already' if done else 'nothing was written'}"
+        if isinstance(interrupt, Stopped):
+            raise Stopped(said, interrupt.number) from interrupt
+        raise KeyboardInterrupt(said) from interrupt
 
 
 def _escaped(text: str) -> str:

@@ -8,7 +8,7 @@ from torchtrack_uq.cli.movie_arguments import add_scale_arguments
 from torchtrack_uq.cli.shared import nothing_written_on_error
 from torchtrack_uq.cli.values import length, numbers, share
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_output_folder
+from torchtrack_uq.utils.staged_folder import output_folder
 
 if TYPE_CHECKING:
     from torchtrack_uq.datasets.simulation import Conditions
@@ -101,7 +101,11 @@ def add_commands(commands: Any) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    check_output_folder(options.output, options.overwrite)
+    with output_folder(options.output, overwrite=options.overwrite):
+        _simulate_into(options)
+
+
+def _simulate_into(options: argparse.Namespace) -> None:
     from torchtrack_uq.datasets.corrupt import CorruptionRates
     from torchtrack_uq.datasets.simulation.write_movie import POINTS, SEGMENTATION, SEQUENCE, write_simulated
 

@@ -18,7 +18,8 @@ from torchtrack_uq.cli.shared import (
 )
 from torchtrack_uq.cli.values import share
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_apart, check_output_folder
+from torchtrack_uq.utils.output_checks import check_apart
+from torchtrack_uq.utils.staged_folder import output_folder
 
 if TYPE_CHECKING:
     from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
@@ -90,7 +91,11 @@ def _track(options: argparse.Namespace) -> None:
     # before torch is imported: a refusal should be quick
     choose_tracker(options)
     check_apart(options.output, inputs_of(options))
-    check_output_folder(options.output, options.overwrite)
+    with output_folder(options.output, overwrite=options.overwrite):
+        _track_into(options)
+
+
+def _track_into(options: argparse.Namespace) -> None:
     from torchtrack_uq.results.save import check_can_save
     from torchtrack_uq.trackers.gaps import max_gap_of
     from torchtrack_uq.uncertain_tracker import UncertainTracker
@@ -154,7 +159,11 @@ def _acceptance(
 
 
 def _demo(options: argparse.Namespace) -> None:
-    check_output_folder(options.output, options.overwrite)
+    with output_folder(options.output, overwrite=options.overwrite):
+        _demo_into(options)
+
+
+def _demo_into(options: argparse.Namespace) -> None:
     from torchtrack_uq.datasets.example import hela_example
     from torchtrack_uq.movies.movie import Movie
     from torchtrack_uq.results.save import check_can_save

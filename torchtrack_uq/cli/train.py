@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 from torchtrack_uq.cli.shared import add_segmentation_argument
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.settings import FineTuningSettings, TrainingSettings
+from torchtrack_uq.utils.ending_signals import Stopped
+from torchtrack_uq.utils.output_checks import check_apart
+from torchtrack_uq.utils.staged_folder import output_folder
 
 _RUN = {
     "steps": "optimiser steps",
@@ -51,6 +56,11 @@ def add_commands(commands: Any) -> None:
     )
     add_segmentation_argument(parser)
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FOLDER", help="gets the model")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="begin anew although FOLDER holds a model or a run; without it the same run is continued",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     scratch, tuning = TrainingSettings(), FineTuningSettings()
     shared = parser.add_argument_group("every run")
@@ -83,16 +93,41 @@ def add_commands(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from torchtrack_uq.training.fine_tuning import fine_tune
-    from torchtrack_uq.training.from_scratch import train
-
     if args.max_gap != 1:
         raise InputError(
             f"--max-gap {args.max_gap} is not for train: models learn links between consecutive frames, at several "
             "strides, and need no other training for links over gaps; give --max-gap to track, fit and evaluate"
         )
+    read = [*args.folders, *(args.segmentation or []), *([args.start_from] if args.start_from else [])]
+    check_apart(args.output, [Path(path) for path in read])
+    with output_folder(args.output, overwrite=True), _what_is_kept(args.output):
+        _train_into(args)
+
+
+@contextmanager
+def _what_is_kept(folder: Path) -> Iterator[None]:
+    """After Ctrl-C or a signal, say what goes on from where."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        kept = (folder / "last.ckpt").is_file()
+        said = f"{str(interrupt) or 'interrupted'}; " + (
+            f"the same command goes on from the last checkpoint in {folder}"
+            if kept
+            else "there is no checkpoint yet"
+        )
+        if isinstance(interrupt, Stopped):
+            raise Stopped(said, interrupt.number) from interrupt
+        raise KeyboardInterrupt(said) from interrupt
+
+
+def _train_into(args: argparse.Namespace) -> None:
+    from torchtrack_uq.training.fine_tuning import fine_tune
+    from torchtrack_uq.training.from_scratch import train
+
     options: dict[str, Any] = {
         "device": args.device,
+        "overwrite": args.overwrite,
         "progress": sys.stderr.isatty(),
         "segmentation": args.segmentation,
     }

@@ -1,6 +1,5 @@
 """Tracks in geff, the graph exchange file format."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.exchange.tracks import TrackTable
+from torchtrack_uq.utils.json_text import parse_json
 from torchtrack_uq.utils.optional import import_optional
 
 _TIMES = ("t", "time", "frame")
@@ -36,10 +36,11 @@ def find_geff(path: Path) -> Path | None:
 def _is_group(path: Path) -> bool:
     for name in ("zarr.json", ".zattrs"):
         try:
-            content = json.loads((path / name).read_text())
+            content = parse_json((path / name).read_bytes())
         except (OSError, ValueError):
             continue
-        if "geff" in content.get("attributes", content):
+        attributes = content.get("attributes", content) if isinstance(content, dict) else None
+        if isinstance(attributes, dict) and "geff" in attributes:
             return True
     return False
 

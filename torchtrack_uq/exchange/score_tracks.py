@@ -25,13 +25,14 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.csv_file import write_csv
+from torchtrack_uq.results.own_files import OURS
 from torchtrack_uq.results.provenance import input_paths
-from torchtrack_uq.results.save import OURS
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
 from torchtrack_uq.uncertain_tracker import UncertainTracker
-from torchtrack_uq.utils.files import check_apart, staged_folder
+from torchtrack_uq.utils.output_checks import check_apart
+from torchtrack_uq.utils.staged_folder import staged_folder
 
 _LONGEST = 5
 """Frames that candidate links span at most where nobody says: longer ones of theirs have probability 0."""

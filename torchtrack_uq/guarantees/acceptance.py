@@ -21,6 +21,7 @@ from torchtrack_uq.guarantees.risk import (
 )
 from torchtrack_uq.guarantees.sparse_counts import dense_counts, sparse_counts
 from torchtrack_uq.utils.files import write_atomically
+from torchtrack_uq.utils.json_text import parse_json
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class AcceptanceThreshold:
             InputError: The file is missing or holds something else.
         """
         try:
-            return cls(**json.loads(Path(file).read_text()))
+            return cls(**parse_json(Path(file).read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             if isinstance(error, InputError):
                 raise

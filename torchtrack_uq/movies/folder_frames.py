@@ -9,6 +9,7 @@ import numpy as np
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.axes import ArrayHeader, Layout, lay_out
 from torchtrack_uq.movies.folder_names import files_of
+from torchtrack_uq.movies.frame_size import check_frame_fits
 from torchtrack_uq.movies.image_file import read_header, read_pixels
 from torchtrack_uq.movies.numbering import frame_numbers, in_words, missing_numbers, pattern
 from torchtrack_uq.movies.options import ReadOptions
@@ -43,6 +44,8 @@ class FolderFrames(FrameSource):
             order = np.argsort(numbers)
             found, numbers = [found[k] for k in order], tuple(numbers[k] for k in order)
         headers = [read_header(file, options, scale=k == 0) for k, file in enumerate(found)]
+        for file, header in zip(found, headers, strict=True):
+            check_frame_fits(header.shape, header.dtype, str(file))
         layouts = _layouts(headers, found, options)
         first = layouts[0]
         self._files: list[Path | None] = list(found)

@@ -12,6 +12,7 @@ from torchtrack_uq.movies.axes import ArrayHeader, unstated_axes
 from torchtrack_uq.movies.cellpose_seg import read_seg
 from torchtrack_uq.movies.folder_frames import FolderFrames
 from torchtrack_uq.movies.folder_names import SUFFIXES, files_of
+from torchtrack_uq.movies.frame_size import check_frame_fits
 from torchtrack_uq.movies.image_file import is_seg, open_npy, read_header
 from torchtrack_uq.movies.microscope_file import READERS, open_microscope_file
 from torchtrack_uq.movies.ome_zarr import is_zarr, open_zarr
@@ -74,7 +75,9 @@ def open_frames(
         role = "masks" if name == "masks" else "images"
     options = ReadOptions(axes, channel, scene, missing_frames, role, spatial)
     if isinstance(source, str | os.PathLike):
-        return _open_path(Path(source).expanduser(), options)
+        frames = _open_path(Path(source).expanduser(), options)
+        check_frame_fits(frames.frame_shape, frames.dtype, frames.name)
+        return frames
     if hasattr(source, "columns"):
         raise InputError(
             f"{name} is a table; expected label masks or images: positions of cells go in as points (--points FILE, "

@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from torchtrack_uq.errors import InputError
 
+_MOST_MISSING = 100_000  # names may hold numbers that count nothing, such as times in nanoseconds
 _DIGITS = re.compile(r"(\d+)")
 _TIME = re.compile(r"(?:^|[^a-z])(?:t|time|frame|f)[_\-]?$", re.IGNORECASE)
 
@@ -69,7 +70,7 @@ def frame_numbers(names: Sequence[str], folder: str) -> tuple[int, ...]:
 
 
 def missing_numbers(numbers: Sequence[int]) -> tuple[int, ...]:
-    """Numbers that a count with a constant step would have and that are not there; `numbers` ascend.
+    """Numbers that a count with a constant step would have and that are not there, at most 100,000; `numbers` ascend.
 
     >>> missing_numbers((0, 1, 3)), missing_numbers((0, 2, 4)), missing_numbers((0, 2, 6))
     ((2,), (), (4,))
@@ -78,7 +79,8 @@ def missing_numbers(numbers: Sequence[int]) -> tuple[int, ...]:
     if len(set(steps)) < 2:
         return ()
     there = set(numbers)
-    return tuple(n for n in range(numbers[0], numbers[-1], math.gcd(*steps)) if n not in there)
+    absent = (n for n in range(numbers[0], numbers[-1], math.gcd(*steps)) if n not in there)
+    return tuple(islice(absent, _MOST_MISSING))
 
 
 def in_words(numbers: Sequence[int]) -> str:

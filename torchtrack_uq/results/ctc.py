@@ -1,12 +1,15 @@
 """Cell Tracking Challenge result format: one mask a frame, labelled by track, and res_track.txt."""
 
+import math
 import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
+from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.regions import index_cells
@@ -50,7 +53,7 @@ def write_ctc(
         progress: Whether to show a progress bar.
 
     Raises:
-        InputError: The masks hold other cells than the detections.
+        InputError: The masks hold other cells than the detections, or they were changed since these were measured.
 
     >>> import tempfile
     >>> from torchtrack_uq.results.tracklets import tracklets
@@ -75,6 +78,7 @@ def write_ctc(
     digits = max(3, len(str(detections.n_frames - 1)))
     for t in with_progress(range(detections.n_frames), "Writing masks", show=progress):
         where, cell = index_cells(movie, detections, t)
+        _check_unchanged(movie, detections, t, where, cell)
         relabelled = np.zeros(movie.frame_shape, dtype)
         relabelled.reshape(-1)[where] = tracklets.track[detections.in_frame(t)][cell]
         tifffile.imwrite(
@@ -83,4 +87,31 @@ def write_ctc(
             photometric="minisblack",
             compression="zlib",
             compressionargs={"level": 1},
+        )
+
+
+def _check_unchanged(
+    movie: Movie, detections: Detections, t: int, where: NDArray[np.int64], cell: NDArray[np.int64]
+) -> None:
+    """Refuse masks in which a cell has another size or another centre than when it was measured.
+
+    Cells that somebody made without measuring them have no size, and may lie wherever they like.
+    """
+    frame = detections.in_frame(t)
+    diameter = detections.features.get("equivalent_diameter_area")
+    if diameter is None or not len(where):
+        return
+    ndim, shape = detections.ndim, movie.frame_shape
+    steps = np.array([math.prod(shape[axis + 1 :]) for axis in range(ndim)], np.float64)
+    volume = diameter[frame, 0].astype(np.float64) ** ndim * math.pi / (2 * ndim)
+    area = np.bincount(cell).astype(np.float64)
+    size_differs = np.abs(volume / np.prod(detections.aspect) - area) > 1e-4 * area + 1e-3
+    # the mean of flat positions is the centroid along the steps of the axes; coordinates are float32
+    moved = np.bincount(cell, weights=where) / area - detections.coords[frame].astype(np.float64) @ steps
+    differs = size_differs | (np.abs(moved) > 1e-6 * math.prod(shape) + 1e-3)
+    if differs.any():
+        label = detections.label[frame][int(np.flatnonzero(differs)[0])]
+        raise InputError(
+            f"{movie.masks.name} was changed while it was tracked: cell {label} of frame {t} is not as it was "
+            "measured; run the command again when nothing writes to the masks"
         )

@@ -1,7 +1,6 @@
 """Everything that a folder of results holds, written at once or not at all."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,18 +14,14 @@ from torchtrack_uq.results.ctc import write_ctc, write_tracks
 from torchtrack_uq.results.geff import write_geff
 from torchtrack_uq.results.geff_probabilities import geff_extra, write_candidates
 from torchtrack_uq.results.in_words import TrackedCells
+from torchtrack_uq.results.own_files import OURS
 from torchtrack_uq.results.parquet import write_large_table
 from torchtrack_uq.results.provenance import as_json, input_paths, settings_of
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.state import FILE as STATE
-from torchtrack_uq.utils.files import check_apart, staged_folder
 from torchtrack_uq.utils.optional import import_optional
-
-OURS = re.compile(
-    r"mask\d+\.tif|links\.(csv|parquet)|(?:cells|tracks)\.csv|res_track\.txt|(tracks|candidates)\.geff|settings\.json"
-    r"|doubts\.(?:png|csv)|report\.html|state\.npz|review\.csv"
-)
-"""Names of what `save_result` may write, and `ScoredTracks.save` beside it."""
+from torchtrack_uq.utils.output_checks import check_apart
+from torchtrack_uq.utils.staged_folder import staged_folder
 
 
 class Saved(TrackedCells, Protocol):

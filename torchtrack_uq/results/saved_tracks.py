@@ -1,6 +1,5 @@
 """Tracks as other programs want them: cells, who is whose mother, and how sure that is. From a result or its folder."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.provenance import Made, settings_of
 from torchtrack_uq.utils.formula_cells import unguarded
+from torchtrack_uq.utils.json_text import parse_json
+from torchtrack_uq.utils.staged_folder import recover_results
 
 _NAMES = ("label", "mother", "daughter")
 _CELL_COLUMNS = ("frame", "label", "track", "y", "x")
@@ -73,6 +74,7 @@ class SavedTracks:
             InputError: It is no such folder, or was changed so that its tables do not belong together.
         """
         place = Path(folder)
+        recover_results(place)
         cells = _table(place, "cells.csv", _CELL_COLUMNS)
         links = _table(place, "links.csv", _LINK_COLUMNS)
         return cls._joined(cells, links, _settings(place / "settings.json"), str(place))
@@ -213,7 +215,7 @@ def _settings(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_bytes())
     except ValueError as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     if not isinstance(content, dict) or not str(content.get("format")).startswith("torchtrack-uq settings"):

@@ -27,6 +27,8 @@ from torchtrack_uq.posterior.problems import to_host
 from torchtrack_uq.results.in_words import Tracked
 from torchtrack_uq.results.provenance import path_of
 from torchtrack_uq.results.stored_fields import as_tensors, put_fields, read_archive, take_fields
+from torchtrack_uq.utils.json_text import parse_json
+from torchtrack_uq.utils.staged_folder import recover_results
 
 FILE = "state.npz"
 FORMAT = "torchtrack-uq result 1"
@@ -100,10 +102,11 @@ def load_state(
     Raises:
         InputError: The file is missing, damaged or of another version, or pixels are not those of the result.
     """
+    recover_results(Path(folder))
     file = Path(folder) / FILE
     arrays = read_archive(file)
     try:
-        facts = json.loads(arrays.pop("facts").tobytes())
+        facts = parse_json(arrays.pop("facts").tobytes())
         if facts["format"] != FORMAT:
             raise InputError(
                 f"{file} is in the format {facts['format']!r}; expected {FORMAT!r}: track again with this version"

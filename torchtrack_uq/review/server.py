@@ -21,6 +21,7 @@ from torchtrack_uq.review.panels import Panels
 from torchtrack_uq.review.positions import window_around
 from torchtrack_uq.review.queue_filter import QueueFilter, tracks_of_rows
 from torchtrack_uq.review.session import ReviewSession
+from torchtrack_uq.utils.json_text import parse_json
 
 COOKIE = "torchtrack_uq_review"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -205,7 +206,7 @@ async def _body(request: Request) -> dict[str, Any]:
         content += chunk
         if len(content) > _LARGEST_BODY:
             raise ValueError("the request is too large")
-    found = json.loads(content)
+    found = parse_json(content)
     if not isinstance(found, dict):
         raise ValueError("expected an object")
     return found

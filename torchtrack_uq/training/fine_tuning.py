@@ -24,6 +24,7 @@ from torchtrack_uq.training.run import (
 )
 from torchtrack_uq.training.settings import FineTuningSettings
 from torchtrack_uq.utils.device import choose_device
+from torchtrack_uq.utils.staged_folder import output_folder
 
 _PRECISIONS: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -35,6 +36,7 @@ def fine_tune_on_movies(
     settings: FineTuningSettings | None = None,
     *,
     device: str = "auto",
+    overwrite: bool = False,
     report: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Path:
@@ -47,6 +49,7 @@ def fine_tune_on_movies(
             temperature and event scores and what the loss left out. A run that is there is continued.
         settings: What to compute; defaults to `FineTuningSettings()`.
         device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
+        overwrite: Begin anew, whatever run or model is in the folder.
         report: Gets a line after each validation.
         progress: Show Lightning's progress bar.
 
@@ -78,15 +81,16 @@ def fine_tune_on_movies(
         "start_weights": weights_digest(tracker.transformer),
         **asdict(settings),
     }
-    checkpoint = checkpoint_to_continue(folder, run)
-    if checkpoint is not None and is_finished(checkpoint, settings):
-        report(f"{folder} holds a finished run; nothing is left to train")
-        return folder
-    validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
-    fit(
-        tuner, sampler, validation, folder, checkpoint,
-        device=chosen, precision=_PRECISIONS[precision], progress=progress,
-    )  # fmt: skip
+    with output_folder(folder, overwrite=True):  # what is there is looked at next
+        checkpoint = checkpoint_to_continue(folder, run, overwrite=overwrite)
+        if checkpoint is not None and is_finished(checkpoint, settings):
+            report(f"{folder} holds a finished run; nothing is left to train")
+            return folder
+        validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
+        fit(
+            tuner, sampler, validation, folder, checkpoint,
+            device=chosen, precision=_PRECISIONS[precision], progress=progress,
+        )  # fmt: skip
     if left_out := {name: n for name, n in tuner.left_out.items() if n}:
         report("left out of the loss: " + ", ".join(f"{n} {name[2:]}" for name, n in left_out.items()))
     return folder
@@ -100,6 +104,7 @@ def fine_tune(
     *,
     segmentation: Sequence[FramesLike] | None = None,
     device: str = "auto",
+    overwrite: bool = False,
     report: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Path:
@@ -111,5 +116,12 @@ def fine_tune(
     choose_device(device)
     movies = read_and_report(folders, report, segmentation=segmentation, progress=progress)
     return fine_tune_on_movies(
-        movies, start_from, output, settings, device=device, report=report, progress=progress
+        movies,
+        start_from,
+        output,
+        settings,
+        device=device,
+        overwrite=overwrite,
+        report=report,
+        progress=progress,
     )

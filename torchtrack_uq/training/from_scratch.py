@@ -20,6 +20,7 @@ from torchtrack_uq.training.run import (
 )
 from torchtrack_uq.training.settings import TrainingSettings
 from torchtrack_uq.utils.device import choose_device
+from torchtrack_uq.utils.staged_folder import output_folder
 
 
 def train_on_movies(
@@ -28,6 +29,7 @@ def train_on_movies(
     settings: TrainingSettings | None = None,
     *,
     device: str = "auto",
+    overwrite: bool = False,
     report: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Path:
@@ -40,6 +42,7 @@ def train_on_movies(
             already there, with the same settings or a longer budget.
         settings: What to compute; defaults to `TrainingSettings()`.
         device: "auto", "cpu", "cuda" or "cuda:1", as `choose_device`.
+        overwrite: Begin anew, whatever run or model is in the folder.
         report: Gets a line after each validation.
         progress: Show Lightning's progress bar.
 
@@ -56,13 +59,14 @@ def train_on_movies(
     refuse_3d(movies)
     sampler, cuts = windows_to_train_on(movies, settings, settings.window)
     run: dict[str, Any] = {"movies": [movie.name for movie in movies], **asdict(settings)}
-    checkpoint = checkpoint_to_continue(folder, run)
-    if checkpoint is not None and is_finished(checkpoint, settings):
-        report(f"{folder} holds a finished run; nothing is left to train")
-        return folder
-    validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
-    scorer = LinkScorer(build_model(settings), settings)
-    fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
+    with output_folder(folder, overwrite=True):  # what is there is looked at next
+        checkpoint = checkpoint_to_continue(folder, run, overwrite=overwrite)
+        if checkpoint is not None and is_finished(checkpoint, settings):
+            report(f"{folder} holds a finished run; nothing is left to train")
+            return folder
+        validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
+        scorer = LinkScorer(build_model(settings), settings)
+        fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
     return folder
 
 
@@ -73,6 +77,7 @@ def train(
     *,
     segmentation: Sequence[FramesLike] | None = None,
     device: str = "auto",
+    overwrite: bool = False,
     report: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Path:
@@ -83,7 +88,9 @@ def train(
     """
     choose_device(device)
     movies = read_and_report(folders, report, segmentation=segmentation, progress=progress)
-    return train_on_movies(movies, output, settings, device=device, report=report, progress=progress)
+    return train_on_movies(
+        movies, output, settings, device=device, overwrite=overwrite, report=report, progress=progress
+    )
 
 
 def read_and_report(

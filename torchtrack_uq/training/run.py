@@ -1,6 +1,8 @@
 """What training runs share: their output folder, resuming, and Lightning's trainer."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +16,13 @@ import yaml
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.callbacks import CHECKPOINT
+from torchtrack_uq.training.checkpoint_file import WholeCheckpoints
 from torchtrack_uq.training.module import LinkScorer
 from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import RunSettings
 from torchtrack_uq.training.window_data import WindowDataModule
 from torchtrack_uq.utils.files import write_atomically
+from torchtrack_uq.utils.temporary_names import is_temporary
 
 _OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -58,31 +62,56 @@ def windows_to_train_on(
     return WindowSampler(kept, window=window, max_cells=settings.max_cells, seed=settings.seed), cuts
 
 
-def checkpoint_to_continue(folder: Path, run: Mapping[str, Any]) -> Path | None:
+def checkpoint_to_continue(folder: Path, run: Mapping[str, Any], *, overwrite: bool = False) -> Path | None:
     """The checkpoint of an earlier run in a folder, None for a new run; writes down what the run computes.
 
     Args:
         folder: The output folder.
         run: Everything that decides what is computed; a continued run may differ in its budget only.
+        overwrite: Begin anew, whatever run or model is there; its model stays until the new run has one.
 
     Raises:
-        InputError: The folder holds another run, or something else.
+        InputError: The folder holds another run, a finished model that no checkpoint belongs to, or something else.
     """
-    checkpoint, run_file = folder / CHECKPOINT, folder / "run.yaml"
-    if checkpoint.is_file() and run_file.is_file():
-        before = yaml.safe_load(run_file.read_text())
+    checkpoint, run_file, model = folder / CHECKPOINT, folder / "run.yaml", folder / "model.pt"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; expected a folder for the model")
+    others = (item.name for item in folder.iterdir()) if folder.exists() else ()
+    if any(name not in _OUTPUT_FILES and not is_temporary(name) for name in others):
+        raise InputError(f"{folder} is not empty and holds no run to continue; choose another output folder")
+    if overwrite:
+        checkpoint.unlink(missing_ok=True)  # first, since it would be continued
+        (folder / "validation.csv").unlink(missing_ok=True)
+    elif run_file.is_file() and (checkpoint.is_file() or model.is_file()):
+        before = _read_yaml(run_file)
         fixed = (run.keys() | before.keys()) - _MAY_CHANGE
         if changed := sorted(key for key in fixed if before.get(key) != run.get(key)):
             raise InputError(
                 f"{folder} holds a run with other {', '.join(changed)}; "
-                "continue it with the same, or choose another output folder"
+                "continue it with the same, choose another output folder, or begin anew with --overwrite"
             )
-        write_atomically(run_file, yaml.safe_dump(dict(run)).encode())
-        return checkpoint
-    if folder.exists() and any(file.name not in _OUTPUT_FILES for file in folder.iterdir()):
-        raise InputError(f"{folder} is not empty and holds no run to continue; choose another output folder")
+    if not overwrite and model.is_file() and not checkpoint.is_file():
+        done = _read_yaml(folder / "train_config.yaml").get("steps_done")
+        if not run_file.is_file() or not isinstance(done, int) or done >= run["steps"]:
+            raise InputError(
+                f"{folder} holds a finished model and no {CHECKPOINT} to continue from; choose another output folder, "
+                "or replace the model with --overwrite"
+            )
     write_atomically(run_file, yaml.safe_dump(dict(run)).encode())
-    return None
+    return checkpoint if checkpoint.is_file() else None
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    """Empty where there is no such file."""
+    if not file.exists():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} holds no table of settings; remove it to begin anew")
+    return content
 
 
 def is_finished(checkpoint: Path, settings: RunSettings) -> bool:
@@ -131,6 +160,7 @@ def fit(
             max_steps=settings.steps,
             gradient_clip_val=5.0,
             callbacks=[validation],
+            plugins=[WholeCheckpoints()],
             logger=False,
             enable_checkpointing=False,
             default_root_dir=folder,
@@ -141,7 +171,21 @@ def fit(
         )
         apart = 1.1 * scorer.model.config["spatial_pos_cutoff"]
         data = WindowDataModule(sampler, settings.batch_size, settings.steps, pack_apart=apart)
+        _fit(trainer, scorer, data, checkpoint)
+
+
+def _fit(trainer: pl.Trainer, scorer: LinkScorer, data: WindowDataModule, checkpoint: Path | None) -> None:
+    """Lightning answers an interruption with an exit, and leaves Ctrl-C without effect; here it stays what it is."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
         trainer.fit(scorer, datamodule=data, ckpt_path=checkpoint)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise ended.__context__ from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

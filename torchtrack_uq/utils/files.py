@@ -1,30 +1,85 @@
-"""Write files and folders so that no reader ever finds half of them."""
+"""Write files so that no reader ever finds half of them."""
 
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from torchtrack_uq.errors import InputError
-
-_NOTHING = re.compile(r"(?!)")
+from torchtrack_uq.utils.ending_signals import held_signals
+from torchtrack_uq.utils.placed import count_placed
+from torchtrack_uq.utils.temporary_names import remove, remove_left_over, temporary_path
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write next to the file, then move into place."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    """Write next to the file, then move into place; a link to a file stays one."""
+    write_together({file: content})
+
+
+def write_together(contents: Mapping[Path, bytes], *, overwrite: bool = True) -> None:
+    """Write several files that belong together: all next to their places, and then they move, with nothing in between.
+
+    Args:
+        contents: What to write where.
+        overwrite: Whether files that are there are replaced.
+
+    Raises:
+        InputError: A file appeared while `overwrite` is False; none of ours is kept.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_together({Path(folder) / "model.pt": b"weights", Path(folder) / "config.yaml": b"width: 1"})
+    ...     sorted(os.listdir(folder))
+    ['config.yaml', 'model.pt']
+    """
+    staged: dict[Path, Path] = {}
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        for file, content in contents.items():
+            target = file.resolve()
+            if target.exists() and not target.is_file():
+                target.write_bytes(content)  # /dev/null and the like; of a folder it says what is wrong
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove_left_over(target)
+            staged[target] = temporary_path(target, "partial")
+            with os.fdopen(_open_new(staged[target]), "wb") as stream:
+                stream.write(content)
+        with held_signals():
+            placed: list[Path] = []
+            try:
+                for target, temporary in staged.items():
+                    _move_into_place(temporary, target, overwrite)
+                    placed.append(target)
+            except BaseException:
+                for target in () if overwrite else placed:
+                    remove(target)
+                raise
+            count_placed()
+    finally:
+        with held_signals():
+            for temporary in staged.values():
+                remove(temporary)
+
+
+def check_output_file(file: Path, overwrite: bool) -> None:
+    """Refuse a file that results cannot go to, before any work is done.
+
+    Raises:
+        InputError: It is a folder, is there while `overwrite` is False, or cannot be made.
+    """
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; expected the name of a file to write")
+    if file.exists() and not file.is_file():
+        raise InputError(f"{file} is no file but a device or a pipe; expected the name of a file to write")
+    if file.exists() and not overwrite:
+        raise InputError(f"{file} is there already; choose another name, or replace it with --overwrite")
+    existing = file.absolute().parent
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(f"{file} cannot be written: {existing} is a file; choose another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{file} cannot be written: {existing} is not writable; choose another place")
 
 
 @contextmanager
@@ -33,157 +88,44 @@ def staged_file(file: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Args:
         file: Where the content shall be in the end.
-        overwrite: Whether a file that is there is replaced.
+        overwrite: Whether a file that is there is replaced; one that appears in the meantime is not either.
 
     Raises:
         InputError: There is a folder of that name, or a file while `overwrite` is False.
     """
-    if file.is_dir():
-        raise InputError(f"{file} is a folder; expected the name of a file to write")
-    if file.exists() and not overwrite:
-        raise InputError(f"{file} is there already; choose another name, or replace it with --overwrite")
+    check_output_file(file, overwrite)
+    file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=file.parent, prefix=f".{file.name}."))
+    remove_left_over(file)
+    folder = temporary_path(file, "partial")
     try:
+        folder.mkdir()
         yield folder / file.name
-        os.replace(folder / file.name, file)
+        with held_signals():
+            _move_into_place(folder / file.name, file, overwrite)
+            count_placed()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with held_signals():
+            remove(folder)
 
 
-def check_output_folder(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that results cannot go to, before any work is done.
-
-    Raises:
-        InputError: It is a file, lies in a folder that does not exist or cannot be written, or holds files
-            while `overwrite` is False.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output {folder} is a file; expected a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise InputError(
-            f"output folder {folder} is not empty; choose another, or replace results with --overwrite (in Python "
-            "overwrite=True)"
-        )
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"output folder {folder} cannot be made: {existing} is not writable")
-
-
-def check_apart(folder: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output folder that is, holds or lies in what is read, before any work is done.
-
-    Results among the masks would be read as frames the next time, and --overwrite could replace the masks. Links are
-    followed.
-
-    Args:
-        folder: Where results shall go.
-        inputs: Files and folders that are read.
-
-    Raises:
-        InputError: They are not apart.
-
-    >>> check_apart(Path("data/out"), [Path("data/masks")])
-    >>> check_apart(Path("data/masks/../masks"), [Path("data/masks")])
-    Traceback (most recent call last):
-    torchtrack_uq.errors.InputError: output folder data/masks/../masks is the folder that frames are read from; ...
-    """
-    target = folder.expanduser().resolve()
-    for given in inputs:
-        source = given.expanduser().resolve()
-        if target == source:
-            how = "is the folder that frames are read from"
-        elif source.is_relative_to(target):
-            how = f"holds {given}, which is read"
-        elif target.is_relative_to(source):
-            how = f"lies in {given}, which frames are read from"
-        else:
-            continue
-        raise InputError(
-            f"output folder {folder} {how}; results would mix with the input, so choose a folder apart from it"
-        )
-
-
-@contextmanager
-def staged_folder(
-    folder: Path, *, overwrite: bool = False, ours: re.Pattern[str] = _NOTHING
-) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place when the block ends without an exception.
-
-    After an exception, Ctrl-C included, the temporary folder is gone and `folder` is as it was. A new or empty
-    folder appears in one rename. With `overwrite`, earlier results in it are replaced file by file (those of
-    an earlier run that the new one does not have are removed); files that are not ours stay. Links are followed, and
-    a folder that cannot be renamed, such as a mounted one, is filled file by file.
-
-    Args:
-        folder: Where the files shall be in the end.
-        overwrite: Whether a folder that holds files may be written to.
-        ours: Names of files that an earlier run may have written and this one need not write again.
-
-    Raises:
-        InputError: See `check_output_folder`; or another run filled the folder in the meantime.
-    """
-    check_output_folder(folder, overwrite)
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=_beside(folder)))
-    try:
-        yield staging
-        if _others(folder, staging) and not overwrite:
-            raise InputError(
-                f"another run wrote to {folder} in the meantime, so nothing of this one is kept; choose another output "
-                "folder, or replace results with --overwrite (in Python overwrite=True)"
-            )
-        _move_into_place(staging, folder, ours)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _beside(folder: Path) -> Path:
-    """Where temporary folders can lie from which files move to `folder`: its parent, unless it stays where it is."""
-    stays = folder.exists() and (os.path.ismount(folder) or not os.access(folder.parent, os.W_OK))
-    return folder if stays else folder.parent
-
-
-def _others(folder: Path, staging: Path) -> bool:
-    return folder.exists() and any(item != staging for item in folder.iterdir())
-
-
-def _move_into_place(staging: Path, folder: Path, ours: re.Pattern[str]) -> None:
-    staging.chmod(0o777 & ~_umask())
-    if staging.parent != folder and not _others(folder, staging):
-        if folder.exists():
-            folder.rmdir()  # a rename onto an empty folder works on some systems only
-        os.replace(staging, folder)
+def _move_into_place(staged: Path, file: Path, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(staged, file)
         return
-    outdated = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced-", dir=staging.parent))
-    arrived: list[Path] = []
-    restored = True
     try:
-        new = {item.name for item in staging.iterdir()}
-        for item in list(folder.iterdir()):
-            if item.name in new or ours.fullmatch(item.name):
-                os.replace(item, outdated / item.name)
-        for item in list(staging.iterdir()):
-            arrived.append(folder / item.name)
-            os.replace(item, folder / item.name)
-    except BaseException:
-        restored = False  # until everything is back, what was set aside must not be deleted
-        for item in arrived:
-            if item.exists():
-                os.replace(item, staging / item.name)
-        for item in list(outdated.iterdir()):
-            os.replace(item, folder / item.name)
-        restored = True
-        raise
-    finally:
-        if restored:
-            shutil.rmtree(outdated, ignore_errors=True)
+        os.link(staged, file)  # unlike a rename, it replaces nothing
+    except FileExistsError as error:
+        raise InputError(
+            f"{file} appeared in the meantime and was left as it is; choose another name, or --overwrite"
+        ) from error
+    except OSError:  # a file system without links
+        if file.exists():
+            raise InputError(
+                f"{file} appeared in the meantime and was left as it is; choose another name, or --overwrite"
+            ) from None
+        os.replace(staged, file)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _open_new(file: Path) -> int:
+    return os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o644)

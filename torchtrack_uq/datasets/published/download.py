@@ -14,6 +14,7 @@ from torchtrack_uq.datasets.published.catalogue import PublishedDataset, find_da
 from torchtrack_uq.datasets.published.resume import ResumingDownloader
 from torchtrack_uq.datasets.published.unpack import unpack_zip
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.claim import claimed
 
 
 def download_dataset(
@@ -57,6 +58,20 @@ def download_dataset(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{root} cannot be made ({error.strerror}); choose another -o") from error
+    with claimed(target, root):
+        _download_and_unpack(found, target, archive, any_version, keep_archive, progress, options)
+    return target
+
+
+def _download_and_unpack(
+    found: PublishedDataset,
+    target: Path,
+    archive: Path,
+    any_version: bool,
+    keep_archive: bool,
+    progress: bool,
+    options: dict[str, Any],
+) -> None:
     if found.record is not None and not archive.exists():
         found = look_up_record(found, archive, float(options.get("timeout", 30.0)))
     known_hash = None if any_version else found.known_hash
@@ -71,7 +86,6 @@ def download_dataset(
     unpack_zip(archive, target, finish=lambda new: _write_note(new, note), progress=progress)
     if not keep_archive:
         archive.unlink()
-    return target
 
 
 def look_up_record(dataset: PublishedDataset, archive: Path, timeout: float = 30.0) -> PublishedDataset:

@@ -4,16 +4,20 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.ending_signals import held_signals
 from torchtrack_uq.utils.progress import byte_progress
+from torchtrack_uq.utils.temporary_names import remove, remove_left_over, temporary_path
 
 _CHUNK = 1 << 20
+_HARMLESS = 1 << 30
+_LARGEST_RATIO = 200
+_MOST_FILES = 2_000_000
 
 
 def unpack_zip(
@@ -34,14 +38,18 @@ def unpack_zip(
         progress: Whether to show a progress bar.
 
     Raises:
-        InputError: The archive is damaged, has members that point outside of it, or the disk is full.
+        InputError: The archive is damaged, has members that point outside of it, would unpack to what no images
+            would, or the disk is full.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    remove_left_over(folder)
+    staging = temporary_path(folder, "partial")
     try:
+        staging.mkdir()
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive)
             size = sum(info.file_size for info, _ in members)
+            _check_ratio(archive, size)
             if size > shutil.disk_usage(staging).free:
                 raise _full(archive, size)
             with byte_progress(f"unpacking {archive.name}", size, show=progress) as bar:
@@ -67,12 +75,18 @@ def unpack_zip(
             raise _full(archive, size) from error
         raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with held_signals():
+            remove(staging)
 
 
 def _members(opened: zipfile.ZipFile, archive: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
     """Files of an archive and where each goes, below the folder."""
     found: list[tuple[zipfile.ZipInfo, PurePosixPath]] = []
+    if len(opened.infolist()) > _MOST_FILES:
+        raise InputError(
+            f"{archive} holds {len(opened.infolist())} files, more than {_MOST_FILES}; nothing was unpacked: do not "
+            "use this archive"
+        )
     for info in opened.infolist():
         path = PurePosixPath(info.filename.replace("\\", "/"))
         outside = path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts)
@@ -89,6 +103,16 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> list[tuple[zipfile.ZipIn
     if len(tops) == 1 and all(len(path.parts) > 1 for _, path in found):
         found = [(info, PurePosixPath(*path.parts[1:])) for info, path in found]
     return found
+
+
+def _check_ratio(archive: Path, size: int) -> None:
+    """Refuse what unpacks to far more than images do: real archives of this catalogue are under 10 times as large."""
+    packed = archive.stat().st_size
+    if size > _HARMLESS and size > _LARGEST_RATIO * packed:
+        raise InputError(
+            f"{archive} of {packed / 1e6:.1f} MB would unpack to {size / 1e6:.0f} MB, {size / packed:.0f} times as "
+            "much, which images do not; nothing was unpacked: do not use this archive"
+        )
 
 
 def _full(archive: Path, size: int) -> InputError:

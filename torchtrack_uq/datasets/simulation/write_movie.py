@@ -24,8 +24,9 @@ from torchtrack_uq.datasets.simulation.in_memory import (
 from torchtrack_uq.datasets.simulation.painting import found_mask, frame_shape, image, paint, true_mask
 from torchtrack_uq.datasets.simulation.true_frames import simulate_frames
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import check_output_folder, staged_folder
+from torchtrack_uq.utils.output_checks import check_output_folder
 from torchtrack_uq.utils.progress import with_progress
+from torchtrack_uq.utils.staged_folder import staged_folder
 
 FORMAT = "torchtrack-uq simulation 1"
 SEQUENCE, SEGMENTATION, POINTS = "01", "01_ERR_SEG", "points"

@@ -16,7 +16,7 @@ import yaml
 from torch import nn
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.files import write_atomically
+from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
 _FILES = ("config.yaml", "train_config.yaml", "model.pt")
@@ -115,11 +115,14 @@ def save_trackastra_folder(model: Any, folder: Path, training: Mapping[str, Any]
     """
     weights = io.BytesIO()
     torch.save({name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}, weights)
-    write_atomically(folder / "config.yaml", yaml.safe_dump(dict(model.config)).encode())
-    write_atomically(
-        folder / "train_config.yaml", yaml.safe_dump({**training, "features": "wrfeat"}).encode()
+    described = {**training, "features": "wrfeat"}
+    write_together(
+        {
+            folder / "config.yaml": yaml.safe_dump(dict(model.config)).encode(),
+            folder / "train_config.yaml": yaml.safe_dump(described).encode(),
+            folder / "model.pt": weights.getvalue(),
+        }
     )
-    write_atomically(folder / "model.pt", weights.getvalue())
 
 
 def weights_digest(model: nn.Module) -> str:

@@ -25,6 +25,7 @@ from torchtrack_uq.trackers.trackastra.windows import (
     Blocks,
     FramePair,
     TokenTensors,
+    checked_window,
     copies_logits,
     pair_logits,
 )
@@ -123,7 +124,7 @@ class TrackastraTracker(nn.Module):
         self.copies_per_batch = batch_size or (4 if self.device.type == "cpu" else 32)
         self.max_candidates, self.average = max_candidates, average
         self.max_gap, self.miss = max_gap, miss
-        self.delta_cutoff = min(delta_cutoff, max(int(config["window"]) - 1, 1))
+        self.delta_cutoff = min(delta_cutoff, checked_window(config) - 1)
         self._forms = has_one_mask(transformer), has_local_form(transformer)
 
     @classmethod

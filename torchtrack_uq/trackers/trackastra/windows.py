@@ -1,15 +1,39 @@
 """Run a tracking transformer over sliding windows and average its logits, staying on the device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.utils.progress import with_progress
+
+_LONGEST_WINDOW = 1_000_000
+
+
+def checked_window(config: Mapping[str, Any]) -> int:
+    """How many frames a model sees at once, from its configuration.
+
+    Raises:
+        InputError: It is no whole number, or too few frames for a link.
+
+    >>> checked_window({"window": 4})
+    4
+    >>> checked_window({"window": 1})
+    Traceback (most recent call last):
+    torchtrack_uq.errors.InputError: the model's config.yaml says window: 1; expected a whole number of frames, at ...
+    """
+    window = config.get("window")
+    if isinstance(window, bool) or not isinstance(window, int) or not 2 <= window <= _LONGEST_WINDOW:
+        raise InputError(
+            f"the model's config.yaml says window: {str(window)[:40]}; expected a whole number of frames, at least 2"
+        )
+    return window
 
 
 @dataclass(frozen=True)
