@@ -96,6 +96,15 @@ COMMANDS = (
         ("simulate", "-o", "new", "--frames", "5", "--cells", "9", "--size", "60,60", *_QUIET),
         ("new",),
     ),
+    Command(
+        "plan",
+        (
+            *("plan", "-o", "new/plan.csv", "--density", "9", "--speed", "1", "--every", "1,2"),
+            *("--cells", "9", "--frames", "3", "--repeats", "2", *_QUIET),
+        ),
+        ("new/plan.csv", "new/plan.png"),
+        whole=False,
+    ),
     Command("train", ("train", "set/01", "-o", "new", *_TRAIN, "--device", "cpu"), ("new",), whole=False),
     Command(
         "download",

@@ -17,8 +17,8 @@ from tests.faults.runner import Ended
 from torchtrack_uq.cli.main import build_parser
 
 SENTENCE = re.compile(r"(?:warning: [^\n]+\n)*torchtrack-uq: [^\n]+\n")
-OFTEN = 12
-"""Trials of each of the 13 commands at night."""
+OFTEN = 8
+"""Trials of each command at night."""
 
 
 def parametrised(often: int) -> pytest.MarkDecorator:
@@ -89,7 +89,7 @@ def test_a_signal_at_a_moment(world: World, name: str, seed: int) -> None:
     count(signal.Signals(number).name, name, world.check_after_fault(command, copy))
 
 
-@parametrised(OFTEN)
+@parametrised(6)
 def test_a_disk_that_is_full_at_a_moment(world: World, name: str, seed: int) -> None:
     """Nothing new can be made from some moment on."""
     command = BY_NAME[name]
@@ -105,7 +105,7 @@ def test_a_disk_that_is_full_at_a_moment(world: World, name: str, seed: int) -> 
     count("full disk", name, world.check_after_fault(command, copy))
 
 
-@parametrised(6)
+@parametrised(4)
 def test_files_that_cannot_grow(world: World, name: str, seed: int) -> None:
     """A quota, met in the middle of writing a file (RLIMIT_FSIZE)."""
     command = BY_NAME[name]
@@ -130,7 +130,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_at_once(world: World, name
     count("read-only", name, world.check_after_fault(command, copy))
 
 
-@parametrised(4)
+@parametrised(3)
 def test_an_output_that_vanishes(world: World, name: str, seed: int) -> None:
     """Somebody removes the folder that output goes to, or a disk is unplugged: one sentence, or the output is whole."""
     command = BY_NAME[name]

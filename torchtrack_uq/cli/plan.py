@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torchtrack_uq.cli.shared import nothing_written_on_error
 from torchtrack_uq.cli.values import numbers, share
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.files import check_output_file, write_together
+from torchtrack_uq.utils.output_checks import check_file_apart
 
 if TYPE_CHECKING:
     from torchtrack_uq.planning import Culture, Pilot
@@ -105,9 +107,10 @@ def _plan(options: argparse.Namespace) -> None:
             raise InputError(f"{file} is a folder; expected a file to write, such as plan.csv")
         if file.exists() and not options.overwrite:
             raise InputError(f"{file} exists; give another name, or --overwrite")
+        check_output_file(file, options.overwrite)
+        check_file_apart(file, [options.pilot])
     import io
 
-    from torchtrack_uq.utils.files import write_atomically
     from torchtrack_uq.utils.optional import import_optional
 
     import_optional("matplotlib", "files", "drawing a plan")
@@ -140,8 +143,7 @@ def _plan(options: argparse.Namespace) -> None:
     drawn = io.BytesIO()
     draw_plan(plan).savefig(drawn, format="png")
     text = plan.table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_atomically(options.output, text.encode())
-    write_atomically(picture, drawn.getvalue())
+    write_together({options.output: text.encode(), picture: drawn.getvalue()}, overwrite=options.overwrite)
     if pilot is not None:
         _say_pilot(pilot, culture, time_unit, plan.per)
     print(plan.text())
