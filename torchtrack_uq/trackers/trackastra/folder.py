@@ -20,6 +20,8 @@ from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
 _FILES = ("config.yaml", "train_config.yaml", "model.pt")
+FORMAT = "torchtrack-uq model 1"
+"""In `train_config.yaml` of folders that are written here; Trackastra's own have none, nor had earlier ones."""
 
 
 def import_trackastra() -> ModuleType:
@@ -66,6 +68,11 @@ def load_folder(folder: Path) -> Any:
         raise InputError(
             f"the model in {folder} cannot be loaded, its files are damaged or foreign: {reason}"
         ) from error
+    written = train_args.get("format", FORMAT)
+    if written != FORMAT:
+        raise InputError(
+            f"the model in {folder} is in the format {written!r}; expected {FORMAT!r}: use the version that wrote it"
+        )
     bad = [name for name, value in transformer.state_dict().items() if not torch.isfinite(value).all()]
     if bad:
         raise InputError(f"the model in {folder} holds NaN or infinite weights, the first in {bad[0]}")
@@ -111,11 +118,11 @@ def save_trackastra_folder(model: Any, folder: Path, training: Mapping[str, Any]
         model: A `trackastra.model.TrackingTransformer`.
         folder: Gets `config.yaml`, `train_config.yaml` and, last, `model.pt`.
         training: How it was trained: plain numbers, texts and lists. Trackastra reads `features` from it,
-            which is set to "wrfeat".
+            which is set to "wrfeat"; `format` is set as well.
     """
     weights = io.BytesIO()
     torch.save({name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}, weights)
-    described = {**training, "features": "wrfeat"}
+    described = {**training, "features": "wrfeat", "format": FORMAT}
     write_together(
         {
             folder / "config.yaml": yaml.safe_dump(dict(model.config)).encode(),
