@@ -18,6 +18,7 @@ from torchtrack_uq.datasets.simulator import simulate_movie
 FOLDER = Path(__file__).parent
 TRACKED = {
     "distance, auto": ("--tracker", "distance", "--method", "auto"),
+    "distance, auto, gaps": ("--tracker", "distance", "--method", "auto", "--max-gap", "2"),
     "overlap, FP+A": ("--tracker", "overlap", "--method", "FP+A"),
     "activity, AS": ("--tracker", "activity", "--method", "AS", "--stride", "2"),
     "trackastra, AS": ("--tracker", "trackastra", "--method", "AS"),
@@ -52,7 +53,7 @@ def track(run: str) -> pd.DataFrame:
             "--device",
             "cpu",
         ]
-        assert main([*arguments, *TRACKED[run], *PAIRS_OF_FRAMES, *OWN_SCORES]) == 0
+        assert main([*arguments, *PAIRS_OF_FRAMES, *TRACKED[run], *OWN_SCORES]) == 0  # the last of two counts
         cells = pd.read_csv(out / "cells.csv")
         links = pd.read_csv(out / "links.csv")
     of_cell = links[links["selected"]].set_index(["frame", "daughter"])["mother"]
