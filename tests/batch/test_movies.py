@@ -1,5 +1,6 @@
 """A table of movies is refused as a whole, with the line and the reason, before anything runs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_rows_become_arguments_and_paths_lie_beside_the_table(folder: Path) -> N
         ("points,name\na.csv,.x\n", "no name for a folder"),
         ("points,name\na.csv,logs\n", "no name for a folder"),
         ("points,name\na.csv,x/y\n", "no name for a folder"),
+        ("points,name\na.csv,Batch.csv\n", "no name for a folder"),
+        ("points,name\na.csv,=1+1\n", "no name for a folder"),
+        ("points,name\na.csv,\u00fc\nb.csv,u\u0308\n", "line 3 .*second movie"),
+        ("", "expected a header line, and below it a movie a row"),
+        ("points,name\n", "expected a movie a row"),
         ("points,trust-masks\na.csv,maybe\n", "expected yes or no"),
         ("points,output\na.csv,x\n", r"column\(s\) output"),
     ],
@@ -66,6 +72,47 @@ def test_rows_become_arguments_and_paths_lie_beside_the_table(folder: Path) -> N
 def test_what_track_would_refuse_is_refused_with_its_line(folder: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(folder, text)
+
+
+def test_all_wrong_rows_are_named_at_once_but_no_more_than_a_person_reads(folder: Path) -> None:
+    rows = ["missing.csv,1", "a.csv,two", "b.csv,1", *(f"m{k}.csv,1" for k in range(6))]
+    with pytest.raises(InputError) as error:
+        read(folder, "points,stride\n" + "\n".join(rows) + "\n")
+    said = str(error.value)
+    assert all(f"line {line} of" in said for line in (2, 3, 5, 6, 7))
+    assert "line 4" not in said
+    assert said.endswith("(and 3 more rows)")
+
+
+def test_a_calibration_that_changed_is_other_input_wherever_it_is_named(folder: Path) -> None:
+    file = folder / "t.json"
+    for text, common in (
+        ("points,temperature\na.csv,t.json\n", []),
+        ("points\na.csv\n", [f"--temperature={file}"]),
+        ("points,temperature\na.csv,\n", [f"--temperature={file}"]),
+    ):
+        file.write_text("{}")
+        (movie,) = read(folder, text, common)
+        before = fingerprint(movie).as_json()
+        assert difference(movie, before) is None
+        file.write_text('{"temperature": 2.0}')
+        assert difference(movie, before) == "other input: files have changed since"
+    (movie,) = read(folder, "points,temperature\na.csv,2.0\n", [f"--temperature={file}"])
+    assert movie.inputs == (folder / "a.csv",)
+
+
+def test_what_cannot_be_read_stops_no_batch_and_counts_once_it_can(tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    (masks / "t0").write_text("a mask")
+    (masks / "t1").symlink_to(tmp_path / "nowhere")
+    (masks / os.fsdecode(b"\xff")).write_text("a name in no encoding")
+    os.mkfifo(masks / "pipe")
+    movie = BatchMovie("m", (), (masks,))
+    before = fingerprint(movie).as_json()
+    assert difference(movie, before) is None
+    (tmp_path / "nowhere").write_text("a mask")
+    assert difference(movie, before) == "other input: files have changed since"
 
 
 def test_the_same_work_is_known_by_content_and_not_by_time(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A batch does every movie as `track` does, whatever happens to single ones, and goes on where it was stopped."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,78 @@ def test_a_batch_goes_on_past_a_movie_that_fails_and_later_does_only_what_is_lef
     assert "one was made with other input" in capsys.readouterr().err
     assert main([*command, "--stride", "3"]) == 2
     assert "other options" in capsys.readouterr().err
+
+
+def test_results_that_were_to_be_replaced_are_not_taken_for_the_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_points(tmp_path / "m.csv", 0)
+    (tmp_path / "movies.csv").write_text("points\nm.csv\n")
+    command = ["batch", str(tmp_path / "movies.csv"), "-o", str(tmp_path / "out"), "--quiet"]
+    assert main(command) == 0
+    with monkeypatch.context() as patch:
+        (tmp_path / "dies.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+        patch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        patch.setattr("torchtrack_uq.batch.run_one._CHILD", "dies")
+        capsys.readouterr()
+        assert main([*command, "--stride", "2", "--overwrite"]) == 1
+        assert "without --overwrite" in capsys.readouterr().err
+    assert main([*command, "--stride", "2"]) == 2  # every frame is there still
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'out' / 'm'} is from before the last run of this movie" in said
+    assert "delete this folder to do only this movie anew" in said
+    shutil.rmtree(tmp_path / "out" / "m")
+    assert main([*command, "--stride", "2"]) == 0
+    assert main([*command, "--stride", "2"]) == 0
+    assert "1 of 1 movies tracked, 1 of them before" in capsys.readouterr().out
+
+
+def test_results_that_lack_a_file_are_named(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text("points,name\nm0.csv,one\nm1.csv,two\n")
+    command = ["batch", str(table), "-o", str(tmp_path / "out"), "--quiet"]
+    assert main(command) == 0
+    (tmp_path / "out" / "one" / "tracks.csv").unlink()
+    (tmp_path / "out" / "two" / "review.csv").write_text("")
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "one is not as `track` left it (lacks tracks.csv)" in said
+    assert "two is not as `track` left it" in said
+    assert "delete these folders" in said
+
+
+def test_of_two_batches_into_one_folder_the_second_is_refused(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    script = tmp_path / "holds.py"
+    script.write_text(
+        "import pathlib, sys, time\nfrom torchtrack_uq.utils.staged_folder import output_folder\n"
+        "with output_folder(pathlib.Path(sys.argv[1]), overwrite=True):\n"
+        "    print('in', flush=True)\n    time.sleep(600)\n"
+    )
+    first = subprocess.Popen([sys.executable, str(script), str(out)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    try:
+        assert first.stdout.readline() == "in\n"
+        assert main(["batch", str(table), "-o", str(out), "--quiet"]) == 2
+        assert f"another run (process {first.pid}" in capsys.readouterr().err
+        assert not out.exists()
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()
+    table.write_text("points\nm0.csv\n")
+    assert main(["batch", str(table), "-o", str(out), "--quiet"]) == 0  # the dead one's claim is void
+
+
+def test_the_help_states_the_defaults_of_track(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["batch", "--help"])
+    said = capsys.readouterr().out
+    assert "default: None" not in said
+    assert "(default: auto)" in said
 
 
 def test_results_of_others_are_not_taken_for_its_own(table: Path, tmp_path: Path) -> None:

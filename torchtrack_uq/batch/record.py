@@ -7,13 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from torchtrack_uq.batch.movies import LOGS, BatchMovie
+from torchtrack_uq.batch.movies import LOGS, TABLE, BatchMovie
 from torchtrack_uq.batch.run_one import Outcome
 from torchtrack_uq.batch.same_work import Fingerprint
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.files import write_atomically
 
-TABLE = "batch.csv"
 _FORMAT = "torchtrack-uq batch 1"
 
 
@@ -54,18 +53,21 @@ class BatchRecord:
 
     def begin(self, movie: BatchMovie, print_: Fingerprint) -> None:
         """Note what is about to run, so that its results are known for what they are if nobody notes their end."""
-        self._write(movie, {"format": _FORMAT, "fingerprint": print_.as_json(), "seconds": None})
+        note = {"format": _FORMAT, "fingerprint": print_.as_json(), "seconds": None}
+        self._write(movie, {**note, "earlier": self._stamp(movie)})
 
     def end(self, movie: BatchMovie, print_: Fingerprint, outcome: Outcome) -> MovieRow:
         """Note how it ended, with all that it said."""
         log = self.folder / LOGS / f"{movie.name}.txt"
         write_atomically(log, outcome.log.encode())
-        self._write(
-            movie, {"format": _FORMAT, "fingerprint": print_.as_json(), "seconds": round(outcome.seconds, 1)}
-        )
-        if outcome.code:
-            return MovieRow(movie.name, "failed", seconds=round(outcome.seconds, 1), message=outcome.message)
-        return self.row_of(movie, "done", round(outcome.seconds, 1))
+        seconds = round(outcome.seconds, 1)
+        if outcome.code:  # what was noted when it began stays: earlier results may be there still
+            return MovieRow(movie.name, "failed", seconds=seconds, message=outcome.message)
+        self._write(movie, {"format": _FORMAT, "fingerprint": print_.as_json(), "seconds": seconds})
+        try:
+            return self.row_of(movie, "done", seconds)
+        except InputError as error:
+            return MovieRow(movie.name, "failed", seconds=seconds, message=str(error))
 
     def fingerprint(self, movie: BatchMovie) -> dict[str, Any] | None:
         """What was noted when it ran; None if it never did.
@@ -79,7 +81,7 @@ class BatchRecord:
         try:
             found = json.loads(file.read_text())
             known: dict[str, Any] = found["fingerprint"]
-            return {**known, "seconds": found["seconds"]}
+            return {**known, "seconds": found["seconds"], "earlier": found.get("earlier")}
         except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
             raise InputError(
                 f"{file} cannot be read ({error}); delete it, or run with --overwrite"
@@ -89,22 +91,27 @@ class BatchRecord:
         """Whether its results are there: they appear all at once."""
         return (self.folder / movie.name / "settings.json").is_file()
 
+    def is_earlier(self, movie: BatchMovie, noted: dict[str, Any]) -> bool:
+        """Whether results are those that a run was to replace which never did, as one that was killed."""
+        return noted["earlier"] is not None and noted["earlier"] == self._stamp(movie)
+
     def row_of(self, movie: BatchMovie, status: str, seconds: float | None) -> MovieRow:
-        """Numbers of the results that are there."""
+        """Numbers of the results that are there.
+
+        Raises:
+            InputError: A file of them is missing or is none of `track`.
+        """
         results = self.folder / movie.name
-        settings = json.loads((results / "settings.json").read_text())
-        review = pd.read_csv(results / "review.csv", usecols=["rank", "expected_errors"])
-        n_tracks = len(pd.read_csv(results / "tracks.csv", usecols=["track"]))
-        expected = float(review.drop_duplicates("rank")["expected_errors"].sum())
-        return MovieRow(
-            movie.name,
-            status,
-            settings["input"]["n_cells"],
-            n_tracks,
-            len(review),
-            round(expected, 2),
-            seconds,
-        )
+        try:
+            settings = json.loads((results / "settings.json").read_text())
+            n_cells = int(settings["input"]["n_cells"])
+            review = pd.read_csv(results / "review.csv", usecols=["rank", "expected_errors"])
+            n_tracks = len(pd.read_csv(results / "tracks.csv", usecols=["track"]))
+            expected = float(review.drop_duplicates("rank")["expected_errors"].sum())
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            what = f"lacks {Path(error.filename).name}" if isinstance(error, FileNotFoundError) else error
+            raise InputError(f"{results} is not as `track` left it ({what})") from error
+        return MovieRow(movie.name, status, n_cells, n_tracks, len(review), round(expected, 2), seconds)
 
     def write_table(self, rows: list[MovieRow]) -> None:
         """`batch.csv`: a row a movie, in the order of the table of movies."""
@@ -115,6 +122,14 @@ class BatchRecord:
 
     def _write(self, movie: BatchMovie, note: dict[str, Any]) -> None:
         write_atomically(self._file(movie), (json.dumps(note) + "\n").encode())
+
+    def _stamp(self, movie: BatchMovie) -> list[int] | None:
+        """Size and time of its settings, which every run writes; None where there are none."""
+        try:
+            found = (self.folder / movie.name / "settings.json").stat()
+        except OSError:
+            return None
+        return [found.st_size, found.st_mtime_ns]
 
     def _file(self, movie: BatchMovie) -> Path:
         return self.folder / LOGS / f"{movie.name}.json"

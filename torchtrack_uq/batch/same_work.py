@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,14 +70,28 @@ def _files(movie: BatchMovie) -> Iterator[tuple[str, Path]]:
 def _stamps(movie: BatchMovie) -> str:
     digest = hashlib.sha256()
     for name, path in _files(movie):
-        found = path.stat()
-        digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+        try:
+            found = path.stat()
+            digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        except OSError as error:
+            digest.update(_unreadable(name, error))
     return digest.hexdigest()
 
 
 def _content(movie: BatchMovie) -> str:
     digest = hashlib.sha256()
     for name, path in _files(movie):
-        with path.open("rb") as stream:
-            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\0".encode())
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise OSError("no file")  # such as a pipe, which nobody may ever write to
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{name}\0{content}\0".encode(errors="surrogateescape"))
+        except OSError as error:
+            digest.update(_unreadable(name, error))
     return digest.hexdigest()
+
+
+def _unreadable(name: str, error: OSError) -> bytes:
+    """Stands for a file that cannot be read, such as a link to nowhere: whether that matters, its run will say."""
+    return f"{name}\0unreadable {error.errno}\0".encode(errors="surrogateescape")

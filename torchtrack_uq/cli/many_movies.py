@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _OURS = {"help", "output", "overwrite", "quiet"}
 _OF_ONE = {"images", "masks", "points"}
+_SHOWN = 5
+"""Folders named that are in the way; how many more there are is said."""
+_WITHOUT = " (without --overwrite, which does all anew)"
 
 
 class _Refusing(argparse.ArgumentParser):
@@ -54,10 +57,11 @@ def add_commands(commands: Any) -> None:
     for name, action in _track_options().items():
         if name in _OF_ONE:
             continue
+        said = (action.help or "").replace("%(default)s", str(action.default))  # here nothing is a default
         if action.nargs == 0:
-            group.add_argument(f"--{name}", action="store_true", help=action.help)
+            group.add_argument(f"--{name}", action="store_true", help=said)
         else:
-            group.add_argument(f"--{name}", choices=action.choices, metavar=action.metavar, help=action.help)
+            group.add_argument(f"--{name}", choices=action.choices, metavar=action.metavar, help=said)
     parser.set_defaults(run=_batch)
 
 
@@ -122,8 +126,8 @@ def _batch(options: argparse.Namespace) -> None:
 
 
 def _batch_into(folder: Path, movies: "list[BatchMovie]", options: argparse.Namespace) -> None:
-    from torchtrack_uq.batch.movies import LOGS
-    from torchtrack_uq.batch.record import TABLE, BatchRecord
+    from torchtrack_uq.batch.movies import LOGS, TABLE
+    from torchtrack_uq.batch.record import BatchRecord
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LOGS).mkdir(exist_ok=True)
@@ -141,7 +145,7 @@ def _batch_into(folder: Path, movies: "list[BatchMovie]", options: argparse.Name
     if failed:
         raise OSError(
             f"{len(failed)} of {len(rows)} movies failed; mend their rows or files, and give the same command again: "
-            f"it does only these"
+            f"it does only these{_WITHOUT if options.overwrite else ''}"
         )
 
 
@@ -167,12 +171,19 @@ def _rows_so_far(
             wrong.append(f"{results} is there already, and was not made by this batch")
         elif differs is not None:
             wrong.append(f"{results} was made with {differs}")
+        elif record.is_earlier(movie, noted):
+            wrong.append(f"{results} is from before the last run of this movie, which came to no results")
         else:
-            rows[movie.name] = record.row_of(movie, "done before", noted["seconds"])
+            try:
+                rows[movie.name] = record.row_of(movie, "done before", noted["seconds"])
+            except InputError as error:
+                wrong.append(str(error))
     if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
+        them, anew = ("this folder", "this movie") if len(wrong) == 1 else ("these folders", "these movies")
         raise InputError(
-            f"{wrong[0]}{more}; choose another output folder or name, or do all movies anew with --overwrite"
+            f"{'; '.join(wrong[:_SHOWN])}{more}: choose another output folder or name, delete {them} to do only "
+            f"{anew} anew, or do all anew with --overwrite"
         )
     return rows
 
@@ -210,4 +221,5 @@ def _run_rest(
         done = sum(row.status.startswith("done") for row in rows.values())
         raise KeyboardInterrupt(
             f"interrupted; {done} of {len(rows)} movies are done, and the same command goes on with the others"
+            + (_WITHOUT if options.overwrite else "")
         ) from interrupt

@@ -58,12 +58,13 @@ class SourceTable:
         )
 
 
-def read_table(source: TableLike) -> SourceTable:
+def read_table(source: TableLike, row: str = "a point") -> SourceTable:
     """Read a table without taking any of its values for anything yet.
 
     Args:
         source: A DataFrame, or a file: `.parquet`, or text in UTF-8 or Latin-1 with a header line, whose columns are
             separated by commas, semicolons or tabs, gzipped or not.
+        row: What a row of it is, for messages.
 
     Raises:
         InputError: It cannot be read, is empty, or names a column twice.
@@ -73,42 +74,42 @@ def read_table(source: TableLike) -> SourceTable:
     ('row 1 of the table', array([5., 6.]))
     """
     if isinstance(source, pd.DataFrame):
-        return _of_frame(source, "the table")
+        return _of_frame(source, "the table", row)
     path = Path(source).expanduser()
     if path.is_dir():
-        raise InputError(f"{path} is a folder; expected a table of points, a CSV or Parquet file")
+        raise InputError(f"{path} is a folder; expected a table with {row} a row, CSV or Parquet")
     if path.suffix.lower() in (".parquet", ".pq"):
         try:
-            return _of_frame(pd.read_parquet(path), path.name)
+            return _of_frame(pd.read_parquet(path), path.name, row)
         except ImportError as error:
             raise InputError(
                 f"reading {path.name} needs pyarrow: pip install pyarrow, or save the table as CSV"
             ) from error
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read as Parquet: {error}") from error
-    return _of_text(_text(path), path.name)
+    return _of_text(_text(path, row), path.name, row)
 
 
-def _of_frame(table: pd.DataFrame, name: str) -> SourceTable:
+def _of_frame(table: pd.DataFrame, name: str, row: str) -> SourceTable:
     known = [level for level in table.index.names if level is not None and level not in table.columns]
     if known:  # such as frame and index, of LapTrack
         table = table.reset_index(level=known)
     table = table.reset_index(drop=True).set_axis([str(column) for column in table.columns], axis=1)
-    _check(table, name)
+    _check(table, name, row)
     return SourceTable(name, table, np.arange(len(table)))
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, row: str) -> str:
     try:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; expected a table of points") from error
+        raise InputError(f"{path} does not exist; expected a table with {row} a row") from error
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if b"\0" in content[:1000] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{path} is no text; expected a table of points, a CSV or Parquet file")
+        raise InputError(f"{path} is no text; expected a table with {row} a row, CSV or Parquet")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16")
     try:
@@ -117,7 +118,7 @@ def _text(path: Path) -> str:
         return content.decode("latin-1")
 
 
-def _of_text(text: str, name: str) -> SourceTable:
+def _of_text(text: str, name: str, row: str) -> SourceTable:
     header = text.lstrip("\r\n").split("\n", 1)[0]
     separator = max(_SEPARATORS, key=header.count)
     try:
@@ -136,18 +137,20 @@ def _of_text(text: str, name: str) -> SourceTable:
         raise InputError(f"{name} cannot be read as a table: {str(error).strip()}") from error
     filled = np.flatnonzero((rows != "").any(axis=1)) if len(rows) else np.zeros(0, np.int64)
     if not len(filled):
-        raise InputError(f"{name} is empty; expected a table of points with a header line")
+        raise InputError(f"{name} is empty; expected a header line, and below it {row} a row")
     rows = rows.iloc[filled]
     table = rows.iloc[1:].set_axis([str(column).strip() for column in rows.iloc[0]], axis=1)
     table = table.loc[:, table.columns != ""].reset_index(drop=True)
-    _check(table, name)
+    _check(table, name, row)
     return SourceTable(name, table, filled[1:] + 1, True, separator == ";")
 
 
-def _check(table: pd.DataFrame, name: str) -> None:
+def _check(table: pd.DataFrame, name: str, row: str) -> None:
     columns: list[Any] = list(table.columns)
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise InputError(f"{name} has several columns {', '.join(twice)}; expected one of each")
     if not len(table):
-        raise InputError(f"{name} has a header ({', '.join(columns)}) and no row; expected a point a row")
+        raise InputError(
+            f"{name} has a header ({', '.join(columns)}) and no row below it; expected {row} a row"
+        )
