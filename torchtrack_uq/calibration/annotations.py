@@ -170,7 +170,8 @@ def _rows(file: Path) -> pd.DataFrame:
         header = content.partition("\n")[0]
         separator = max(",;\t", key=header.count)
         rest, _, last = content.rpartition("\n")
-        if _is_log(header.split(separator)) and last.count(separator) < header.count(separator):
+        cut = last.count(separator) < header.count(separator) or last.count('"') % 2
+        if _is_log(header.split(separator)) and cut:
             content = rest  # a crash has cut the last row off, and perhaps the last digits of a label
         # as text, since pandas takes the word None for nothing; with the header, since it renames columns otherwise
         rows = pd.read_csv(

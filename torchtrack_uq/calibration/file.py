@@ -196,7 +196,7 @@ class Calibration:
             if known.get("review") is not None:
                 known["review"] = ReviewStatistic.from_json(known["review"])
             return cls(**known)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{source} cannot be used: {error}") from error
 
     def check(

@@ -58,7 +58,12 @@ class Lineage:
     @classmethod
     def from_rows(cls, rows: NDArray[np.integer] | list[tuple[int, int, int, int]]) -> "Lineage":
         """A lineage from rows of label, begin, end, parent in any order."""
-        table = np.asarray(rows, dtype=np.int64).reshape(-1, 4)
+        try:
+            table = np.asarray(rows, dtype=np.int64).reshape(-1, 4)
+        except OverflowError as error:
+            raise InputError(
+                "labels and frames of tracks must be whole numbers of at most 18 digits; one has more"
+            ) from error
         table = table[np.argsort(table[:, 0], kind="stable")]
         return cls(*(np.ascontiguousarray(column) for column in table.T))
 

@@ -1,6 +1,7 @@
 """Annotated movies of points: centroids and tracks in a table, without masks or images."""
 
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from torchtrack_uq.movies.detections import Detections
 
 _COLUMNS = ("frame", "x", "y", "track")
 _DEPTH = "z"
+_LARGEST = 2**53
+"""Whole numbers up to here are exact as floats."""
 
 
 def is_points_folder(folder: Path) -> bool:
@@ -56,15 +59,21 @@ def read_points_movie(
         lacking = [name for name in _COLUMNS if name not in table]
         if lacking:
             raise ValueError(f"there is no column {', '.join(lacking)}")
-    except (OSError, ValueError) as error:
+        numbers = table.to_numpy(dtype=np.float64)
+    except (OSError, ValueError, TypeError, OverflowError, EOFError, zlib.error) as error:
         raise InputError(
-            f"{found[0]} cannot be read, expected columns {', '.join(_COLUMNS)}: {error}"
+            f"{found[0]} cannot be read, expected numbers in the columns {', '.join(_COLUMNS)}: {error}"
         ) from error
     axes = [axis for axis in (_DEPTH, "y", "x") if axis in table]
-    if not np.isfinite(table.to_numpy(dtype=np.float64)).all():
+    if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
         raise InputError(
-            f"{found[0]} has empty or infinite entries; every point needs {', '.join(table.columns)}"
+            f"{found[0]} has empty or infinite entries, or some beyond float32; every point needs "
+            f"{', '.join(table.columns)}"
         )
+    for name in ("frame", "track"):
+        values = table[name].to_numpy(dtype=np.float64)
+        for row in np.flatnonzero((values != np.floor(values)) | (np.abs(values) > _LARGEST)):
+            raise InputError(f"{found[0]}: {name} of row {row} is {values[row]:g}; expected a whole number")
     frame = table["frame"].to_numpy(dtype=np.int64)
     counts_from_one = len(lineage) > 0 and len(frame) > 0 and frame.min() == lineage.begin.min() + 1
     detections = Detections.from_points(

@@ -105,20 +105,24 @@ def read_btrack_hdf5(path: Path) -> TrackTable:
         InputError: h5py is not installed, or the file has no tracks.
     """
     h5py = import_optional("h5py", "exchange", "reading btrack's HDF5 files")
-    with _opened(h5py, path) as file:
-        kinds = sorted(file["tracks"]) if "tracks" in file else []
-        if not kinds or "objects" not in file:
-            raise InputError(f"{path} holds no objects and tracks of btrack; export them with tracker.export")
-        tracks, objects = file["tracks"][kinds[0]], file["objects"][kinds[0]]
-        coords, refs = objects["coords"][:].astype(np.float64), tracks["tracks"][:].astype(np.int64)
-        runs, table = tracks["map"][:].astype(np.int64), tracks["LBEPR"][:].astype(np.int64)
-        filtered = "f_expr" in tracks.attrs
+    try:
+        coords, refs, runs, table, filtered = _arrays(h5py, path)
+    except InputError:
+        raise
+    except Exception as error:  # whatever HDF5 meets in a damaged file
+        raise InputError(f"{path} cannot be read as btrack's HDF5 file: {error}") from error
     if filtered:
         raise InputError(
             f"{path} holds tracks of filtered objects, whose numbers count what the filter kept; give what "
             "tracker.to_napari() returns in place of the file"
         )
-    track = np.repeat(table[:, 0], runs[:, 1] - runs[:, 0])
+    steps = runs[:, 1] - runs[:, 0]
+    if len(runs) != len(table) or (steps < 0).any() or steps.sum() != len(refs):
+        raise InputError(
+            f"{path}: {len(table)} tracks list {steps.clip(min=0).sum()} objects, but there are {len(refs)}; the file "
+            "is not complete"
+        )
+    track = np.repeat(table[:, 0], steps)
     seen = refs >= 0  # dummies count from -1 down
     if seen.any() and refs.max() >= len(coords):
         raise InputError(
@@ -127,6 +131,22 @@ def read_btrack_hdf5(path: Path) -> TrackTable:
     spots = coords[refs[seen]]
     parents = {int(row[0]): [int(row[3])] for row in table if row[3] not in (0, row[0])}
     return _table(spots[:, 0], track[seen], spots[:, [3, 2, 1]], parents, int((~seen).sum()), _SOURCE)
+
+
+def _arrays(h5py: Any, path: Path) -> tuple[Any, ...]:
+    """Objects, what tracks name, where each track's begin and end, their LBEPR, and whether objects were filtered."""
+    with _opened(h5py, path) as file:
+        kinds = sorted(file["tracks"]) if "tracks" in file else []
+        if not kinds or "objects" not in file:
+            raise InputError(f"{path} holds no objects and tracks of btrack; export them with tracker.export")
+        tracks, objects = file["tracks"][kinds[0]], file["objects"][kinds[0]]
+        coords = objects["coords"][:].astype(np.float64).reshape(-1, 5)
+        refs, runs = (
+            tracks["tracks"][:].astype(np.int64).ravel(),
+            tracks["map"][:].astype(np.int64).reshape(-1, 2),
+        )
+        table = tracks["LBEPR"][:].astype(np.int64)
+        return coords, refs, runs, table.reshape(len(table), -1)[:, :4], "f_expr" in tracks.attrs
 
 
 def _table(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 
+LARGEST_WHOLE = 2**53
+"""Whole numbers up to here are exact as floats."""
 SUFFIXES = (".csv", ".txt", ".tsv", ".csv.gz")
 _COORDINATES = (
     ("z", "y", "x"),
@@ -124,7 +126,7 @@ def column(table: pd.DataFrame, name: str, source: str) -> NDArray[np.int64]:
     if values.dtype.kind in "iu":  # floats would make one of two large ids
         return values.astype(np.int64)
     numbers = _as_numbers(values, name, source)
-    for row in np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers)))):
+    for row in np.flatnonzero(~((np.abs(numbers) <= LARGEST_WHOLE) & (numbers == np.floor(numbers)))):
         raise InputError(f"{source}: {name} of row {row} is {numbers[row]}; expected whole numbers")
     return numbers.astype(np.int64)
 

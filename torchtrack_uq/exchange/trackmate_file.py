@@ -68,7 +68,9 @@ def read_trackmate_xml(path: Path, pixel_size: float | Sequence[float] | None = 
     try:
         with path.open("rb") as stream:
             parser.ParseFile(stream)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is no complete XML file: {error}") from error
     if found.root != "TrackMate":
         raise InputError(f"{path} begins with <{found.root}>; expected TrackMate's own file, <TrackMate>")
@@ -112,7 +114,7 @@ def _table(path: Path, found: _Found, pixel_size: float | Sequence[float] | None
         ends = np.array([(int(a), int(b)) for _, a, b in edges], dtype=np.int64).reshape(-1, 2)
         sizes = [float(found.size.get(key, "nan")) for key in _SIZE]
         one_plane = float(found.n_slices) == 1
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path}: a spot or an edge lacks a number ({error}); expected ID, FRAME, POSITION_X, POSITION_Y, "
             "POSITION_Z of every spot, SPOT_SOURCE_ID and SPOT_TARGET_ID of every edge, and numbers in ImageData"

@@ -12,6 +12,7 @@ from torchtrack_uq.errors import InputError
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_EXACT = 2**53  # whole numbers up to here are exact as floats
 _UNSET: Ints = np.array([-1], dtype=np.int64)
 
 
@@ -277,9 +278,14 @@ def _whole(source: str, name: str, values: ArrayLike) -> Ints:
         return found.astype(np.int64)
     if found.dtype.kind not in "iuf":
         raise InputError(f"{source}: {name} holds {found.dtype}; expected whole numbers")
+    largest = _EXACT if found.dtype.kind == "f" else np.iinfo(np.int64).max
+    wrong = np.abs(found) > largest if found.dtype.kind != "i" else np.zeros(found.shape, np.bool_)
     if found.dtype.kind == "f":
-        for k in np.flatnonzero(~(np.isfinite(found) & (found == np.floor(found)))):
-            raise InputError(f"{source}: {name} of row {k} is {found.flat[k]}; expected whole numbers")
+        wrong = ~((np.abs(found) <= largest) & (found == np.floor(found)))
+    for k in np.flatnonzero(wrong):
+        raise InputError(
+            f"{source}: {name} of row {k} is {found.flat[k]}; expected whole numbers up to {largest}"
+        )
     return found.astype(np.int64)
 
 

@@ -134,7 +134,7 @@ class AcceptanceThreshold:
         """
         try:
             return cls(**parse_json(Path(file).read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{file} holds no acceptance threshold: {error}") from error
@@ -306,7 +306,7 @@ class ReviewStatistic:
                     f"the decisions were counted between thresholds {stored['grid']}, expected {_GRID}; fit again"
                 )
             return cls(dense_counts(stored["decisions"], _SHAPE), dense_counts(stored["wrong"], _SHAPE))
-        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"the review statistic cannot be read ({error!r}); fit again") from error

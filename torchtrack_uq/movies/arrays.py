@@ -11,6 +11,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.axes import ARRAY, ArrayHeader, lay_out, unstated_axes
 from torchtrack_uq.movies.options import ReadOptions
 from torchtrack_uq.movies.source import Frame, FrameSource, Reading
+from torchtrack_uq.movies.tiff_chain import check_page_chain
 from torchtrack_uq.movies.tiff_header import tiff_header
 from torchtrack_uq.utils.optional import import_optional
 
@@ -68,7 +69,10 @@ class StackFrames(ArrayFrames):
         options = options or ReadOptions()
         zarr = import_optional("zarr", "files", "reading a multi-page TIFF")
         try:
+            check_page_chain(file)
             tif = tifffile.TiffFile(file)
+        except InputError:
+            raise
         except Exception as error:  # whatever tifffile meets in a damaged file
             raise InputError(f"{file} cannot be read as a TIFF: {error}") from error
         weakref.finalize(self, tif.close)  # parsed once, read page by page, closed with this object

@@ -50,7 +50,7 @@ def unstated_axes(ndim: int) -> str:
     >>> unstated_axes(4), unstated_axes(2)
     ('QQYX', 'YX')
     """
-    return "Q" * (ndim - 2) + "YX"[-ndim:]
+    return "Q" * (ndim - 2) + "YX"[max(2 - ndim, 0) :]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.arrays import ArrayFrames
-from torchtrack_uq.movies.axes import ArrayHeader
+from torchtrack_uq.movies.axes import ArrayHeader, unstated_axes
 from torchtrack_uq.movies.options import ReadOptions
 from torchtrack_uq.movies.units import micrometres, seconds
 from torchtrack_uq.utils.optional import import_optional
@@ -46,9 +46,7 @@ def open_zarr(folder: Path, options: ReadOptions) -> ArrayFrames:
         else:
             shape = tuple(int(size) for size in node.shape)
             name, array = str(folder), node
-            header = ArrayHeader(
-                "Q" * (len(shape) - 2) + "YX"[-len(shape) :], shape, np.dtype(node.dtype), "zarr"
-            )
+            header = ArrayHeader(unstated_axes(len(shape)), shape, np.dtype(node.dtype), "zarr")
     except InputError:
         raise
     except Exception as error:  # whatever zarr meets in a damaged folder

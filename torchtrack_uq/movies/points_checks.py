@@ -46,6 +46,11 @@ def check_coords(
     Raises:
         InputError: Either.
     """
+    if np.abs(coords).max() > np.finfo(np.float32).max:
+        raise InputError(
+            f"coordinates of {table.name} reach {np.abs(coords).max():.3g}, beyond what float32 holds; expected "
+            "positions in pixels or micrometres"
+        )
     extent = np.ptp(coords, axis=0).max()
     largest = np.float32(np.abs(coords).max())
     if extent > 0 and not np.spacing(largest) <= _FLOAT32 * extent:

@@ -251,7 +251,8 @@ def _features(
 ) -> dict[str, NDArray[np.float32]]:
     found = {}
     for column in feature_columns(list(table.table.columns), taken):
-        values = table.numbers(column)[row].astype(np.float32)
+        with np.errstate(over="ignore"):  # infinite then, and left out
+            values = table.numbers(column)[row].astype(np.float32)
         if np.isfinite(values).all():
             found[column] = values[:, None]
     return found

@@ -85,7 +85,7 @@ def read_table(source: TableLike, row: str = "a point") -> SourceTable:
             raise InputError(
                 f"reading {path.name} needs pyarrow: pip install pyarrow, or save the table as CSV"
             ) from error
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever pyarrow and pandas meet in a damaged file
             raise InputError(f"{path} cannot be read as Parquet: {error}") from error
     return _of_text(_text(path, row), path.name, row)
 
@@ -111,7 +111,10 @@ def _text(path: Path, row: str) -> str:
     if b"\0" in content[:1000] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{path} is no text; expected a table with {row} a row, CSV or Parquet")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} begins as UTF-16 and goes on as something else: {error}") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ import tifffile
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.axes import ArrayHeader
+from torchtrack_uq.movies.tiff_chain import check_page_chain
 from torchtrack_uq.movies.units import micrometres, seconds
 
 
@@ -25,6 +26,7 @@ def read_tiff_header(file: Path, scene: int | None = None, *, scale: bool = True
         InputError: It cannot be read, or holds several images of which none was chosen.
     """
     try:
+        check_page_chain(file)
         with tifffile.TiffFile(file) as tif:
             return tiff_header(tif, file, scene, scale=scale)
     except InputError:

@@ -147,9 +147,9 @@ def load_state(
             "annotated": None if annotated is None else ReviewStatistic.from_json(annotated),
             "known_false": _known_false(arrays, probabilities),
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # of the many classes that are made of what stands in the file
         raise InputError(
             f"{file} is no result of this version ({type(error).__name__}: {error}); track again"
         ) from error

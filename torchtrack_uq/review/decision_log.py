@@ -166,7 +166,10 @@ def read_log(file: Path) -> list[Decision]:
         InputError: The file is something else.
     """
     whole = _whole_rows(file.read_bytes().removeprefix(_MARK))
-    rows = list(csv.reader(io.StringIO(whole.decode("utf-8", errors="replace"))))
+    try:
+        rows = list(csv.reader(io.StringIO(whole.decode("utf-8", errors="replace")), strict=True))
+    except csv.Error as error:
+        raise InputError(f"{file} cannot be read as a log of decisions: {error}") from error
     if not rows:
         return []
     if tuple(rows[0]) != COLUMNS:
@@ -199,9 +202,9 @@ def _whole_number(text: str) -> int:
 
 
 def _whole_rows(content: bytes) -> bytes:
-    """Without the last row if a crash cut it off: it has no end and lacks columns."""
+    """Without the last row if a crash cut it off: it has no end, and lacks columns or the end of a quotation."""
     rows, _, last = content.rpartition(b"\n")
-    if last and last.count(b",") + 1 < len(COLUMNS):
+    if last and (last.count(b",") + 1 < len(COLUMNS) or last.count(b'"') % 2):
         return rows + b"\n" * bool(rows)
     return content
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.event_offsets import OFFSETS, EventOffsets
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.trackers.trackastra.tracker import TrackastraTracker
+from torchtrack_uq.utils.yaml_file import read_yaml
 
 
 def load_fine_tuned(
@@ -26,13 +26,16 @@ def load_fine_tuned(
         InputError: The folder is damaged or holds a model that was not fine-tuned through a layer.
     """
     tracker = TrackastraTracker.from_folder(folder, device=device)
-    described: Any = yaml.safe_load((Path(folder).expanduser() / "train_config.yaml").read_text()).get(
-        "layer"
-    )
+    described: Any = read_yaml(Path(folder).expanduser() / "train_config.yaml").get("layer")
     if not isinstance(described, dict) or not {"method", "temperature"} <= described.keys():
         raise InputError(
             f"the model in {folder} was not fine-tuned through the layer; load it with load_model"
         )
     offsets = {name: described[name] for name in OFFSETS if name in described}
-    events = EventOffsets(**offsets) if offsets else None
-    return tracker, UncertaintyLayer(described["method"], described["temperature"], events=events)
+    try:
+        events = EventOffsets(**offsets) if offsets else None
+        return tracker, UncertaintyLayer(described["method"], described["temperature"], events=events)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise InputError(
+            f"the layer in {folder} cannot be used: {error}; fine-tune the model again"
+        ) from error

@@ -89,6 +89,10 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> list[tuple[zipfile.ZipIn
         )
     for info in opened.infolist():
         path = PurePosixPath(info.filename.replace("\\", "/"))
+        if not info.filename:
+            raise InputError(
+                f"{archive} holds a file without a name; nothing was unpacked: do not use this archive"
+            )
         outside = path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts)
         if outside or stat.S_ISLNK(info.external_attr >> 16):
             raise InputError(

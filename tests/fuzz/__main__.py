@@ -1,0 +1,153 @@
+"""`python -m tests.fuzz --cases N`: so many damaged files for every reader, so many hostile frames for the solvers.
+
+Each target runs in a process of its own, with a limit of memory, so that one that crashes is counted and the others go
+on. `--minutes` ends it earlier; what was tried and what came of it goes to a CSV. One case is repeated by
+`--only NAME --first K --cases 1`.
+"""
+
+import argparse
+import logging
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+import pandas as pd
+
+from tests.fuzz.frames_of_parts import wrong_in_frame
+from tests.fuzz.solver_cases import wrong_in_case
+from tests.fuzz.targets import TARGETS
+from tests.fuzz.trial import SECONDS, outcome
+
+MEMORY = 8 << 30
+GOOD = ("read", "refused", "refused as too large", "right")
+Tried = Counter[tuple[str, str]]
+"""How often a target had an outcome."""
+
+
+def _cases(name: str) -> Callable[[int, Tried], Iterator[str]]:
+    """What tries one case of a target, counts it and says what went wrong."""
+    if name in SOLVERS:
+        warnings.simplefilter("error")
+        return lambda number, tried: _solved(name, number, tried)
+    target = next(one for one in TARGETS if one.name == name)
+    place = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        files = target.example(Path(folder))
+
+    def read(number: int, tried: Tried) -> Iterator[str]:
+        found = outcome(target, target.case(files, number), place)
+        tried[name, found if found in GOOD else found.split(":")[0]] += 1
+        if found not in GOOD:
+            yield found
+
+    return read
+
+
+def _solved(name: str, number: int, tried: Tried) -> Iterator[str]:
+    answers: Counter[str] = Counter()
+    try:
+        wrong = list(SOLVERS[name](number, answers))
+    except Exception as error:
+        wrong = [f"{type(error).__name__}: {error}"]
+    for what, n in answers.items():
+        tried[f"{name}: {what}", "right"] += n
+    tried[name, "wrong"] += len(wrong)
+    yield from wrong
+
+
+def _work(
+    name: str, cases: range, until: float, done: "Synchronized[int]", answers: "multiprocessing.Queue[Tried]"
+) -> None:
+    """What runs in a process of its own; its counts come back in pieces, so that a crash loses few."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable(logging.CRITICAL)  # of libraries, on what is damaged
+    try_case = _cases(name)
+    tried: Tried = Counter()
+    last = time.monotonic()
+    for number in cases:
+        done.value = number
+        for sentence in try_case(number, tried):
+            print(f"{name}, case {number}: {sentence}", flush=True)
+        now = time.monotonic()
+        if now - last > 1 or now > until:
+            answers.put(tried)
+            tried, last = Counter(), now
+        if now > until:
+            break
+    answers.put(tried)
+
+
+SOLVERS = {"frames of 100 parts": wrong_in_frame, "small problems": wrong_in_case}
+
+
+def _run(name: str, cases: range, until: float) -> Tried:
+    """All cases of one target, in a process that is started again where it crashed or hung."""
+    total: Tried = Counter()
+    context = multiprocessing.get_context("fork")
+    while cases and time.monotonic() < until:
+        done = context.Value("q", cases.start)
+        answers = context.Queue()
+        process = context.Process(target=_work, args=(name, cases, until, done, answers), daemon=True)
+        process.start()
+        at, since = done.value, time.monotonic()
+        while process.is_alive():
+            process.join(0.2)
+            while not answers.empty():
+                total += answers.get()
+            if done.value != at:
+                at, since = done.value, time.monotonic()
+            if time.monotonic() - since > 6 * SECONDS:  # in a library's C, where no alarm is heard
+                process.kill()
+        time.sleep(0.1)
+        while not answers.empty():
+            total += answers.get()
+        if process.exitcode == 0:
+            break
+        print(f"{name}, case {done.value}: the process ended with {process.exitcode}", flush=True)
+        total[name, "crash or hang"] += 1
+        cases = range(done.value + 1, cases.stop)
+    return total
+
+
+def main() -> int:
+    """Try everything; how many cases went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--cases", type=int, default=100, help="damaged files for each reader")
+    parser.add_argument("--frames", type=int, default=100, help="frames of 100 problems each for the solvers")
+    parser.add_argument(
+        "--problems", type=int, default=100, help="problems one by one, for every method and option"
+    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--only", default="", help="targets whose name holds this")
+    parser.add_argument("--minutes", type=float, default=1e6)
+    parser.add_argument("--csv", type=Path, help="where the counts go")
+    args = parser.parse_args()
+    until = time.monotonic() + 60 * args.minutes
+    counts = {"frames of 100 parts": args.frames, "small problems": args.problems}
+    names = [name for name in [*(t.name for t in TARGETS), *SOLVERS] if args.only in name]
+    total: Tried = Counter()
+    for k, name in enumerate(names):
+        n = counts.get(name, args.cases)
+        # an even share of the time that is left
+        share = time.monotonic() + (until - time.monotonic()) / (len(names) - k)
+        total += _run(name, range(args.first, args.first + n), share)
+    rows = [{"target": name, "outcome": what, "cases": n} for (name, what), n in total.items()]
+    table = pd.DataFrame(rows, columns=["target", "outcome", "cases"]).sort_values(["target", "outcome"])
+    print(table.to_string(index=False))
+    if args.csv is not None:
+        table.to_csv(args.csv, index=False, lineterminator="\n")
+    wrong = int(table.loc[~table["outcome"].isin(GOOD), "cases"].sum())
+    print(f"{table['cases'].sum()} cases, {wrong} of them wrong")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main() > 0)
