@@ -50,9 +50,9 @@ def test_a_lineage_of_numbers_beyond_64_bits_is_refused(tmp_path: Path, row: str
         ("1e300,5,5,1", "infinite entries, or some beyond float32"),
         ("1,5e38,5,1", "infinite entries, or some beyond float32"),
         ("9e17,5,5,1", "frame of row 1 is 9e[+]17; expected a whole number"),
-        ("1,[],5,1", "expected numbers in the columns"),
-        (f"{DIGITS},5,5,1", "expected numbers in the columns|infinite entries"),
-        ("1,5,5,true", "expected numbers in the columns"),
+        ("1,[],5,1", "expected columns .* of numbers"),
+        (f"{DIGITS},5,5,1", "expected columns .* of numbers|infinite entries"),
+        ("1,5,5,true", "expected columns .* of numbers"),
     ],
 )
 def test_points_of_an_annotated_movie_are_whole_frames_and_finite(

@@ -62,7 +62,7 @@ def read_points_movie(
         numbers = table.to_numpy(dtype=np.float64)
     except (OSError, ValueError, TypeError, OverflowError, EOFError, zlib.error) as error:
         raise InputError(
-            f"{found[0]} cannot be read, expected numbers in the columns {', '.join(_COLUMNS)}: {error}"
+            f"{found[0]} cannot be read, expected columns {', '.join(_COLUMNS)} of numbers: {error}"
         ) from error
     axes = [axis for axis in (_DEPTH, "y", "x") if axis in table]
     if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
