@@ -151,6 +151,11 @@ def test_the_command_plans_from_a_pilot(tmp_path: Path, capsys: pytest.CaptureFi
         (["--density", "900", "--speed", "1", "--diameter", "12"], "have no room"),
         (["--pilot", "nowhere.csv", "--speed", "1"], "say the same thing"),
         (["--pilot", "nowhere"], "does not exist"),
+        (
+            ["--pilot", "nowhere", "--interval", "-3"],
+            "--interval is -3; expected a positive number of seconds",
+        ),
+        (["--density", "10,-3", "--speed", "1"], "--density has -3; expected positive numbers"),
     ],
 )
 def test_the_command_refuses_what_cannot_be(

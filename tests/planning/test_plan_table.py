@@ -102,6 +102,9 @@ def test_default_intervals_are_round_and_cover_easy_and_hard() -> None:
     assert {f"{t:e}"[0] for t in found} <= set("125")
     with pytest.raises(InputError, match="say which to try"):
         default_intervals(Culture(0.01, Walk(0.0)))
+    for speed in (1e6, 1e-9):  # nobody images every 0.1 ms, or once in a century
+        with pytest.raises(InputError, match="units that are expected"):
+            default_intervals(Culture(0.001, Walk(speed)))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,9 @@ def test_default_intervals_are_round_and_cover_easy_and_hard() -> None:
         ({"densities": [0.0]}, "expected a positive number of cells"),
         ({"densities": [1e5]}, "have no room"),
         ({"repeats": 1}, "needs at least two movies"),
-        ({"n_cells": 0}, "expected at least 2"),
+        ({"n_cells": 0}, "an interval of 5 min at density 25 cannot be simulated: .*expected at least 2"),
+        ({"seed": -1}, "seed is -1;"),
+        ({"densities": [float("nan")]}, "density is nan"),
     ],
 )
 def test_plans_that_cannot_be_made_are_refused(arguments: dict[str, object], message: str) -> None:

@@ -186,6 +186,8 @@ def _from_numbers(options: argparse.Namespace) -> "tuple[Culture, list[float]]":
         if hours is not None and not hours > 0:
             raise InputError(f"a time of {hours} hours until cells {name}; expected a positive number")
         rates[name] = 0.0 if hours is None else divided / (60 * hours)
+    if (wrong := next((d for d in options.density if not (math.isfinite(d) and d > 0)), None)) is not None:
+        raise InputError(f"--density has {wrong:g}; expected positive numbers of cells")
     densities = [density * per_field for density in options.density]
     apart = _OF_DIAMETER * (options.diameter or 0.0)
     culture = Culture(
@@ -210,6 +212,10 @@ def _pilot(options: argparse.Namespace) -> "tuple[Pilot, str, str]":
     from torchtrack_uq.results.tracking_result import TrackingResult
     from torchtrack_uq.uncertain_tracker import UncertainTracker
 
+    if options.interval is not None and not (math.isfinite(options.interval) and options.interval > 0):
+        raise InputError(
+            f"--interval is {options.interval:g}; expected a positive number of seconds between frames"
+        )
     path, progress = options.pilot, not options.quiet
     tracker = UncertainTracker("distance", "auto")
     if (path / "links.csv").exists():

@@ -68,8 +68,12 @@ class Pilot:
             interval: Minutes between frames, in place of what the movie states.
 
         Raises:
-            InputError: Its links are not sure enough to learn from.
+            InputError: An interval that is none, or links that are not sure enough to learn from.
         """
+        if interval is not None and not (math.isfinite(interval) and interval > 0):
+            raise InputError(
+                f"the pilot's interval is {interval:g} minutes; expected a positive time between frames"
+            )
         cells, p = result.detections, result.decision_probability
         later = cells.frame > 0
         sure = np.asarray(p >= SURE) | ~later

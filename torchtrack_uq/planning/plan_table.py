@@ -1,5 +1,6 @@
 """Trackability before the experiment: wrong links and doubts against frame interval and density."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -57,7 +58,7 @@ class Plan:
     def sentence(self, density: float) -> str:
         """What to do at a density, in plain words."""
         rows, longest = self._rows(density), self.longest(density)
-        here = f"At {density:g} cells per {self.per}"
+        here = f"At {density:.4g} cells per {self.per}"
         aim = f"{100 * self.aim:g} %"
         first, last = rows.iloc[0], rows.iloc[-1]
         if longest is None:
@@ -159,13 +160,22 @@ def make_plan(
     wanted = [culture.density * unit] if densities is None else sorted({float(d) for d in densities})
     if not wanted:
         raise InputError("no density is given; expected at least one")
+    if (wrong := next((d for d in wanted if not (math.isfinite(d) and d > 0)), None)) is not None:
+        raise InputError(f"density is {wrong:g}; expected a positive number of cells")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; expected a whole number of at least 0")
     cultures = [culture.at_density(density / unit) for density in wanted]
     times = default_intervals(cultures[-1]) if intervals is None else sorted({float(t) for t in intervals})
     if not times:
         raise InputError("no interval is given; expected at least one")
     grid = list(product(zip(wanted, cultures, strict=True), times))
-    for (_, one), interval in grid:
-        one.conditions(interval, n_cells, n_frames)
+    for (density, one), interval in grid:
+        try:
+            one.conditions(interval, n_cells, n_frames)
+        except InputError as error:
+            raise InputError(
+                f"an interval of {interval:g} {time_unit} at density {density:.4g} cannot be simulated: {error}"
+            ) from error
     rows = []
     for (density, one), interval in with_progress(grid, "Simulating and tracking", show=progress):
         found = predict(one, interval, n_cells=n_cells, n_frames=n_frames, repeats=repeats, seed=seed)
@@ -178,14 +188,16 @@ def make_plan(
 def default_intervals(culture: Culture) -> list[float]:
     """Intervals worth a look: round numbers at which cells move .03 to .6 of the distance between them.
 
+    They are from 0.001 to 50,000 in the unit of time, which nobody's minutes go beyond.
+
     Raises:
-        InputError: There are none, as for cells that do not move.
+        InputError: There are none, as for cells that do not move, or of numbers in other units than was thought.
     """
     if isinstance(culture.motion, MeasuredSteps):
         candidates = [lag * culture.motion.interval for lag in _LAGS if lag in culture.motion.by_lag]
     else:
         spacing = culture.density ** (-1 / culture.ndim)
-        round_ones = [m * 10.0**e for e in range(-6, 7) for m in (1.0, 2.0, 5.0)]
+        round_ones = [m * 10.0**e for e in range(-3, 5) for m in (1.0, 2.0, 5.0)]
         steps = [
             culture.motion.step(t, culture.ndim)[0] * np.sqrt(culture.ndim) / spacing for t in round_ones
         ]
@@ -193,7 +205,7 @@ def default_intervals(culture: Culture) -> list[float]:
     possible = [t for t in candidates if culture.can_be_simulated(t)]
     if not possible:
         raise InputError(
-            "no interval between frames suggests itself for cells that move and divide like these; say which to try "
-            "(--every)"
+            "no interval between frames suggests itself for cells that move and divide like these; look whether all "
+            "numbers are in the units that are expected, or say which to try (--every)"
         )
     return possible

@@ -140,3 +140,11 @@ def test_the_command_refuses_what_cannot_be(
     assert main(["simulate", "-o", str(tmp_path / "out"), "--frames", "3", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_fit_in_no_memory_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    huge = Conditions(2, 30, (1e9, 1e9))
+    with pytest.raises(InputError, match=r"1000000000 x 1000000000 pixels need about .* leave masks out"):
+        write_simulated(tmp_path / "out", huge, progress=False)
+    assert not list(tmp_path.iterdir())
+    assert write_simulated(tmp_path / "out", huge, masks=False, progress=False)["frames"] == 2

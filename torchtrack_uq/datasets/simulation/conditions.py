@@ -15,6 +15,8 @@ Border = Literal["open", "gone", "closed"]
 
 _NOT_NEGATIVE = ("motion", "flow", "appear", "separation", "apart", "diameter_spread", "jitter")
 _LARGEST_RESERVOIR, _MOST_CELLS = 1000.0, 5e7
+_CROWDED, _JAMMED = 1.2, 3.0
+"""Distances that cells may keep, in mean distances between them: spheres can keep 1.12, and a few more push."""
 _POSITIVE = ("diameter", "flow_length", "elongation")
 
 
@@ -143,6 +145,16 @@ class Conditions:
                 f"about {self.most_cells * self.reservoir:.2g} cells would live in one frame; expected at most "
                 f"{_MOST_CELLS:.0e}: take fewer cells, frames or divisions, or a steady number"
             )
+        for n, most, when in (
+            (self.n_cells, _CROWDED, "to begin with"),
+            (self.most_cells, _JAMMED, "in the fullest frame"),
+        ):
+            spacing = float(np.prod(self.field) / n) ** (1 / self.ndim)
+            if self.apart > most * spacing:
+                raise InputError(
+                    f"{when} cells lie {spacing:.3g} from each other on average, and to stay {self.apart:.3g} apart "
+                    "they have no room: take a larger field, fewer or smaller cells, or a smaller apart"
+                )
 
     def _check_steps(self) -> None:
         if len(self.drift) not in (0, self.ndim) or not all(math.isfinite(step) for step in self.drift):
@@ -209,7 +221,9 @@ class Conditions:
         growth, rest = self.expected_growth, self.n_frames - 1
         with np.errstate(over="ignore"):
             last = np.float64(growth) ** rest
-            added = rest if growth == 1 else (last - 1) / (growth - 1)
+        if np.isinf(last):  # and no newcomers would make it no number
+            return math.inf
+        added = rest if growth == 1 else (last - 1) / (growth - 1)
         return float(max(self.n_cells, self.n_cells * last + self.appear * added))
 
     @property
@@ -226,7 +240,8 @@ class Conditions:
     @property
     def reservoir(self) -> float:
         """All cells that are simulated for each one in the field."""
-        return float(np.prod(1 + 2 * self.margin / self.field))
+        with np.errstate(over="ignore"):
+            return float(np.prod(1 + 2 * self.margin / self.field))
 
     def to_plain(self) -> dict[str, object]:
         """Plain values by name, for a file; of measured steps, how many there are."""

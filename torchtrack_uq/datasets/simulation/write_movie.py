@@ -1,6 +1,7 @@
 """A simulated movie as a folder that `track`, `fit` and `evaluate` take."""
 
 import json
+import math
 import os
 import re
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from torchtrack_uq.datasets.simulation.in_memory import (
 from torchtrack_uq.datasets.simulation.painting import found_mask, frame_shape, image, paint, true_mask
 from torchtrack_uq.datasets.simulation.true_frames import simulate_frames
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.memory import available_memory
 from torchtrack_uq.utils.output_checks import check_output_folder
 from torchtrack_uq.utils.progress import with_progress
 from torchtrack_uq.utils.staged_folder import staged_folder
@@ -34,6 +36,8 @@ _OURS = re.compile(
     rf"{SEQUENCE}|{SEQUENCE}_GT|{SEGMENTATION}|{POINTS}|detections\.csv|truth\.csv|simulation\.json"
 )
 _LARGEST = np.iinfo(np.uint32).max
+_BYTES_A_PIXEL = 32
+"""Of a frame that is painted: owners, depths, labels, brightness."""
 
 
 def write_simulated(
@@ -72,7 +76,7 @@ def write_simulated(
         Counts by name: frames, cells, detections, tracks, divisions.
 
     Raises:
-        InputError: The folder holds files already, a field of no whole pixels, or as `stream`.
+        InputError: The folder holds files already, a field of no whole pixels or of too many, or as `stream`.
 
     Warns:
         UserWarning: There was no room for as many errors as were asked for.
@@ -81,8 +85,8 @@ def write_simulated(
     check_output_folder(target, overwrite)
     frames = stream(conditions, seed, errors)
     if masks:
-        frame_shape(conditions)
-    largest = _largest_label(conditions, seed) if masks else 0
+        _check_memory(frame_shape(conditions))
+    largest = _largest_label(conditions, seed, progress) if masks else 0
     with staged_folder(target, overwrite=overwrite, ours=_OURS) as staging, ExitStack() as open_files:
         tables = _Tables(staging, open_files)
         pixels = _Pixels(staging, conditions, seed, largest, errors != PERFECT, images) if masks else None
@@ -201,10 +205,20 @@ class _Pixels:
         tifffile.imwrite(file, pixels, compression="zlib", photometric="minisblack")
 
 
-def _largest_label(conditions: Conditions, seed: int) -> int:
+def _check_memory(shape: tuple[int, ...]) -> None:
+    needed, there = _BYTES_A_PIXEL * math.prod(shape), available_memory()
+    if there is not None and needed > there:
+        raise InputError(
+            f"masks of {' x '.join(map(str, shape))} pixels need about {needed / 2**30:.3g} GiB of memory, of which "
+            f"{there / 2**30:.3g} are free; take a smaller field, or leave masks out (--no-masks)"
+        )
+
+
+def _largest_label(conditions: Conditions, seed: int, progress: bool) -> int:
     """Of all frames, so that they have one type of pixels."""
     largest = 0
-    for frame in simulate_frames(conditions, seed):
+    frames = simulate_frames(conditions, seed)
+    for frame in with_progress(frames, "Counting labels", total=conditions.n_frames, show=progress):
         largest = max(largest, int(frame.track.max(initial=0)), 2 * len(frame) + 1)
     if largest > _LARGEST:
         raise InputError(
