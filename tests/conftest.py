@@ -1,6 +1,7 @@
 """Shared fixtures: few, small and, where it matters, real."""
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from tests.support.areas import (
 from torchtrack_uq.datasets.example import hela_example
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
+
+# a run in the background ignores these, and so would all processes that it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # hooks of pytest
 __all__ = [
