@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.commands import World, make_world
-from tests.faults.counts import write_counts
 from tests.faults.runner import Runner
 
 
@@ -25,7 +24,3 @@ def world(tmp_path_factory: pytest.TempPathFactory, runner: Runner) -> World:
     template: Path = tmp_path_factory.mktemp("world")
     make_world(template, runner)
     return World(template, tmp_path_factory.mktemp("trials"), runner)
-
-
-def pytest_sessionfinish() -> None:
-    write_counts()

@@ -12,7 +12,7 @@ _counts: Counter[tuple[str, str, str]] = Counter()
 
 
 def count(fault: str, what: str, outcome: str) -> None:
-    """One more trial whose assertions all held.
+    """One more trial whose assertions all held; the file is written anew each time, as runs of a night may be killed.
 
     Args:
         fault: Such as "kill -9".
@@ -20,10 +20,6 @@ def count(fault: str, what: str, outcome: str) -> None:
         outcome: What was found afterwards.
     """
     _counts[fault, what, outcome] += 1
-
-
-def write_counts() -> None:
-    """Write them where the environment asks for it."""
     if not (file := os.environ.get(VARIABLE)):
         return
     with Path(file).open("w", newline="") as stream:

@@ -27,8 +27,8 @@ def parametrised(often: int) -> pytest.MarkDecorator:
         pytest.param(
             command.name, seed, id=f"{command.name}-{seed}", marks=[pytest.mark.nightly] if seed else []
         )
-        for command in COMMANDS
         for seed in range(often)
+        for command in COMMANDS
     ]
     return pytest.mark.parametrize(("name", "seed"), cases)
 
