@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -19,13 +20,18 @@ from torchtrack_uq.cli.main import build_parser
 SENTENCE = re.compile(r"(?:warning: [^\n]+\n)*torchtrack-uq: [^\n]+\n")
 OFTEN = 8
 """Trials of each command at night."""
+EVERY_DAY = {"track points", "track over earlier results and notes", "export", "train"}
+"""Commands that stand for the others in most tests that run every day."""
 
 
-def parametrised(often: int) -> pytest.MarkDecorator:
-    """One trial of each command every day, and `often` at night."""
+def parametrised(often: int, daily: Collection[str] = EVERY_DAY) -> pytest.MarkDecorator:
+    """One trial of some commands every day, and `often` of each at night."""
     cases = [
         pytest.param(
-            command.name, seed, id=f"{command.name}-{seed}", marks=[pytest.mark.nightly] if seed else []
+            command.name,
+            seed,
+            id=f"{command.name}-{seed}",
+            marks=[] if seed == 0 and command.name in daily else [pytest.mark.nightly],
         )
         for seed in range(often)
         for command in COMMANDS
@@ -45,7 +51,7 @@ def moment(name: str, seed: int, n: int) -> int:
     return draw.randrange(n) if seed % 2 else max(n - 1 - draw.randrange(80), 0)
 
 
-@parametrised(OFTEN)
+@parametrised(OFTEN, daily=BY_NAME)
 def test_kill_9_at_a_change_of_the_file_system(world: World, name: str, seed: int) -> None:
     command = BY_NAME[name]
     at = moment(name, seed, world.reference(command)[1].seen)
@@ -118,8 +124,8 @@ def test_files_that_cannot_grow(world: World, name: str, seed: int) -> None:
     count("quota", name, world.check_after_fault(command, copy))
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_a_place_that_cannot_be_written_to_is_refused_at_once(world: World, name: str) -> None:
+@parametrised(1)
+def test_a_place_that_cannot_be_written_to_is_refused_at_once(world: World, name: str, seed: int) -> None:
     command = BY_NAME[name]
     world.reference(command)
     copy = world.fresh()
@@ -145,10 +151,12 @@ def test_an_output_that_vanishes(world: World, name: str, seed: int) -> None:
     count("vanishing output", name, world.check_after_fault(command, copy))
 
 
-@pytest.mark.parametrize("name", [command.name for command in COMMANDS if command.whole])
-def test_two_runs_into_one_place(world: World, name: str) -> None:
+@parametrised(1)
+def test_two_runs_into_one_place(world: World, name: str, seed: int) -> None:
     """One is refused, or both were in time; what is there is whole."""
     command = BY_NAME[name]
+    if not command.whole:
+        pytest.skip("its files appear one by one, or it goes on where another run stopped")
     world.reference(command)
     copy = world.fresh()
     processes = [world.runner.start(command.arguments, copy) for _ in range(2)]
