@@ -1,6 +1,7 @@
 """Entry point: parses arguments, runs one command, turns errors into one sentence."""
 
 import argparse
+import io
 import os
 import platform
 import sys
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A reader of the output that has seen enough, such as `head`, is no failure.
     """
+    _print_anything()
     try:
         try:
             return _run(sys.argv[1:] if arguments is None else arguments)
@@ -141,6 +143,13 @@ def _show_where(options: argparse.Namespace) -> None:
     """The traceback of the error at hand, for who asked for it."""
     if options.verbose:
         traceback.print_exc()
+
+
+def _print_anything() -> None:
+    """Let names that the terminal's encoding does not know, or that are no text at all, be printed with escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:

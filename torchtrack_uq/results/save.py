@@ -104,7 +104,7 @@ def save_result(
         queue = review_queue(result)
         write_csv(staging / "review.csv", queue)
         (staging / "report.html").write_text(
-            report_html(result, queue, settings), encoding="utf-8", newline="\n"
+            report_html(result, queue, settings), encoding="utf-8", errors="replace", newline="\n"
         )
         (staging / STATE).write_bytes(result.state())
         cells = result.cells

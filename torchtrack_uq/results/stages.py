@@ -42,7 +42,7 @@ def work_digest(arguments: Sequence[str], inputs: Sequence[Path]) -> str:
     digest.update(json.dumps([__version__, versions, list(arguments)]).encode())
     for name, path in _files(inputs):
         found = path.stat()
-        digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+        digest.update(os.fsencode(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"))
     return digest.hexdigest()
 
 

@@ -51,7 +51,7 @@ def _mastodon(tracks: SavedTracks, file: Path) -> None:
 
 
 def _trackmate(tracks: SavedTracks, file: Path) -> None:
-    file.write_text(trackmate_xml(tracks), encoding="utf-8")
+    file.write_text(trackmate_xml(tracks), encoding="utf-8", errors="replace")  # names that are no text
 
 
 def _parquet(tracks: SavedTracks, file: Path) -> None:
