@@ -11,7 +11,7 @@ from pathlib import Path
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.ending_signals import held_signals
 from torchtrack_uq.utils.run_identity import RunIdentity, silence_of
-from torchtrack_uq.utils.temporary_names import short_name, temporary_path
+from torchtrack_uq.utils.temporary_names import remove_left_over, short_name, temporary_path
 
 _BEAT = 20.0
 _SILENT = 300.0
@@ -73,7 +73,7 @@ def claimed(folder: Path, place: Path) -> Iterator[Claim]:
     Raises:
         InputError: Another run is writing there, or the claim cannot be laid down.
     """
-    file = place / f".{short_name(folder)}.uq-lock"
+    file = _file_of(folder, place)
     holder = (os.getpid(), threading.get_ident())
     if _HELD.get(file) == holder:
         yield Claim(file, _content(file))
@@ -91,6 +91,22 @@ def claimed(folder: Path, place: Path) -> Iterator[Claim]:
         with held_signals():
             _HELD.pop(file, None)
             claim.release()
+
+
+def clear_up(folder: Path, place: Path) -> None:
+    """Remove what a dead run left that was killed after all its work was done, where nothing else is to do.
+
+    Args:
+        folder: Complete results.
+        place: Where claims on it are laid down.
+    """
+    if _file_of(folder, place).exists():
+        with suppress(InputError), claimed(folder, place):
+            remove_left_over(folder, place)
+
+
+def _file_of(folder: Path, place: Path) -> Path:
+    return place / f".{short_name(folder)}.uq-lock"
 
 
 def _lay_down(claim: Claim, folder: Path) -> None:

@@ -14,7 +14,7 @@ from torchtrack_uq.datasets.published.catalogue import PublishedDataset, find_da
 from torchtrack_uq.datasets.published.resume import ResumingDownloader
 from torchtrack_uq.datasets.published.unpack import unpack_zip
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.claim import claimed
+from torchtrack_uq.utils.claim import claimed, clear_up
 
 
 def download_dataset(
@@ -51,6 +51,7 @@ def download_dataset(
     root = Path(folder).expanduser().absolute()
     target, archive = root / found.name, root / f"{found.name}.zip"
     if target.is_dir() and any(target.iterdir()):
+        clear_up(target, root)
         return target
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; the data set needs a folder of that name: choose another -o")
