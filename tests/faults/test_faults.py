@@ -173,6 +173,6 @@ def test_two_runs_into_one_place(world: World, name: str, seed: int) -> None:
 def test_the_counts_know_every_command(world: World) -> None:
     (commands,) = build_parser()._subparsers._group_actions  # type: ignore[union-attr]
     writing = {command.arguments[0] for command in COMMANDS}
-    # batch and demo write as track does, info nothing, and review has tests of its own
-    others = {"batch", "demo", "info", "review"}
+    # batch and demo write as track does, compile and info nothing of the user's, and review has tests of its own
+    others = {"batch", "compile", "demo", "info", "review"}
     assert set(commands.choices) - writing == others

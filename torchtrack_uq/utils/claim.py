@@ -81,16 +81,18 @@ def claimed(folder: Path, place: Path) -> Iterator[Claim]:
     claim = Claim(
         file, f"{RunIdentity.here().tag} {os.getpid()} {os.uname().nodename if os.name == 'posix' else ''}"
     )
-    with held_signals():
-        _lay_down(claim, folder)
-        _HELD[file] = holder
+    laid_down = False
     try:
+        with held_signals():  # which end the run at the end of this block, when the claim is there already
+            _lay_down(claim, folder)
+            laid_down, _HELD[file] = True, holder
         threading.Thread(target=claim.beat, daemon=True, name="claim").start()
         yield claim
     finally:
-        with held_signals():
-            _HELD.pop(file, None)
-            claim.release()
+        if laid_down:
+            with held_signals():
+                _HELD.pop(file, None)
+                claim.release()
 
 
 def clear_up(folder: Path, place: Path) -> None:
