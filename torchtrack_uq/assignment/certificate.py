@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from torchtrack_uq.assignment.kernels.path_tangents import mass_tangents
 from torchtrack_uq.assignment.kernels.sum_product import room_without
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
@@ -36,8 +37,10 @@ from torchtrack_uq.assignment.pruned import (
 from torchtrack_uq.assignment.types import FloatArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
 
-LOOSEST = 0.9  # eta of a component is guessed at most this large
-ROUNDS = 6  # after which components whose guess is not confirmed are given up, so that the others can be
+SLACK = 0.1  # power of what is lost, by which a guess of D is lower than what the guess before gave
+TINY = 1e-9  # so that a guess of D itself is confirmed
+SMALL = 0.1  # share that may be lost without a look at which mothers are near
+ROUNDS = 20  # after which daughters whose guess is not confirmed are given up, so that the others can be
 MOST_ROUNDS = 1000
 
 
@@ -156,30 +159,43 @@ def certify(
         within = 1.0 / (sums.null + np.where(lost > 0.0, lost, 0.0)[daughter_component] / null)
         within[np.isnan(within)] = (1.0 / sums.null)[np.isnan(within)]
 
-    def lower_bound(eta: FloatArray) -> FloatArray:
-        sure = 1.0 - eta[daughter_component]
-        found = np.multiply(within, sure, where=sure > 0.0, out=gauge.null.copy())
+    def lower_bound(ratio: FloatArray) -> FloatArray:
+        """(N,) bound of D_j that follows from one for all daughters."""
+        # links that take a daughter of the component away only make room in it
+        at_mothers = np.bincount(of_mother, if_free / ratio[daughter], n_components) + lost
+        used = at_mothers[daughter_component]
+        if (used < SMALL).all():
+            return np.maximum(within * (1.0 - used), gauge.null)
+        # large components: without a daughter, only the mothers near her have more room
+        rest = np.bincount(of_mother[inside], (if_free / ratio[daughter])[inside], n_components) + lost
+        odds = np.where(inside, 0.0, gauge.link[dropped] / ratio[daughter])
+        of_links = np.bincount(mother, odds, problem.n_mothers)
+        near = _use_without(kept, gauge, null, of_links, room_if_free, lost)
+        sure = 1.0 - np.fmin(np.fmin(used, near + rest[daughter_component]), 1.0)
+        by_component = np.multiply(within, sure, where=sure > 0.0, out=np.zeros_like(within))
+        by_mothers = np.fmin(_by_own_mothers(problem, gauge, room_if_free, ratio), within)
+        found = np.fmax(by_component, by_mothers)
         return np.maximum(found, gauge.null)
 
-    eta = np.full(n_components, 0.25)
+    ratio = lower_bound(within)
     proved = False
     for round_ in range(MOST_ROUNDS):
-        ratio = lower_bound(eta)
-        found = sum_touching(of_mother, of_daughter, if_free, usual, daughter, ratio, n_components) + lost
-        confirmed = (found < eta) | (eta >= 1.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            guess = ratio * (ratio / within) ** SLACK * (1.0 - TINY) if round_ < ROUNDS else gauge.null
+        guess = np.fmax(guess, gauge.null)
+        guess = guess if round_ == 0 else np.where(confirmed, before, np.minimum(guess, before))
+        ratio = lower_bound(guess)
+        confirmed, before = (ratio > guess) | (guess <= gauge.null), guess
         if confirmed.all():
             proved = True
-            eta = np.fmin(eta, found)
             break
-        # beyond LOOSEST the component's own links prove nothing: only null is left of D
-        loosened = np.where((2.0 * found <= LOOSEST) & (round_ < ROUNDS), 2.0 * found, 1.0)
-        eta = np.where(confirmed, eta, np.where(np.isnan(found), 1.0, loosened))
     high = np.ones(dropped.size)
-    error = np.full(n_components, np.inf)
     if proved:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             # 0 / 0 proves nothing, and a probability is at most 1
-            high = np.fmin(usual / lower_bound(eta)[daughter], 1.0)
+            high = np.fmin(usual / ratio[daughter], 1.0)
+    error = np.full(n_components, np.inf)
+    if proved:
         one = np.ones(problem.n_daughters)
         error = sum_touching(of_mother, of_daughter, high, high, daughter, one, n_components) + lost
         error[~(error < 1.0)] = np.inf
@@ -195,6 +211,59 @@ def certify(
         log_z_high,
         float(lost.sum()),
     )
+
+
+def _by_own_mothers(
+    problem: AssignmentProblem, gauge: Gauge, room_if_free: FloatArray, ratio: FloatArray
+) -> FloatArray:
+    """(N,) bound of D_j from her mothers alone: that nobody else is there, as often as `ratio` (N,) proves."""
+    links = problem.links
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        there = np.fmin(gauge.link * room_if_free[links.mother] / ratio[links.daughter], 1.0)
+        others = np.bincount(links.mother, there, problem.n_mothers)[links.mother] - there
+        worth = gauge.link * room_if_free[links.mother] * np.maximum(1.0 - others, 0.0)
+    worth[~np.isfinite(worth)] = 0.0
+    found: FloatArray = gauge.null + np.bincount(links.daughter, worth, problem.n_daughters)
+    return found
+
+
+def _use_without(
+    kept: KeptGraph,
+    gauge: Gauge,
+    null: FloatArray,
+    used: FloatArray,
+    room_if_free: FloatArray,
+    lost: FloatArray,
+) -> FloatArray:
+    """(N,) sum over the mothers k of each daughter's component of `used` (M,) times R_k without the daughter.
+
+    It is the derivative of log Z(C - j) as the mothers' rooms are weighed into it, so one pass finds it for all j.
+    """
+    graph, plan = kept.graph, kept.plan
+    counted = (used > 0.0) & (plan.mother_component >= 0)
+    direction = np.zeros_like(gauge.load)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for n in (0, 1):
+            here = counted & (gauge.load[:, n] > 0.0)
+            direction[here, n] = used[here] * gauge.load[here, n + 1] / gauge.load[here, n]
+    n_links = len(gauge.link)
+    mass, change, log_z_tangent = mass_tangents(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+        np.concatenate([gauge.link, null, gauge.load.ravel()]),
+        np.concatenate([np.zeros(n_links + len(null)), direction.ravel()]),
+    )  # fmt: skip
+    without, change = mass[n_links : n_links + len(null)], change[n_links : n_links + len(null)]
+    linked = plan.daughter_component >= 0
+    component = plan.daughter_component[linked]
+    found = np.zeros(len(null))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found[linked] = change[linked] / without[linked] + log_z_tangent[component]
+        # states left out: at most `lost` of paths through null of j, of Z(C - j) at least `without`
+        most = np.bincount(plan.mother_component[counted], (used * room_if_free)[counted], len(log_z_tangent))
+        missing = np.where(lost[component] > 0.0, lost[component] / (null[linked] * without[linked]), 0.0)
+        found[linked] += np.where(missing > 0.0, most[component] * missing, 0.0)
+    found[~(found >= 0.0)] = np.inf
+    return found
 
 
 def _room_inside(

@@ -4,7 +4,7 @@ The Jacobian of the marginals p is the Hessian of log Z, which is symmetric: wit
 
     dp_f = sum over e of v_e (P(e and f) - p_e p_f) = sum over e of v_e p_e (P(f given e) - p_f).
 
-Most of it comes from one pass over the frontier graph of the forward sum that carries tangents (`path_tangents`). A
+Most of it comes from one pass over the frontier graph of the forward sum that carries tangents (`mass_tangents`). A
 choice that is unlikely but weighs much (a true link of probability 1e-12 in a likelihood, v_e = -1 / p_e) may depend on
 others that were dropped as unlikely themselves; these are summed over again, given that they are made (second form,
 `changes_given`).
@@ -15,7 +15,7 @@ import numpy as np
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC
 from torchtrack_uq.assignment.elimination import exact_marginals, too_large_error
 from torchtrack_uq.assignment.gap_model import GapModel, gap_model
-from torchtrack_uq.assignment.kernels.path_tangents import path_tangents
+from torchtrack_uq.assignment.kernels.path_tangents import mass_tangents
 from torchtrack_uq.assignment.marginal_result import Direction, Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
@@ -129,11 +129,12 @@ def _tangents(
     graph, links = kept.graph, problem.links
     n_links, n = links.mother.size, problem.n_daughters
     load = np.stack([direction.disappear, np.zeros(problem.n_mothers), direction.divide], axis=1)
-    tangent, _ = path_tangents(
-        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]),
+    weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
+    _, change, _ = mass_tangents(
+        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight,
         np.concatenate([by_place, direction.null, load.ravel()]),
     )  # fmt: skip
+    tangent = weight * change
     link = np.zeros(problem.n_links)
     link[links.link] = tangent[:n_links]
     loads = tangent[n_links + n :].reshape(-1, 3)

@@ -14,7 +14,6 @@ from torchtrack_uq.assignment.gap_model import GapModel
 from torchtrack_uq.assignment.kernels.min_marginals import distance_from_hub
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
-    HOPELESS,
     Gauge,
     KeptGraph,
     Share,
@@ -22,7 +21,6 @@ from torchtrack_uq.assignment.pruned import (
     all_components,
     build_kept_graph,
     components_of,
-    plan_if_narrow,
     room_if_empty,
     sum_kept,
 )
@@ -32,14 +30,14 @@ BYTES_PER_ARC = 40  # arcs, nodes and sums of the frontier graphs
 NEGLIGIBLE = 1e-5  # weight, as a share of the tolerance, below which a state of the elimination is left out
 WANTED = 10.0  # a link is dropped at first if it is wanted (`odds_if_free`) at most this many tolerances
 TRIVIAL = 5e-2  # odds, as a share of the tolerance, below which links inside components need no closer look
-INSIDE_SHARE = 0.3  # sum of these odds up to which links are dropped inside a component
+INSIDE_SHARE = 0.03  # sum of these odds up to which links are dropped inside a component
 AIM = (
     0.95  # share of the tolerance that dropped links may take; what putting them back changes takes the rest
 )
 TAKE = 0.95  # share of that which stays dropped at a component that gets links back
 INSIGNIFICANT = 1e-2  # share of the tolerance that all least likely links together may take
 REFINEMENTS = 30
-FEW_REFINEMENTS = 3  # where components run along time, what has not settled by then spreads through the movie
+FEW_REFINEMENTS = 6  # where components run along time, what has not settled by then spreads through the movie
 PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links are likelier than not
 FLOOR = 1e-12  # least share of what it deserves that a dropped link gets, so that no candidate is impossible
 ROUNDING = 1e-9  # share of the tolerance left free, since sums that reach it are rounded
@@ -149,64 +147,122 @@ def take_back(
     may_return: BoolArray | None = None,
     share: Share | None = None,
 ) -> Elimination | KeptGraph | None:
-    """Keep more links where the proved probabilities of dropped ones exceed the tolerance; None if it fails.
-
-    Only a graph if what changes does not fit.
+    """Keep more links where the proved probabilities of dropped ones exceed the tolerance.
 
     Bounds of probabilities in the whole problem hold whatever is kept, so only the components that change
     are summed again, and their new bound is the sum over the links that still touch them. With `may_return`
-    (F,) only those links are taken back, and components that would need others keep the bound they have.
+    (F,) only those links are taken back, and components that would need others, have not settled after some rounds, or
+    do not fit (each into its `share`), keep the links and the bound they have. Without, None if any has not settled,
+    and only the graph if what changes does not fit.
     """
-    gauge, kept, sums, certificate = result
+    certificate = result.certificate
     if (certificate.component_error <= AIM * tolerance).all():
         return result
-    links = problem.links
-    high = np.zeros(links.mother.size)
+    high = np.zeros(problem.links.mother.size)
     high[certificate.dropped] = certificate.dropped_high
     # the least likely dropped links count at every component, which costs next to nothing
     matters = high > INSIGNIFICANT * tolerance / max(certificate.dropped.size, 1)
     rest = float(high[~matters].sum())
-    keep = kept.keep.copy()
-    labels = kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
+    growing = _Growing(problem, result.kept, high, matters, rest)
     for _ in range(REFINEMENTS if share is None else FEW_REFINEMENTS):
-        daughter_component, mother_component, n_components = all_components(*labels)
-        dropped = np.flatnonzero(~keep & matters)
-        of_mother, of_daughter = (
-            mother_component[links.mother[dropped]],
-            daughter_component[links.daughter[dropped]],
-        )
-        across = of_daughter != of_mother
-        per_component = np.full(n_components, rest)
-        per_component += np.bincount(of_mother, high[dropped], minlength=n_components)
-        per_component += np.bincount(of_daughter[across], high[dropped[across]], minlength=n_components)
-        excess = per_component > AIM * tolerance
-        if not excess.any():
+        if not growing.grow(tolerance, may_return):
             break
-        ends = np.concatenate([of_mother, of_daughter[across]])
-        link = np.concatenate([dropped, dropped[across]])
-        wrong = excess[ends] if may_return is None else excess[ends] & may_return[link]
-        if may_return is not None and not wrong.any():
-            break
-        link, ends = link[wrong], ends[wrong]
-        order = np.lexsort((high[link], ends))
-        total = np.cumsum(high[link[order]])
-        first = np.concatenate([[True], np.diff(ends[order]) > 0])
-        before = np.maximum.accumulate(np.where(first, total - high[link[order]], 0.0))
-        keep[link[order[total - before > TAKE * AIM * tolerance]]] = True
-        labels = components_of(problem, keep)
     else:
-        return None
-    changed = np.zeros(n_components, dtype=bool)
-    added = np.flatnonzero(keep & ~kept.keep)
-    changed[mother_component[links.mother[added]]] = True
-    part = keep & changed[mother_component[links.mother]]
-    most = memory_limit // BYTES_PER_ARC
-    plan = None if share is None else plan_if_narrow(problem, part, HOPELESS * most)
-    if share is not None and plan is None:
-        return kept
-    again = build_kept_graph(problem, part, gauge, most, NEGLIGIBLE * tolerance, plan, share)
-    if not again.graph.complete.all():
-        return again
+        if may_return is None:
+            return None
+    excess = growing.per_component > AIM * tolerance
+    while True:
+        growing.give_back(result.kept.keep, excess)
+        part, changed = growing.part_that_changed(result.kept.keep)
+        most = memory_limit // BYTES_PER_ARC
+        again = build_kept_graph(problem, part, result.gauge, most, NEGLIGIBLE * tolerance, share=share)
+        if again.graph.complete.all():
+            return _merged(problem, result, growing, again, part, changed)
+        if may_return is None:
+            return again
+        of = growing.components()[1]
+        excess = np.zeros(growing.per_component.size, dtype=bool)
+        linked = np.flatnonzero(again.plan.mother_component >= 0)
+        excess[of[linked]] = ~again.graph.complete[again.plan.mother_component[linked]]
+
+
+class _Growing:
+    """Kept links that grow where too much is dropped, and what dropped links sum to at each of their components."""
+
+    def __init__(
+        self, problem: AssignmentProblem, kept: KeptGraph, high: FloatArray, matters: BoolArray, rest: float
+    ) -> None:
+        self.problem, self.keep = problem, kept.keep.copy()
+        self.labels = kept.plan.daughter_component, kept.plan.mother_component, kept.plan.width.size
+        self.high, self._matters, self._rest = high, matters, rest
+        self._sum_up()
+
+    def components(self) -> tuple[IntArray, IntArray, int]:
+        """By daughter, by mother, and their number; cells without kept links have their own."""
+        return all_components(*self.labels)
+
+    def _sum_up(self) -> None:
+        links = self.problem.links
+        daughter_component, mother_component, n_components = self.components()
+        dropped = np.flatnonzero(~self.keep & self._matters)
+        of_mother = mother_component[links.mother[dropped]]
+        of_daughter = daughter_component[links.daughter[dropped]]
+        across = of_daughter != of_mother
+        total = np.full(n_components, self._rest)
+        total += np.bincount(of_mother, self.high[dropped], minlength=n_components)
+        total += np.bincount(of_daughter[across], self.high[dropped[across]], minlength=n_components)
+        self.per_component: FloatArray = total
+        self._ends = np.concatenate([of_mother, of_daughter[across]])
+        self._link = np.concatenate([dropped, dropped[across]])
+
+    def grow(self, tolerance: float, may_return: BoolArray | None) -> bool:
+        """Take the likeliest links back at components where dropped ones exceed the tolerance; whether there are any."""
+        excess = self.per_component > AIM * tolerance
+        wrong = excess[self._ends]
+        if may_return is not None:
+            wrong &= may_return[self._link]
+        if not wrong.any():
+            return False
+        link, ends = self._link[wrong], self._ends[wrong]
+        order = np.lexsort((self.high[link], ends))
+        total = np.cumsum(self.high[link[order]])
+        first = np.concatenate([[True], np.diff(ends[order]) > 0])
+        before = np.maximum.accumulate(np.where(first, total - self.high[link[order]], 0.0))
+        self.keep[link[order[total - before > TAKE * AIM * tolerance]]] = True
+        self._label()
+        return True
+
+    def give_back(self, keep: BoolArray, components: BoolArray) -> None:
+        """Keep what was kept at first (F,) in some components (K,)."""
+        if components.any():
+            of_mother = self.components()[1]
+            self.keep &= keep | ~components[of_mother[self.problem.links.mother]]
+            self._label()
+
+    def _label(self) -> None:
+        self.labels = components_of(self.problem, self.keep)
+        self._sum_up()
+
+    def part_that_changed(self, keep: BoolArray) -> tuple[BoolArray, BoolArray]:
+        """(F,) kept links of the components that have others than at first, and (K,) which these are."""
+        _, of_mother, n_components = self.components()
+        changed = np.zeros(n_components, dtype=bool)
+        changed[of_mother[self.problem.links.mother[self.keep & ~keep]]] = True
+        return self.keep & changed[of_mother[self.problem.links.mother]], changed
+
+
+def _merged(
+    problem: AssignmentProblem,
+    result: Elimination,
+    grown: _Growing,
+    again: KeptGraph,
+    part: BoolArray,
+    changed: BoolArray,
+) -> Elimination:
+    """The result with the components that changed summed anew."""
+    gauge, kept, sums, certificate = result
+    keep, labels = grown.keep, grown.labels
+    daughter_component, mother_component, n_components = grown.components()
     new = sum_kept(problem, again, gauge.link, gauge.null, gauge.load)
     at_daughter, at_mother = changed[daughter_component], changed[mother_component]
     fresh = marginals_alone(gauge, again, new)
@@ -236,8 +292,8 @@ def take_back(
     log_z_low -= float(np.log(gauge.null[newly_linked]).sum() + np.log(gauge.load[newly_held, 0]).sum())
     still = np.flatnonzero(~keep)
     merged = certificate._replace(
-        alone=alone, component_error=per_component + lost, daughter_component=daughter_component,
-        mother_component=mother_component, dropped=still, dropped_high=high[still], lost=float(lost.sum()),
+        alone=alone, component_error=grown.per_component + lost, daughter_component=daughter_component,
+        mother_component=mother_component, dropped=still, dropped_high=grown.high[still], lost=float(lost.sum()),
         log_z_low=min(log_z_low, certificate.log_z_high),
     )  # fmt: skip
     ratio_mother = np.where(at_mother, new.ratio_mother, sums.ratio_mother)

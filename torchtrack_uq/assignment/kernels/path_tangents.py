@@ -12,7 +12,7 @@ from torchtrack_uq.utils.kernel import kernel
 
 
 @kernel
-def path_tangents(
+def mass_tangents(
     arc_start: SmallIntArray,
     arc_to: SmallIntArray,
     arc_factor: SmallIntArray,
@@ -20,8 +20,8 @@ def path_tangents(
     first_layer: IntArray,
     weight: FloatArray,
     direction: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Derivative of every factor's probability, and of log Z, along `direction`.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum through every factor, its derivative and that of log Z along `direction`.
 
     Args:
         arc_start: this and the next four are the fields of `FrontierGraph`.
@@ -33,13 +33,15 @@ def path_tangents(
         direction: like weight; change of the logarithm of each weight.
 
     Returns:
-        tangent: like weight, derivative of the probability of each factor.
+        mass: like weight; as of `path_sums`, a factor's probability over its weight.
+        change: like weight; derivative of the probability over the weight, which for a factor that keeps its weight is
+            that of `mass`.
         log_z_tangent: (C,) float64.
     """
     n_components = first_layer.size - 1
     mass = np.zeros(weight.size)
     mass_tangent = np.zeros(weight.size)
-    tangent = np.zeros(weight.size)
+    change_of = np.zeros(weight.size)
     log_z_tangent = np.zeros(n_components)
     most_nodes, most_layers = largest_component(layer_start, first_layer)
     ahead, ahead_tangent = np.empty(most_nodes), np.empty(most_nodes)
@@ -100,6 +102,5 @@ def path_tangents(
         # a component's factors are its own: what they lose through its Z
         for a in range(arc_start[base], arc_start[base + n_nodes]):
             factor = arc_factor[a]
-            change = mass_tangent[factor] + mass[factor] * (direction[factor] - log_z_tangent[c])
-            tangent[factor] = weight[factor] * change
-    return tangent, log_z_tangent
+            change_of[factor] = mass_tangent[factor] + mass[factor] * (direction[factor] - log_z_tangent[c])
+    return mass, change_of, log_z_tangent
