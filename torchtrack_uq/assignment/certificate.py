@@ -161,21 +161,21 @@ def certify(
 
     def lower_bound(ratio: FloatArray) -> FloatArray:
         """(N,) bound of D_j that follows from one for all daughters."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            free = _or_inf(if_free / ratio[daughter])
+            across = _or_inf(np.where(inside, 0.0, gauge.link[dropped] / ratio[daughter]))
         # links that take a daughter of the component away only make room in it
-        at_mothers = np.bincount(of_mother, if_free / ratio[daughter], n_components) + lost
-        used = at_mothers[daughter_component]
+        used = (np.bincount(of_mother, free, n_components) + lost)[daughter_component]
         if (used < SMALL).all():
             return np.maximum(within * (1.0 - used), gauge.null)
         # large components: without a daughter, only the mothers near her have more room
-        rest = np.bincount(of_mother[inside], (if_free / ratio[daughter])[inside], n_components) + lost
-        odds = np.where(inside, 0.0, gauge.link[dropped] / ratio[daughter])
-        of_links = np.bincount(mother, odds, problem.n_mothers)
+        rest = np.bincount(of_mother[inside], free[inside], n_components) + lost
+        of_links = np.bincount(mother, across, problem.n_mothers)
         near = _use_without(kept, gauge, null, of_links, room_if_free, lost)
-        sure = 1.0 - np.fmin(np.fmin(used, near + rest[daughter_component]), 1.0)
+        sure = 1.0 - np.minimum(np.minimum(used, near + rest[daughter_component]), 1.0)
         by_component = np.multiply(within, sure, where=sure > 0.0, out=np.zeros_like(within))
-        by_mothers = np.fmin(_by_own_mothers(problem, gauge, room_if_free, ratio), within)
-        found = np.fmax(by_component, by_mothers)
-        return np.maximum(found, gauge.null)
+        by_mothers = np.minimum(_by_own_mothers(problem, gauge, room_if_free, ratio), within)
+        return np.maximum(np.fmax(by_component, by_mothers), gauge.null)
 
     ratio = lower_bound(within)
     proved = False
@@ -213,13 +213,19 @@ def certify(
     )
 
 
+def _or_inf(bound: FloatArray) -> FloatArray:
+    """0 / 0 bounds nothing."""
+    bound[np.isnan(bound)] = np.inf
+    return bound
+
+
 def _by_own_mothers(
     problem: AssignmentProblem, gauge: Gauge, room_if_free: FloatArray, ratio: FloatArray
 ) -> FloatArray:
     """(N,) bound of D_j from her mothers alone: that nobody else is there, as often as `ratio` (N,) proves."""
     links = problem.links
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        there = np.fmin(gauge.link * room_if_free[links.mother] / ratio[links.daughter], 1.0)
+        there = np.minimum(_or_inf(gauge.link * room_if_free[links.mother] / ratio[links.daughter]), 1.0)
         others = np.bincount(links.mother, there, problem.n_mothers)[links.mother] - there
         worth = gauge.link * room_if_free[links.mother] * np.maximum(1.0 - others, 0.0)
     worth[~np.isfinite(worth)] = 0.0
