@@ -14,13 +14,13 @@ from torchtrack_uq.assignment.dropping import (
     drop_and_sum,
     odds_if_free,
     put_back,
-    take_back,
 )
 from torchtrack_uq.assignment.elimination import FEW, NOT_CONVEX, exact_marginals, finish, too_large_error
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Share, gauge_of
+from torchtrack_uq.assignment.taking_back import take_back
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact

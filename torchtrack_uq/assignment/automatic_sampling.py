@@ -24,6 +24,9 @@ from torchtrack_uq.assignment.pruned import (
 )
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray, NonConvexDivisionError
 
+ENOUGH = 0.02
+"""Proved error of the probability of any event up to which a component is drawn from what could be summed over: of a
+thousand draws chance makes more of it."""
 N_CHAINS = 10
 FAINT = 1e-5
 """Odds below which chains do not offer a link."""
@@ -46,8 +49,8 @@ class Draws(NamedTuple):
         daughter_component: (N,) int64, component of each daughter as such: of what lies in different components, the
             posterior is the product.
         mother_component: (M,) int64, likewise of each mother, in the same numbering.
-        exact: (C,) bool, components of which the draws are independent and the probability of any event is right to the
-            tolerance; the others are from `N_CHAINS` Markov chains.
+        exact: (C,) bool, components of which the draws are independent and the probability of any event is right to
+            `ENOUGH`; the others are from `N_CHAINS` Markov chains.
         chain: (n,) int64, which chain a draw is from.
     """
 
@@ -73,7 +76,7 @@ def sample_automatic(
 ) -> Draws:
     """Draw assignments from p(A) = exp(L(A)) / Z, whatever its size.
 
-    Components that `marginals(method="auto")` sums exactly are drawn as `sample` does. The others are drawn by
+    Components whose sums are proved right to `ENOUGH` or better are drawn as `sample` does. The others are drawn by
     chains that begin at draws of what could be summed over and redraw two daughters at a time (Gibbs sampling
     in blocks of two; Jensen, Kong & Kjaerulff, Int. J. Human-Computer Studies 1995): an estimate, as
     nothing proves that a chain has seen everything.
@@ -82,7 +85,7 @@ def sample_automatic(
         problem: the frame pair, or the movie.
         n: number of draws, at least 1.
         seed: the same seed gives the same draws.
-        tolerance: as for `sample`.
+        tolerance: of the sums; as for `sample`.
         many_frames: whether the problem is a movie.
 
     Raises:
@@ -111,8 +114,9 @@ def sample_automatic(
     keep = found.kept[links.link]
     of_daughter, of_mother, n_components = all_components(*components_of(problem, keep))
     rough = np.zeros(n_components, np.bool_)
-    rough[of_daughter[found.daughter_error > tolerance]] = True
-    rough[of_mother[found.mother_error > tolerance]] = True
+    enough = max(tolerance, ENOUGH)
+    rough[of_daughter[found.daughter_error > enough]] = True
+    rough[of_mother[found.mother_error > enough]] = True
     generator = np.random.default_rng(seed)
     drawn, unfit = _drawn(problem, keep, gauge, model, n, NEGLIGIBLE * tolerance, generator)
     rough[of_daughter[unfit]] = True

@@ -8,14 +8,15 @@ D_j(H) = Z(H) / Z(H without j), all in the gauge of `pruned`. For mothers with g
 2. R_k(G without j) <= R1, what the kept links give without j when every dropped link (i, j') is moved into the
    null weight of j' as w r_i. It also holds without further daughters outside k's component.
 3. P(link e = (k, j) is used) = w R_k(G without j) / D_j(G).
-4. D_j(G) >= D_j(C) (1 - eta_C); eta_C bounds the probability, without j, that a dropped link touching C is used.
+4. D_j(G) >= D_j(C) (1 - eta_j); eta_j bounds the probability, without j, that a dropped link at a mother of C is used.
+   Also D_j(G) >= null + sum of w r_i P(nobody else is at mother i) over the mothers i of j, without j.
 5. Given that no dropped link touching C is used, C is distributed as if it were alone. So every marginal of C
    differs from that of C alone by at most eps_C, the sum of P(e) over the dropped links that touch C.
 
 States that the elimination leaves out as negligible add at most their weight `lost` (the MAP has weight 1)
-to eta and eps and, relative to it, to R1 and 1 / D. Step 4 refers to itself; a guess of eta that is
-confirmed with room to spare holds, by continuity in the dropped weights. Where no guess is confirmed,
-eta = 1 claims nothing.
+to eta and eps and, relative to it, to R1 and 1 / D. Step 4 refers to itself; a guess of all D that is
+confirmed with room to spare holds, by continuity in the dropped weights. Where no guess is confirmed, D is at
+least the null weight.
 """
 
 from typing import NamedTuple
@@ -41,7 +42,7 @@ SLACK = 0.1  # power of what is lost, by which a guess of D is lower than what t
 TINY = 1e-9  # so that a guess of D itself is confirmed
 SMALL = 0.1  # share that may be lost without a look at which mothers are near
 ROUNDS = 20  # after which daughters whose guess is not confirmed are given up, so that the others can be
-MOST_ROUNDS = 1000
+MOST_ROUNDS = 40  # after which all are
 
 
 class Marginal(NamedTuple):
@@ -170,35 +171,31 @@ def certify(
             return np.maximum(within * (1.0 - used), gauge.null)
         # large components: without a daughter, only the mothers near her have more room
         rest = np.bincount(of_mother[inside], free[inside], n_components) + lost
-        of_links = np.bincount(mother, across, problem.n_mothers)
+        of_links: FloatArray = np.bincount(mother, across, problem.n_mothers).astype(np.float64)
         near = _use_without(kept, gauge, null, of_links, room_if_free, lost)
         sure = 1.0 - np.minimum(np.minimum(used, near + rest[daughter_component]), 1.0)
         by_component = np.multiply(within, sure, where=sure > 0.0, out=np.zeros_like(within))
         by_mothers = np.minimum(_by_own_mothers(problem, gauge, room_if_free, ratio), within)
         return np.maximum(np.fmax(by_component, by_mothers), gauge.null)
 
-    ratio = lower_bound(within)
-    proved = False
+    ratio, guess = lower_bound(within), np.where(within > gauge.null, within, gauge.null)
+    wrong = np.ones(problem.n_daughters, dtype=bool)
     for round_ in range(MOST_ROUNDS):
         with np.errstate(invalid="ignore", divide="ignore"):
-            guess = ratio * (ratio / within) ** SLACK * (1.0 - TINY) if round_ < ROUNDS else gauge.null
-        guess = np.fmax(guess, gauge.null)
-        guess = guess if round_ == 0 else np.where(confirmed, before, np.minimum(guess, before))
+            lower = ratio * (ratio / within) ** SLACK * (1.0 - TINY) if round_ < ROUNDS else gauge.null
+        guess = np.where(wrong, np.minimum(np.fmax(lower, gauge.null), guess), guess)
         ratio = lower_bound(guess)
-        confirmed, before = (ratio > guess) | (guess <= gauge.null), guess
-        if confirmed.all():
-            proved = True
+        wrong = ~((ratio > guess) | (guess <= gauge.null))
+        if not wrong.any():
             break
-    high = np.ones(dropped.size)
-    if proved:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            # 0 / 0 proves nothing, and a probability is at most 1
-            high = np.fmin(usual / ratio[daughter], 1.0)
-    error = np.full(n_components, np.inf)
-    if proved:
-        one = np.ones(problem.n_daughters)
-        error = sum_touching(of_mother, of_daughter, high, high, daughter, one, n_components) + lost
-        error[~(error < 1.0)] = np.inf
+    else:
+        ratio = gauge.null
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # 0 / 0 proves nothing, and a probability is at most 1
+        high = np.fmin(usual / ratio[daughter], 1.0)
+    one = np.ones(problem.n_daughters)
+    error = sum_touching(of_mother, of_daughter, high, high, daughter, one, n_components) + lost
+    error[~(error < 1.0)] = np.inf
     log_z_high = max(sums.log_z, upper.log_z) + float(lost.sum())
     return Certificate(
         alone,

@@ -9,7 +9,6 @@ from torchtrack_uq.assignment.dropping import (
     drop_and_sum,
     odds_if_free,
     put_back,
-    take_back,
 )
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.kernels.log_sums import log_path_sums
@@ -24,6 +23,7 @@ from torchtrack_uq.assignment.pruned import (
     plan_if_narrow,
     sum_kept,
 )
+from torchtrack_uq.assignment.taking_back import take_back
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
 

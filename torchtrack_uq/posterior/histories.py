@@ -61,7 +61,7 @@ class Histories:
         daughter_component: (N,) int64, component of each cell's choice of a mother: what is asked of different
             components is independent. Cells that are nobody's daughters have components of their own.
         mother_component: (N,) int64, component of how many daughters each cell has, in the same numbering.
-        exact: (C,) bool, components whose draws are independent, and right to 0.001 in the probability of any event;
+        exact: (C,) bool, components whose draws are independent, and right to 0.02 in the probability of any event;
             the others are drawn by Markov chains, see `torchtrack_uq.assignment.automatic_sampling`.
         chain: (n,) int64, the chain that a draw is from, there.
     """
