@@ -29,8 +29,9 @@ EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
 EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
-MOVIE_SHARE = Share(20_000, 100)
-"""Arcs of a component of a problem of many frames."""
+MOVIE_SHARES = Share(200_000, 1_000), Share(2_000_000, 8_000)
+"""Arcs of a component of a problem of many frames; the second where the first proves nothing, since what does
+not fit can cost all others their proof."""
 FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
@@ -53,7 +54,10 @@ def auto_marginals(
     n = problem.n_daughters
     if many_frames and problem.is_convex and problem.links.mother.size > FEW:
         limit = memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
-        return _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARE)
+        found = _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[0])
+        if np.isfinite(found.daughter_error).any():
+            return found
+        return _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[1])
     clusters = memory_limit
     if memory_limit is None:
         memory_limit = BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)

@@ -41,8 +41,8 @@ from torchtrack_uq.utils.kernel import kernel
 SLACK = 0.1  # power of what is lost, by which a guess of D is lower than what the guess before gave
 TINY = 1e-9  # so that a guess of D itself is confirmed
 SMALL = 0.1  # share that may be lost without a look at which mothers are near
-ROUNDS = 20  # after which daughters whose guess is not confirmed are given up, so that the others can be
-MOST_ROUNDS = 40  # after which all are
+ROUNDS = 12  # after which daughters whose guess is not confirmed are given up, so that the others can be
+MOST_ROUNDS = 15  # after which all are
 
 
 class Marginal(NamedTuple):
