@@ -14,6 +14,7 @@ from torchtrack_uq.assignment import (
     marginals,
     solve_map,
 )
+from torchtrack_uq.assignment import certificate as certificate_module
 from torchtrack_uq.assignment.certificate import certify
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import build_kept_graph, gauge_of, sum_kept
@@ -52,8 +53,9 @@ def check(problem, dropped, negligible=0.0):
     st.integers(0, 2**32 - 1),
     st.sampled_from([0.0, 2.0, 4.0, 8.0]),
     st.sampled_from([0.0, 1e-6, 0.01]),
+    st.sampled_from([0.0, certificate_module.SMALL]),
 )
-def test_bounds_hold_whichever_links_are_dropped(problem, seed, weaker, negligible):
+def test_bounds_hold_whichever_links_are_dropped(problem, seed, weaker, negligible, small):
     rng = np.random.default_rng(seed)
     if all_assignments(problem)[1].size == 0:
         return
@@ -67,7 +69,9 @@ def test_bounds_hold_whichever_links_are_dropped(problem, seed, weaker, negligib
     problem = AssignmentProblem(
         problem.mother, problem.daughter, score, problem.appear, problem.disappear, problem.divide
     )
-    bound = check(problem, dropped, negligible)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate_module, "SMALL", small)  # 0: always the closer look
+        bound = check(problem, dropped, negligible)
     event("a bound between 0 and 1" if bound > 0 else "no finite bound")
 
 
@@ -118,3 +122,33 @@ def test_error_bound_holds_when_small_problems_are_pruned_too(
         assert error <= result.error_bound + 1e-9
     assert result.exact == (result.error_bound <= tolerance)
     assert result.covered_mass <= 1.0
+
+
+def colony(n_frames, n=60, seed=0):
+    """A movie over gaps as one problem: cells that walk, links to the frames up to two before."""
+    rng = np.random.default_rng(seed)
+    size = 20.0 * np.sqrt(n)
+    place = np.cumsum(
+        np.concatenate([rng.uniform(0, size, (1, n, 2)), rng.normal(0, 2.2, (n_frames - 1, n, 2))]), axis=0
+    )
+    mother, daughter, score = [], [], []
+    for t in range(1, n_frames):
+        for gap in (1, 2):
+            if t - gap < 0:
+                continue
+            distance = np.linalg.norm(place[t][:, None] - place[t - gap][None], axis=-1)
+            near = np.argwhere(distance < 45.0)
+            daughter.append(t * n + near[:, 0])
+            mother.append((t - gap) * n + near[:, 1])
+            score.append(-((distance[tuple(near.T)] / 2.2) ** 2) / (4 * gap) - 5.0 * (gap - 1))
+    n_cells = n * n_frames
+    score = np.maximum(np.concatenate(score), -7.5)
+    events = np.full(n_cells, -7.0), np.full(n_cells, -2.0), np.full(n_cells, -2.0)
+    return AssignmentProblem(np.concatenate(mother), np.concatenate(daughter), score, *events)
+
+
+@pytest.mark.parametrize("n_frames", [12, 120])
+def test_what_is_proved_does_not_become_less_the_longer_a_movie_is(n_frames):
+    found = marginals(colony(n_frames), many_frames=True)
+    assert np.mean(found.daughter_error <= 0.02) > 0.7
+    assert np.mean(found.daughter_error <= 0.1) > 0.95
