@@ -3,44 +3,50 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from torchtrack_uq import InputError
 from torchtrack_uq.batch.movies import BatchMovie, read_movies
 from torchtrack_uq.batch.same_work import difference, fingerprint
-from torchtrack_uq.cli.many_movies import _check_arguments, _track_options
+from torchtrack_uq.cli.batch_rows import track_options, wrong_with
+from torchtrack_uq.results.stages import work_digest
 
 
 def read(folder: Path, text: str, common: list[str] | None = None) -> list[BatchMovie]:
     """Movies of a table with this text."""
     file = folder / "movies.csv"
     file.write_text(text)
-    flags = {name: action.nargs == 0 for name, action in _track_options().items()}
-    return read_movies(file, flags, _check_arguments, common or [])
+    flags = {name: action.nargs == 0 for name, action in track_options().items()}
+    return read_movies(file, flags, wrong_with, common or [])
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("frame,y,x\n0,1,1\n1,1,1\n")
+    tifffile.imwrite(tmp_path / "seg.tif", np.ones((3, 8, 8), np.uint16), photometric="minisblack")
     return tmp_path
 
 
 def test_rows_become_arguments_and_paths_lie_beside_the_table(folder: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text("frame,y,x\n" + "".join(f"{t},1,1\n" for t in range(4)))
     one, two = read(
         folder,
-        'name,points,Stride,voxel_size,trust-masks\nfirst,a.csv,2,"0.5,0.5",\n,b.csv,,,yes\n',
-        ["--stride=3"],
+        'name,points,Stride,voxel_size,masks,trust-masks\nfirst,a.csv,2,"0.5,0.5",,\n,,,,seg.tif,yes\n',
+        ["--stride=2"],
     )
     assert one.name == "first"
     assert one.arguments == (
-        "--stride=3",
+        "--stride=2",
         f"--points={folder / 'a.csv'}",
         "--stride=2",
         "--voxel-size=0.5,0.5",
     )
-    assert two.name == "b"
-    assert two.arguments == ("--stride=3", f"--points={folder / 'b.csv'}", "--trust-masks")
+    assert two.name == "seg"
+    assert two.arguments == ("--stride=2", f"--masks={folder / 'seg.tif'}", "--trust-masks")
     assert one.inputs == (folder / "a.csv",)
 
 
@@ -52,6 +58,15 @@ def test_rows_become_arguments_and_paths_lie_beside_the_table(folder: Path) -> N
         ("points\n", "no movie|no row"),
         ("points\nmissing.csv\n", r"line 2 .*missing.csv is not there"),
         ("points,stride\na.csv,two\n", "line 2 .*--stride"),
+        ("points,stride\na.csv,0\n", "line 2 .*'0' is no stride"),
+        ("points,stride\na.csv,2\n", "line 2 .*stride 2 keeps 1 of 2 frames"),
+        ("points,stride\na.csv,\nb.csv,9\n", "line 3 .*stride 9 keeps 1 of 2 frames"),
+        ("masks,stride\nseg.tif,3\n", "line 2 .*stride 3 keeps 1 of 3 frames"),
+        ("points,search-range,tracker\na.csv,5,overlap\n", "line 2 .*overlap looks at masks"),
+        ("masks,search-range\nseg.tif,5\n", "line 2 .*--search-range is for --tracker distance"),
+        ("points,channel\na.csv,2\n", "line 2 .*--channel say how images and masks are read"),
+        ("points,temperature\na.csv,no.json\n", "line 2 .*no.json does not exist"),
+        ("points,confidence\na.csv,90%\n", "line 2 .*--confidence belongs to"),
         ("points,tracker\na.csv,best\n", "line 2 .*--tracker"),
         ("points,masks\na.csv,a.csv\n", "line 2 .*not allowed with"),
         ("images\n\"a.csv\"\n", "neither a column"),
@@ -113,6 +128,30 @@ def test_what_cannot_be_read_stops_no_batch_and_counts_once_it_can(tmp_path: Pat
     assert difference(movie, before) is None
     (tmp_path / "nowhere").write_text("a mask")
     assert difference(movie, before) == "other input: files have changed since"
+
+
+def test_rows_whose_file_cannot_be_read_are_left_to_their_own_run(folder: Path) -> None:
+    (folder / "a.csv").write_text("frame,y\n")
+    (folder / "seg.tif").write_bytes(b"II*")
+    movies = read(folder, "name,points,masks,stride\none,a.csv,,2\ntwo,,seg.tif,2\n")
+    assert [movie.name for movie in movies] == ["one", "two"]
+
+
+def test_a_change_behind_a_link_to_a_folder_is_other_input(tmp_path: Path) -> None:
+    """As where frames lie on another disk and the movie's folder holds links to them."""
+    for folder in ("masks", "elsewhere/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "masks" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "circle").symlink_to(tmp_path / "masks")
+    file = tmp_path / "elsewhere" / "deep" / "t0"
+    file.write_text("a mask")
+    movie = BatchMovie("m", (), (tmp_path / "masks",))
+    before, digest = fingerprint(movie).as_json(), work_digest([], movie.inputs)
+    assert difference(movie, before) is None
+    assert work_digest([], movie.inputs) == digest
+    file.write_text("another")
+    assert difference(movie, before) == "other input: files have changed since"
+    assert work_digest([], movie.inputs) != digest
 
 
 def test_the_same_work_is_known_by_content_and_not_by_time(folder: Path) -> None:

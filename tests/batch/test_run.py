@@ -1,5 +1,6 @@
 """A batch does every movie as `track` does, whatever happens to single ones, and goes on where it was stopped."""
 
+import errno
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from torchtrack_uq import InputError
 from torchtrack_uq.batch.movies import BatchMovie
@@ -225,3 +227,106 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match="no dask scheduler answers at nowhere"):
         list(run_on_cluster([], tmp_path, overwrite=False, address="nowhere"))
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """A program in place of `track`; `name` in it is the movie's folder."""
+    (folder / "stands_in.py").write_text(
+        f"import os, sys, time\nname = os.path.basename(sys.argv[-1])\n{code}"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr("torchtrack_uq.batch.run_one._CHILD", "stands_in")
+
+
+def test_a_full_disk_stops_the_batch_with_one_sentence_and_what_is_done_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for k in range(4):
+        write_points(tmp_path / f"m{k}.csv", k)
+    table, out = tmp_path / "movies.csv", tmp_path / "out"
+    table.write_text("points\nm0.csv\n")
+    command = ["batch", str(table), "-o", str(out), "--quiet", "--workers", "1"]
+    assert main(command) == 0
+    table.write_text("points\n" + "".join(f"m{k}.csv\n" for k in range(4)))
+    with monkeypatch.context() as patch:
+        tries = tmp_path / "tries"
+        stand_in(
+            tmp_path,
+            patch,
+            f"open({str(tries)!r}, 'a').write(name + ' ')\n"
+            "print('torchtrack-uq: [Errno 28] No space left on device; nothing was written')\nsys.exit(1)\n",
+        )
+        capsys.readouterr()
+        assert main(command) == 1
+    assert tries.read_text().split() in (
+        ["m1"],
+        ["m1", "m2"],
+    )  # one may have begun before the first was looked at
+    said = capsys.readouterr().err
+    assert said == (
+        f"torchtrack-uq: No space left on device: 1 of 4 movies are done; make room on the disk of {out}, or choose an "
+        "output on another one, then the same command goes on with the others\n"
+    )
+    rows = pd.read_csv(out / "batch.csv").set_index("name")
+    assert rows["status"].to_dict() == {"m0": "done before", "m1": "failed", "m2": "waiting", "m3": "waiting"}
+    assert (out / "m0" / "links.csv").is_file()
+
+
+def test_a_disk_that_is_full_for_the_batch_itself_is_the_same_sentence(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("torchtrack_uq.batch.record.BatchRecord.begin", full)
+    table.write_text("points\nm0.csv\n")
+    assert main(["batch", str(table), "-o", str(tmp_path / "out"), "--quiet"]) == 1
+    assert "0 of 1 movies are done; make room on the disk of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
+def test_a_signal_ends_a_batch_and_its_runs_with_one_sentence(tmp_path: Path, number: signal.Signals) -> None:
+    """Finished movies are kept, nothing is left of the others, and the same command does what is left."""
+    for name, n_frames in (("quick", 6), ("long1", 3000), ("long2", 3000)):
+        write_points(tmp_path / f"{name}.csv", 0, n_frames=n_frames, n=12 if name == "quick" else 60)
+    (tmp_path / "movies.csv").write_text("points\nquick.csv\nlong1.csv\nlong2.csv\n")
+    out = tmp_path / "out"
+    code = "import sys; from torchtrack_uq.cli.main import main; sys.exit(main())"
+    arguments = ["batch", str(tmp_path / "movies.csv"), "-o", str(out), "--quiet", "--workers", "2"]
+    batch = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
+    claims = [out / ".long1.uq-lock", out / ".long2.uq-lock"]
+    end = time.monotonic() + 300
+    while not (out / "quick" / "links.csv").exists() or not all(claim.exists() for claim in claims):
+        assert batch.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    while "done" not in (out / "batch.csv").read_text():
+        time.sleep(0.05)
+    batch.send_signal(number)
+    said = batch.communicate(timeout=300)[1]
+    assert batch.returncode == 128 + number
+    what = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    assert said == (
+        f"torchtrack-uq: {what}; 1 of 3 movies are done, and the same command goes on with the others\n"
+    )
+    assert sorted(item.name for item in out.iterdir()) == ["batch.csv", "logs", "quick"]
+    assert not [name for name in (tmp_path / "out" / "logs").iterdir() if ".uq-" in name.name]
+
+
+def test_movies_that_cannot_be_read_are_named_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_points(tmp_path / "a.csv", 0)
+    write_points(tmp_path / "z.csv", 1)
+    (tmp_path / "empty").mkdir()
+    tifffile.imwrite(tmp_path / "cut.tif", np.ones((5, 40, 40), np.uint16), photometric="minisblack")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:900])
+    (tmp_path / "movies.csv").write_text("name,points,masks\na,a.csv,\nb,,empty\nc,,cut.tif\nz,z.csv,\n")
+    assert main(["batch", str(tmp_path / "movies.csv"), "-o", str(tmp_path / "out"), "--quiet"]) == 1
+    said = capsys.readouterr()
+    rows = pd.read_csv(tmp_path / "out" / "batch.csv").set_index("name")
+    assert rows["status"].to_dict() == {"a": "done", "b": "failed", "c": "failed", "z": "done"}
+    assert "empty" in rows["message"]["b"]
+    assert "cut.tif" in rows["message"]["c"]
+    assert all(f"{name} failed: {rows['message'][name]}" in said.out for name in "bc")
+    assert "2 of 4 movies failed" in said.err

@@ -78,9 +78,12 @@ def test_nothing_was_written_is_said_of_work_that_writes_all_or_nothing(
             fail(error)
 
     assert run(lambda: fail(OSError(28, "No space left on device"))) == 1
-    assert capsys.readouterr().err == "torchtrack-uq: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == (
+        "torchtrack-uq: [Errno 28] No space left on device; make room on the disk of data, or choose an output on "
+        "another one\n"
+    )
     assert run(lambda: fail_within(OSError(28, "No space left on device"))) == 1
-    assert capsys.readouterr().err.endswith("No space left on device; nothing was written\n")
+    assert "No space left on device; nothing was written; make room" in capsys.readouterr().err
     assert run(lambda: fail(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "torchtrack-uq: interrupted\n"
     assert run(lambda: fail_within(KeyboardInterrupt())) == 130

@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from torchtrack_uq.cli.many_movies import _check_arguments, _track_options
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold, ReviewStatistic
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.results.saved_tracks import SavedTracks
+from torchtrack_uq.results.track_files import export_tracks
 from torchtrack_uq.review.decision_log import Decision, DecisionLog
 from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
 from torchtrack_uq.trackers.trackastra.tracker import TrackastraTracker
@@ -114,6 +116,14 @@ def _load(folder: Path) -> TrackingResult:
     return result
 
 
+def _export(folder: Path) -> None:
+    """Read tables of results, and make every other table of them."""
+    tracks = SavedTracks.read(folder / "out")
+    for name in ("napari-csv", "mastodon", "trackmate"):
+        export_tracks(tracks, name, folder / name)
+    ElementTree.parse(folder / "trackmate")
+
+
 def _model(folder: Path) -> None:
     training = {
         "delta_cutoff": 2,
@@ -154,7 +164,7 @@ TARGETS = [
     Target(
         "saved tables and settings",
         _saved,
-        lambda folder: SavedTracks.read(folder / "out").axes,
+        _export,
         ("cells.csv", "links.csv", "settings.json"),
     ),
     Target("model folder", _model, lambda f: TrackastraTracker.from_folder(f / "model", device="cpu")),

@@ -1,7 +1,6 @@
 """Whether work that was done before is the work that is asked for now."""
 
 import hashlib
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from torchtrack_uq import __version__
 from torchtrack_uq.batch.movies import BatchMovie
+from torchtrack_uq.utils.files_below import files_below
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,8 @@ def difference(movie: BatchMovie, before: dict[str, Any]) -> str | None:
 def _files(movie: BatchMovie) -> Iterator[tuple[str, Path]]:
     for k, given in enumerate(movie.inputs):
         if given.is_dir():
-            for folder, below, files in os.walk(given):
-                below.sort()
-                for name in sorted(files):
-                    path = Path(folder) / name
-                    yield f"{k}/{path.relative_to(given).as_posix()}", path
+            for path in files_below(given):
+                yield f"{k}/{path.relative_to(given).as_posix()}", path
         else:
             yield f"{k}", given
 

@@ -31,6 +31,7 @@ from torchtrack_uq.cli import (
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.ending_signals import Stopped, stopping_signals
+from torchtrack_uq.utils.no_space import advice_without_space
 from torchtrack_uq.utils.optional import installed_version
 
 
@@ -106,7 +107,7 @@ def _run(arguments: Sequence[str]) -> int:
         if isinstance(error, BrokenPipeError):
             print(flush=True)  # raises again if it is the output that nobody reads
         _show_where(options)
-        print(f"torchtrack-uq: {error}", file=sys.stderr)
+        print(f"torchtrack-uq: {_with_place(error, options)}", file=sys.stderr)
         return 1
     except MemoryError:
         _show_where(options)
@@ -120,6 +121,12 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"torchtrack-uq: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 128 + interrupt.number if isinstance(interrupt, Stopped) else 130
     return 0
+
+
+def _with_place(error: OSError, options: argparse.Namespace) -> str:
+    """What the system said; of a full disk which one it is, and what to do."""
+    advice = advice_without_space(error, getattr(options, "output", None))
+    return str(error) if advice is None else f"{error}; {advice}"
 
 
 def _compute(options: argparse.Namespace) -> None:

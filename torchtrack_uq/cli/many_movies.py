@@ -1,12 +1,16 @@
 """`torchtrack-uq batch`."""
 
 import argparse
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, cast
 
-from torchtrack_uq.cli import track
+from torchtrack_uq.cli.batch_rows import track_options, wrong_with
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.ending_signals import Stopped
+from torchtrack_uq.utils.no_space import advice_without_space, tells_of_no_space
 from torchtrack_uq.utils.progress import with_progress
 
 if TYPE_CHECKING:
@@ -14,16 +18,11 @@ if TYPE_CHECKING:
     from torchtrack_uq.batch.record import BatchRecord, MovieRow
     from torchtrack_uq.batch.same_work import Fingerprint
 
-_OURS = {"help", "output", "overwrite", "quiet"}
 _OF_ONE = {"images", "masks", "points"}
 _SHOWN = 5
 """Folders named that are in the way; how many more there are is said."""
+_GO_ON = "the same command goes on with the others"
 _WITHOUT = " (without --overwrite, which does all anew)"
-
-
-class _Refusing(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
 
 
 def add_commands(commands: Any) -> None:
@@ -54,7 +53,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="do all movies anew, replacing results")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("for all movies", "as `torchtrack-uq track` takes them")
-    for name, action in _track_options().items():
+    for name, action in track_options().items():
         if name in _OF_ONE:
             continue
         said = (action.help or "").replace("%(default)s", str(action.default))  # here nothing is a default
@@ -69,32 +68,6 @@ def _workers(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected 1 or more")
     return int(text)
-
-
-def _track_parser() -> argparse.ArgumentParser:
-    parser = _Refusing(add_help=False)
-    commands = parser.add_subparsers(dest="command", parser_class=_Refusing)
-    track.add_commands(commands)
-    return parser
-
-
-def _track_options() -> dict[str, argparse.Action]:
-    """Options of `track` by their long names, but for those that a batch decides."""
-    commands = next(one for one in _track_parser()._actions if isinstance(one, argparse._SubParsersAction))
-    found = {}
-    for action in commands.choices["track"]._actions:
-        name = next((one[2:] for one in action.option_strings if one.startswith("--")), "")
-        if name and name not in _OURS:
-            found[name] = action
-    return found
-
-
-def _check_arguments(arguments: list[str]) -> str | None:
-    try:
-        _track_parser().parse_args(["track", "-o", "OUT", *arguments])
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _common(options: argparse.Namespace, known: dict[str, argparse.Action]) -> list[str]:
@@ -116,9 +89,9 @@ def _batch(options: argparse.Namespace) -> None:
 
     if options.dask is not None and options.workers is not None:
         raise InputError("--workers is for this machine and --dask for a cluster; give one of them")
-    known = _track_options()
+    known = track_options()
     flags = {name: action.nargs == 0 for name, action in known.items()}
-    movies = read_movies(options.movies, flags, _check_arguments, _common(options, known))
+    movies = read_movies(options.movies, flags, wrong_with, _common(options, known))
     folder = options.output.resolve()
     check_apart(folder, {given for movie in movies for given in movie.inputs})
     with output_folder(folder, overwrite=True):  # what is there is looked at next
@@ -217,9 +190,26 @@ def _run_rest(
         for movie, outcome in with_progress(outcomes, "Movies", show=not options.quiet, total=len(rest)):
             rows[movie.name] = record.end(movie, prints[movie.name], outcome)
             record.write_table(list(rows.values()))
+            if outcome.code > 0 and tells_of_no_space(outcome.message):
+                raise OSError(
+                    errno.ENOSPC, os.strerror(errno.ENOSPC)
+                )  # the next ones would fail like this one
+    except OSError as error:
+        if (advice := advice_without_space(error, record.folder)) is None:
+            raise
+        raise OSError(
+            f"{os.strerror(error.errno or errno.ENOSPC)}: {_so_far(rows)}; {advice}, then {_GO_ON}"
+        ) from None
     except KeyboardInterrupt as interrupt:
-        done = sum(row.status.startswith("done") for row in rows.values())
-        raise KeyboardInterrupt(
-            f"interrupted; {done} of {len(rows)} movies are done, and the same command goes on with the others"
-            + (_WITHOUT if options.overwrite else "")
-        ) from interrupt
+        without = _WITHOUT if options.overwrite else ""
+        said = f"{str(interrupt) or 'interrupted'}; {_so_far(rows)}, and {_GO_ON}{without}"
+        if isinstance(interrupt, Stopped):
+            raise Stopped(said, interrupt.number) from interrupt
+        raise KeyboardInterrupt(said) from interrupt
+    finally:
+        cast(Generator[Any, None, None], outcomes).close()  # ends the runs that are under way
+
+
+def _so_far(rows: "dict[str, MovieRow]") -> str:
+    done = sum(row.status.startswith("done") for row in rows.values())
+    return f"{done} of {len(rows)} movies are done"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.movie_arguments import add_trust_masks_argument
 from torchtrack_uq.cli.points_arguments import DEFAULT_TRACKER, FOR_POINTS
-from torchtrack_uq.cli.values import length
+from torchtrack_uq.cli.values import every_nth, length
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.layers.registry import METHODS
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP, TRACKERS, make_tracker
@@ -58,7 +58,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         "beside the draws and lists (see docs/methods.md)",
     )
     parser.add_argument(
-        "--stride", type=int, default=1, metavar="N", help="take every Nth frame (default: 1)"
+        "--stride", type=every_nth, default=1, metavar="N", help="take every Nth frame (default: 1)"
     )
 
 
@@ -150,15 +150,34 @@ def read_temperature(options: argparse.Namespace) -> Any:
     return Calibration.load(given)
 
 
-def tracker_of(options: argparse.Namespace, temperature: Any = None) -> Any:
-    """The tracker that was asked for, with the gap of the calibration where `temperature` is one."""
-    from torchtrack_uq.trackers.gaps import wanted_max_gap
+def check_temperature(given: str | None) -> None:
+    """Refuse a `--temperature` that is no number and names no file, before anything is read."""
+    if given is None or given == "bundled":
+        return
+    try:
+        float(given)
+    except ValueError:
+        if not Path(given).exists():
+            raise InputError(
+                f"--temperature {given}: calibration {given} does not exist, and it is no number; expected a number, "
+                "a file from `torchtrack-uq fit`, or bundled"
+            ) from None
 
+
+def check_tracker_options(options: argparse.Namespace) -> None:
+    """Refuse options of another tracker than the one that was asked for."""
     taken = TRACKERS[options.tracker].options
     for option in ("model", "search_range"):
         if getattr(options, option) is not None and option not in taken:
             owners = ", ".join(name for name, entry in TRACKERS.items() if option in entry.options)
             raise InputError(f"--{option.replace('_', '-')} is for --tracker {owners}, not {options.tracker}")
+
+
+def tracker_of(options: argparse.Namespace, temperature: Any = None) -> Any:
+    """The tracker that was asked for, with the gap of the calibration where `temperature` is one."""
+    from torchtrack_uq.trackers.gaps import wanted_max_gap
+
+    check_tracker_options(options)
     return make_tracker(
         options.tracker,
         options.device,

@@ -12,6 +12,8 @@ from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
+    check_temperature,
+    check_tracker_options,
     nothing_written_on_error,
     read_temperature,
     tracker_of,
@@ -89,10 +91,23 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 
 def _track(options: argparse.Namespace) -> None:
     # before torch is imported: a refusal should be quick
-    choose_tracker(options)
+    check_options(options)
     check_apart(options.output, inputs_of(options))
     with output_folder(options.output, overwrite=options.overwrite):
         _track_into(options)
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Fill in the tracker where none was asked for, and refuse what cannot go together, before any file is read.
+
+    Raises:
+        InputError: Options that contradict each other, or a calibration that is not there.
+    """
+    choose_tracker(options)
+    check_tracker_options(options)
+    check_temperature(options.temperature)
+    if options.accept_error is None and options.confidence is not None:
+        raise InputError("--confidence belongs to --accept-error SHARE, which is missing")
 
 
 def _track_into(options: argparse.Namespace) -> None:
@@ -144,8 +159,6 @@ def _acceptance(
 ) -> "AcceptanceThreshold | None":
     """The threshold that `--accept-error` asks for, from the annotated decisions in a calibration file."""
     if options.accept_error is None:
-        if options.confidence is not None:
-            raise InputError("--confidence belongs to --accept-error SHARE, which is missing")
         return None
     if review is None:
         raise InputError(

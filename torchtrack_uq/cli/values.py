@@ -30,6 +30,26 @@ def share(text: str) -> float:
     return value
 
 
+def every_nth(text: str) -> int:
+    """Which frames to take: every N-th.
+
+    Raises:
+        argparse.ArgumentTypeError: No whole number of at least 1.
+
+    >>> every_nth("2")
+    2
+    """
+    try:
+        n = int(text)
+    except ValueError:
+        n = 0
+    if n < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no stride; expected 1 for every frame, 2 for every other, and so on"
+        )
+    return n
+
+
 def numbers(text: str, what: str) -> tuple[float, ...]:
     """Numbers between commas.
 

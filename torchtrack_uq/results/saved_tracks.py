@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.provenance import Made, settings_of
+from torchtrack_uq.results.saved_checks import check_input, checked_table
 from torchtrack_uq.utils.formula_cells import unguarded
 from torchtrack_uq.utils.json_text import parse_json
 from torchtrack_uq.utils.staged_folder import recover_results
@@ -77,7 +78,10 @@ class SavedTracks:
         recover_results(place)
         cells = _table(place, "cells.csv", _CELL_COLUMNS)
         links = _table(place, "links.csv", _LINK_COLUMNS)
-        return cls._joined(cells, links, _settings(place / "settings.json"), str(place))
+        settings = _settings(place / "settings.json")
+        tracks = cls._joined(cells, links, settings, str(place))
+        check_input(settings, len(tracks.axes), place / "settings.json")
+        return tracks
 
     @classmethod
     def _joined(
@@ -187,7 +191,7 @@ def read_with_names(file: Path, **types: str) -> pd.DataFrame:
 def _table(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     file = folder / name
     try:
-        table = read_with_names(file, mother_frame="Int64")
+        table = read_with_names(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{folder} is no folder of results, {name} is missing; expected what `torchtrack-uq track -o` wrote"
@@ -199,6 +203,7 @@ def _table(folder: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise InputError(
             f"{file} has no column {missing[0]}; expected the table as `torchtrack-uq track` wrote it"
         )
+    table = checked_table(table, file)
     return table.assign(**{column: _whole_or_text(table[column]) for column in _NAMES if column in table})
 
 

@@ -21,6 +21,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.results.stored_fields import as_tensors, put_fields, read_archive, take_fields
 from torchtrack_uq.utils.files import write_atomically
+from torchtrack_uq.utils.files_below import files_below
 from torchtrack_uq.utils.optional import installed_version
 
 LEAST_SECONDS = 20.0
@@ -41,18 +42,20 @@ def work_digest(arguments: Sequence[str], inputs: Sequence[Path]) -> str:
     versions = {name: installed_version(name) for name in _WATCHED}
     digest.update(json.dumps([__version__, versions, list(arguments)]).encode())
     for name, path in _files(inputs):
-        found = path.stat()
-        digest.update(os.fsencode(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"))
+        try:
+            found = path.stat()
+        except OSError as error:  # as a link to nowhere: whether it matters, the reader of the movie knows
+            digest.update(os.fsencode(f"{name}\0unreadable {error.errno}\0"))
+        else:
+            digest.update(os.fsencode(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"))
     return digest.hexdigest()
 
 
 def _files(inputs: Sequence[Path]) -> Iterator[tuple[str, Path]]:
     for given in inputs:
         if given.is_dir():
-            for folder, below, files in os.walk(given):
-                below.sort()
-                for name in sorted(files):
-                    yield str((Path(folder) / name).resolve()), Path(folder) / name
+            for file in files_below(given):
+                yield str(file.resolve()), file
         elif given.exists():
             yield str(given.resolve()), given
 

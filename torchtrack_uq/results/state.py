@@ -26,6 +26,7 @@ from torchtrack_uq.posterior.false_cells import KnownFalse
 from torchtrack_uq.posterior.problems import to_host
 from torchtrack_uq.results.in_words import Tracked
 from torchtrack_uq.results.provenance import path_of
+from torchtrack_uq.results.state_checks import check_cells, check_choices, check_plain, check_probabilities
 from torchtrack_uq.results.stored_fields import as_tensors, put_fields, read_archive, take_fields
 from torchtrack_uq.utils.json_text import parse_json
 from torchtrack_uq.utils.staged_folder import recover_results
@@ -107,52 +108,63 @@ def load_state(
     arrays = read_archive(file)
     try:
         facts = parse_json(arrays.pop("facts").tobytes())
-        if facts["format"] != FORMAT:
-            raise InputError(
-                f"{file} is in the format {facts['format']!r}; expected {FORMAT!r}: track again with this version"
-            )
-        naming = Naming(**take_fields("detections.naming", arrays, facts))
-        detections = Detections(**take_fields("detections", arrays, facts), naming=naming)
-        parts = take_fields("probabilities.graph", arrays, facts)
-        graph = CandidateGraph(**as_tensors(parts))
-        probabilities = LinkProbabilities(
-            graph=graph, **as_tensors(take_fields("probabilities", arrays, facts, nested=("graph",)))
-        )
-        scaled = None
-        if "scaled.score" in arrays:
-            scaled = graph.with_tensors(
-                **{name: torch.from_numpy(arrays[f"scaled.{name}"]) for name in SCORES}
-            )
-        share = {
-            name.removeprefix("border_share."): torch.from_numpy(values)
-            for name, values in arrays.items()
-            if name.startswith("border_share.")
-        }
-        acceptance, annotated = facts["acceptance"], facts.get("annotated")
-        movie = (
-            _movie(Path(folder), detections, arrays["track"], facts, images, masks)
-            if facts["has_masks"]
-            else None
-        )
-        return {
-            **facts["plain"],
-            "movie": movie,
-            "detections": detections,
-            "probabilities": probabilities,
-            "selected": arrays["selected"],
-            "scaled": scaled,
-            "border_share": share or None,
-            "decided": arrays.get("decided"),
-            "acceptance": None if acceptance is None else AcceptanceThreshold(**acceptance),
-            "annotated": None if annotated is None else ReviewStatistic.from_json(annotated),
-            "known_false": _known_false(arrays, probabilities),
-        }
-    except InputError:
-        raise
-    except Exception as error:  # of the many classes that are made of what stands in the file
+        version, has_masks = facts["format"], facts["has_masks"]
+    except Exception as error:
+        raise InputError(f"{file} is no result of this version ({_said(error)}); track again") from error
+    if version != FORMAT:
         raise InputError(
-            f"{file} is no result of this version ({type(error).__name__}: {error}); track again"
-        ) from error
+            f"{file} is in the format {version!r}; expected {FORMAT!r}: track again with this version"
+        )
+    try:
+        found = _stored(arrays, facts)
+    except Exception as error:  # of the many classes that are made of what stands in the file
+        raise InputError(f"{file} is no result of this version ({_said(error)}); track again") from error
+    movie = (
+        _movie(Path(folder), found["detections"], arrays["track"], facts, images, masks)
+        if has_masks
+        else None
+    )
+    return found | {"movie": movie}
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
+def _stored(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a `TrackingResult` but for its pixels, each of them checked."""
+    check_plain(facts["plain"])
+    naming = Naming(**take_fields("detections.naming", arrays, facts))
+    detections = Detections(**take_fields("detections", arrays, facts), naming=naming)
+    check_cells(detections)
+    graph = CandidateGraph(**as_tensors(take_fields("probabilities.graph", arrays, facts)))
+    probabilities = LinkProbabilities(
+        graph=graph, **as_tensors(take_fields("probabilities", arrays, facts, nested=("graph",)))
+    )
+    check_probabilities(probabilities)
+    scaled = None
+    if "scaled.score" in arrays:
+        scaled = graph.with_scores(*(torch.from_numpy(arrays[f"scaled.{name}"]) for name in SCORES))
+    share = {
+        name.removeprefix("border_share."): torch.from_numpy(values)
+        for name, values in arrays.items()
+        if name.startswith("border_share.")
+    }
+    selected, decided, false = arrays["selected"], arrays.get("decided"), arrays.get("false")
+    check_choices(selected, decided, false, arrays["track"], share, probabilities)
+    acceptance, annotated = facts["acceptance"], facts.get("annotated")
+    return {
+        **facts["plain"],
+        "detections": detections,
+        "probabilities": probabilities,
+        "selected": selected,
+        "scaled": scaled,
+        "border_share": share or None,
+        "decided": decided,
+        "acceptance": None if acceptance is None else AcceptanceThreshold(**acceptance),
+        "annotated": None if annotated is None else ReviewStatistic.from_json(annotated),
+        "known_false": _known_false(arrays, probabilities),
+    }
 
 
 def _known_false(arrays: Mapping[str, NDArray[Any]], probabilities: LinkProbabilities) -> KnownFalse | None:

@@ -67,10 +67,14 @@ def read_archive(file: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            found = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputError(
             f"{file} is missing; expected a folder that `torchtrack-uq track` of this version wrote"
         ) from error
     except Exception as error:  # whatever zipfile, zlib and numpy meet in a damaged archive
         raise InputError(f"{file} cannot be read: {error}; track again") from error
+    for name, values in found.items():
+        if not isinstance(values, np.ndarray):  # numpy gives a member without an array's header as bytes
+            raise InputError(f"{file} cannot be read: {name} is no array; track again")
+    return found
