@@ -29,7 +29,7 @@ EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
 EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
-MOVIE_SHARES = Share(200_000, 1_000), Share(2_000_000, 8_000)
+MOVIE_SHARES = Share(60_000, 300), Share(600_000, 3_000)
 """Arcs of a component of a problem of many frames; the second where the first proves nothing, since what does
 not fit can cost all others their proof."""
 FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change

@@ -39,6 +39,8 @@ BETWEEN = 10
 MOST_REDRAWS = 6_000_000
 """Of a problem: five seconds or so."""
 LEAST_WEIGHT = 1e-120
+DAUGHTERS_AT_ONCE = 50_000
+"""Of a problem, whose frontier graphs are held at a time."""
 
 
 class Draws(NamedTuple):
@@ -151,22 +153,31 @@ def _drawn(
     These are drawn from the links of the MAP alone.
     """
     links, most = problem.links, MEMORY_LIMIT // BYTES_PER_ARC
-    kept = build_kept_graph(problem, keep, gauge, most, negligible)
+    of_daughter, _, n_components = components_of(problem, keep)
+    # blocks of whole components, in their order, so that draws do not depend on how many fit at once
+    size = np.bincount(of_daughter[of_daughter >= 0], minlength=n_components)
+    block = (np.cumsum(size) - size) // DAUGHTERS_AT_ONCE
+    of_link = np.append(block, -1)[of_daughter[links.daughter]]
     unfit = np.zeros(problem.n_daughters, np.bool_)
-    if not kept.graph.complete.all():
-        incomplete = np.append(~kept.graph.complete, False)
-        unfit = incomplete[kept.plan.daughter_component]
-        keep = keep & ~unfit[links.daughter]
-        chosen = model.solution.chosen
-        keep[chosen[unfit & (chosen >= 0)]] = True
-        kept = build_kept_graph(problem, keep, gauge, most, negligible)
-    graph = kept.graph
     rank = DrawnParents.ranks(links)
     drawn = np.zeros((n, problem.n_daughters), rank.dtype)
-    draw_links(
-        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.daughter, rank, drawn, generator,
-    )  # fmt: skip
+    weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
+    for number in range(int(block.max(initial=-1)) + 1):
+        part = keep & (of_link == number)
+        kept = build_kept_graph(problem, part, gauge, most, negligible)
+        if not kept.graph.complete.all():
+            incomplete = np.append(~kept.graph.complete, False)
+            too_large = incomplete[kept.plan.daughter_component]
+            part &= ~too_large[links.daughter]
+            chosen = model.solution.chosen
+            part[chosen[too_large & (chosen >= 0)]] = True
+            kept = build_kept_graph(problem, part, gauge, most, negligible)
+            unfit |= too_large
+        graph = kept.graph
+        draw_links(
+            graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+            weight, links.daughter, rank, drawn, generator,
+        )  # fmt: skip
     return DrawnParents(drawn, links), unfit
 
 
