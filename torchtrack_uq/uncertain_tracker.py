@@ -34,6 +34,8 @@ from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_m
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
+from torchtrack_uq.trackers.shared_out import SharedOut
+from torchtrack_uq.utils.crew import Crew
 
 
 class UncertainTracker:
@@ -166,7 +168,7 @@ class UncertainTracker:
         return self.track_movie(movie, progress=progress)
 
     def track_movie(
-        self, movie: Movie, *, progress: bool = True, stages: Stages | None = None
+        self, movie: Movie, *, progress: bool = True, stages: Stages | None = None, crew: Crew | None = None
     ) -> TrackingResult:
         """Track a movie that is open; as `track`, without its look at a few frames (`check_movie`).
 
@@ -174,6 +176,8 @@ class UncertainTracker:
             movie: Images and masks.
             progress: Whether to show progress bars.
             stages: Where measured cells and scored links are kept, so that a run that was killed goes on there.
+            crew: Who measures cells and scores links, such as `Processes(4)` of `torchtrack_uq.utils.processes`; the
+                results are those of one process with one thread, to the last bit.
 
         Raises:
             InputError: Frames that cannot be used.
@@ -184,10 +188,10 @@ class UncertainTracker:
         self._check_stride(movie.stride)
         if isinstance(self.tracker, DistanceTracker):
             self.tracker.check_voxel_size(movie.voxel_size)
-        measure = partial(Detections.from_movie, movie, progress=progress)
+        measure = partial(Detections.from_movie, movie, crew=crew, progress=progress)
         detections = measure() if stages is None else stages.detections(measure)
         check_detections(detections)
-        return self.track_detections(detections, movie, progress=progress, stages=stages)
+        return self.track_detections(detections, movie, progress=progress, stages=stages, crew=crew)
 
     def track_points(
         self,
@@ -223,14 +227,8 @@ class UncertainTracker:
         >>> result.cells[["frame", "label", "track"]].values.tolist()
         [[480, 1, 1], [481, 1, 1], [482, 1, 1]]
         """
-        cells = read_points(
-            points,
-            columns,
-            stride=stride,
-            field_shape=field_shape,
-            voxel_size=voxel_size,
-            interval=interval,
-        )
+        scale: Any = {"voxel_size": voxel_size, "interval": interval}
+        cells = read_points(points, columns, stride=stride, field_shape=field_shape, **scale)
         check_detections(cells)
         return self.track_detections(cells, progress=progress)
 
@@ -242,6 +240,7 @@ class UncertainTracker:
         *,
         progress: bool = True,
         stages: Stages | None = None,
+        crew: Crew | None = None,
     ) -> TrackingResult:
         """Track cells that are known already; as `track`.
 
@@ -250,13 +249,14 @@ class UncertainTracker:
             movie: The pixels that they were measured on; None for points, for trackers that look at no pixel.
             progress: Whether to show progress bars.
             stages: Where scored links are kept, as for `track_movie`; those of methods under noise are not.
+            crew: Who scores links, likewise.
 
         Raises:
             InputError: The tracker needs pixels, or detections and movie do not belong together.
         """
         self._check_stride(detections.stride)
         prior = self.prior
-        layer, found = self._probabilities(prior, detections, movie, progress, stages)
+        layer, found = self._probabilities(prior, (detections, movie), progress, stages, crew)
         probabilities = found.to("cpu")
         graph = probabilities.graph
         warn_of_short_lists(probabilities)
@@ -281,18 +281,13 @@ class UncertainTracker:
 
     @property
     def prior(self) -> MoviePrior | None:
-        """What other movies say, where temperature and event scores are taken from there.
-
-        None for a tracker whose weights or event scores have changed since, too.
-        """
+        """What other movies say, if temperature and event scores are from there and the tracker is as it was then."""
         return movie_prior(self.tracker) if self._takes_prior else None
 
     def layer_for(self, graph: CandidateGraph) -> UncertaintyLayer:
         """The layer that a movie's probabilities are of; to weigh it anew after corrections, for example.
 
-        Args:
-            graph: The movie's candidate links as tracked (`TrackingResult.candidates`), before any correction: where
-                temperature and event scores come from other movies, they depend on what it looks like.
+        Temperature and event scores from other movies depend on `graph`, its candidate links before any correction.
         """
         prior = self.prior
         return self.layer if prior is None else prior.layer(self.layer, graph)
@@ -300,16 +295,17 @@ class UncertainTracker:
     def _probabilities(
         self,
         prior: MoviePrior | None,
-        detections: Detections,
-        movie: Movie | None,
+        cells: tuple[Detections, Movie | None],
         progress: bool,
         stages: Stages | None,
+        crew: Crew | None,
     ) -> tuple[UncertaintyLayer, LinkProbabilities]:
         """With the layer that they are of: the tracker's, or with a prior one for this movie."""
-        if prior is None and stages is None:
-            return self.layer, self.layer.probabilities(self.tracker, detections, movie, progress=progress)
-        score: Any = partial(self.layer.scores, self.tracker, detections, movie, progress=progress)
-        noisy = self.layer.perturbation is not None
+        if prior is None and stages is None and crew is None:
+            return self.layer, self.layer.probabilities(self.tracker, *cells, progress=progress)
+        noisy = self.layer.perturbation is not None  # its copies are scored here
+        tracker = self.tracker if crew is None or noisy else SharedOut(self.tracker, crew)
+        score: Any = partial(self.layer.scores, tracker, *cells, progress=progress)
         scores = score() if noisy or stages is None else stages.candidates(score)
         layer = self.layer if prior is None else prior.layer(self.layer, graph_of(scores))
         return layer, layer(scores)

@@ -11,7 +11,7 @@ from typing import Any
 from torchtrack_uq.assignment.parallel import available_cores
 from torchtrack_uq.batch.movies import BatchMovie
 from torchtrack_uq.batch.run_one import Outcome, Running, run_movie
-from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.cluster import connect
 from torchtrack_uq.utils.optional import import_optional
 
 _LOST_BEFORE_GIVING_UP = 3
@@ -62,17 +62,7 @@ def run_on_cluster(
         InputError: distributed is not installed, nobody answers, or the cluster has no worker.
     """
     distributed: Any = import_optional("distributed", "dask", "running on a dask cluster")
-    try:
-        client = distributed.Client(address, timeout="20s")
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"no dask scheduler answers at {address} ({error}); expected an address such as tcp://10.0.0.1:8786"
-        ) from error
-    with client:
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            raise InputError(
-                f"the dask cluster at {address} has no worker; start some with `dask worker {address}`"
-            )
+    with connect(address) as client:
         future_of = {
             client.submit(
                 run_movie, movie, folder, overwrite=overwrite, threads=1, pure=False, retries=_LOST_BEFORE_GIVING_UP,

@@ -8,7 +8,7 @@ from torchtrack_uq.cli import track
 from torchtrack_uq.cli.movie_arguments import reading_of
 from torchtrack_uq.errors import InputError
 
-_OURS = {"help", "output", "overwrite", "quiet"}
+_OURS = {"help", "output", "overwrite", "quiet", "workers", "dask"}
 
 
 class _Refusing(argparse.ArgumentParser):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from torchtrack_uq.cli.batch_rows import track_options, wrong_with
+from torchtrack_uq.cli.crew_arguments import check_crew
+from torchtrack_uq.cli.values import workers
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.ending_signals import Stopped
 from torchtrack_uq.utils.no_space import advice_without_space, tells_of_no_space
@@ -43,7 +45,7 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=_workers,
+        type=workers,
         metavar="N",
         help="movies at a time on this machine (default: as many as cores)",
     )
@@ -64,12 +66,6 @@ def add_commands(commands: Any) -> None:
     parser.set_defaults(run=_batch)
 
 
-def _workers(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected 1 or more")
-    return int(text)
-
-
 def _common(options: argparse.Namespace, known: dict[str, argparse.Action]) -> list[str]:
     given = []
     for name, action in known.items():
@@ -87,8 +83,7 @@ def _batch(options: argparse.Namespace) -> None:
     from torchtrack_uq.utils.output_checks import check_apart
     from torchtrack_uq.utils.staged_folder import output_folder
 
-    if options.dask is not None and options.workers is not None:
-        raise InputError("--workers is for this machine and --dask for a cluster; give one of them")
+    check_crew(options)
     known = track_options()
     flags = {name: action.nargs == 0 for name, action in known.items()}
     movies = read_movies(options.movies, flags, wrong_with, _common(options, known))
@@ -184,8 +179,8 @@ def _run_rest(
     else:
         from torchtrack_uq.assignment.parallel import available_cores
 
-        workers = min(options.workers or available_cores(), max(len(rest), 1))
-        outcomes = run_here(noted(), record.folder, overwrite=options.overwrite, workers=workers)
+        n = min(options.workers or available_cores(), max(len(rest), 1))
+        outcomes = run_here(noted(), record.folder, overwrite=options.overwrite, workers=n)
     try:
         for movie, outcome in with_progress(outcomes, "Movies", show=not options.quiet, total=len(rest)):
             rows[movie.name] = record.end(movie, prints[movie.name], outcome)

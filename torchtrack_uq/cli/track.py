@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrack_uq.cli.crew_arguments import add_crew_arguments, check_crew, crew_of
 from torchtrack_uq.cli.movie_arguments import add_movie_arguments, inputs_of, open_movie, scale_of
 from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
 from torchtrack_uq.cli.shared import (
@@ -26,6 +27,7 @@ from torchtrack_uq.utils.staged_folder import output_folder
 if TYPE_CHECKING:
     from torchtrack_uq.guarantees import AcceptanceThreshold, ReviewStatistic
     from torchtrack_uq.results.stages import Stages
+    from torchtrack_uq.utils.crew import Crew
 
 _CHANGE_NOTHING = {
     "output",
@@ -36,6 +38,8 @@ _CHANGE_NOTHING = {
     "command_line",
     "accept_error",
     "confidence",
+    "workers",
+    "dask",
 }
 """Options that change no cell and no score."""
 
@@ -63,6 +67,7 @@ def add_commands(commands: Any) -> None:
         metavar="SHARE",
         help="how sure that has to be, over the draw of the annotated decisions (default: 0.95)",
     )
+    add_crew_arguments(track)
     track.set_defaults(run=_track)
 
     demo = commands.add_parser(
@@ -92,6 +97,7 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 def _track(options: argparse.Namespace) -> None:
     # before torch is imported: a refusal should be quick
     check_options(options)
+    check_crew(options)
     check_apart(options.output, inputs_of(options))
     with output_folder(options.output, overwrite=options.overwrite):
         _track_into(options)
@@ -134,12 +140,14 @@ def _track_into(options: argparse.Namespace) -> None:
             f"fitted with, but links span up to {reach} frames here; leave --max-gap out, or fit one with "
             f"--max-gap {reach}"
         )
-    _run(
-        UncertainTracker(tracker, options.method, temperature, paper=options.paper),
-        options,
-        acceptance,
-        stages,
-    )
+    with crew_of(options) as crew:
+        _run(
+            UncertainTracker(tracker, options.method, temperature, paper=options.paper),
+            options,
+            acceptance,
+            stages,
+            crew,
+        )
 
 
 def _stages(options: argparse.Namespace) -> "Stages":
@@ -192,23 +200,23 @@ def _run(
     options: argparse.Namespace,
     acceptance: "AcceptanceThreshold | None" = None,
     stages: "Stages | None" = None,
+    crew: "Crew | None" = None,
 ) -> None:
     from torchtrack_uq.movies.cell_counts import check_detections
     from torchtrack_uq.movies.in_one_line import describe_movie
     from torchtrack_uq.results.proof import CoverageWarning
 
+    how: Any = {"progress": not options.quiet, "stages": stages, "crew": crew}
     with nothing_written_on_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         if options.points is None:
-            result = uncertain_tracker.track_movie(options.movie, progress=not options.quiet, stages=stages)
+            result = uncertain_tracker.track_movie(options.movie, **how)
         else:
             check_detections(options.points.detections)
-            result = uncertain_tracker.track_detections(
-                options.points.detections, progress=not options.quiet, stages=stages
-            )
+            result = uncertain_tracker.track_detections(options.points.detections, **how)
         command = {"command": options.command_line}
         result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
-        result.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
+        result.save(options.output, overwrite=options.overwrite, progress=not options.quiet, crew=crew)
     if stages is not None:
         stages.forget()
     if options.points is not None:

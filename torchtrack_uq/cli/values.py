@@ -89,3 +89,14 @@ def length(text: str) -> float | str:
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def workers(text: str) -> int:
+    """How many processes.
+
+    >>> workers("2")
+    2
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected 1 or more")
+    return int(text)

@@ -86,6 +86,11 @@ class StackFrames(ArrayFrames):
         if isinstance(array, zarr.Group):  # a pyramid: full resolution is the first level
             array = array["0"]
         super().__init__(array, str(file), header, options)
+        self._file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the file anew."""
+        return StackFrames, (self._file, self.reading.options)
 
 
 def plain_header(array: Any, name: str, options: ReadOptions) -> ArrayHeader:

@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.movies.features import FrameMeasurements, measure_frame
-from torchtrack_uq.movies.intensity import IntensityScale
+from torchtrack_uq.movies.measuring import FEATURES, measure_columns
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.scale import aspect, check_scale
-from torchtrack_uq.utils.progress import with_progress
+from torchtrack_uq.utils.crew import Crew
 
-FEATURES = ("equivalent_diameter_area", "intensity_mean", "inertia_tensor", "border_dist")
-"""Names and order of the features, those of Trackastra's `wrfeat`."""
-
+__all__ = ["FEATURES", "Detections"]
 _OURS = Naming()
 _IN_ORDER = np.array([-1], dtype=np.int64)
 
@@ -200,39 +197,23 @@ class Detections:
         return order[place].astype(np.int64).reshape(wanted.shape)
 
     @classmethod
-    def from_movie(cls, movie: Movie, *, progress: bool = True) -> "Detections":
+    def from_movie(cls, movie: Movie, *, crew: Crew | None = None, progress: bool = True) -> "Detections":
         """Measure every cell of a movie in one pass over its frames.
 
         Where its voxel size is known and voxels are no cubes, sizes and shapes are those in space (`measure_frame`).
 
+        Args:
+            movie: Masks and perhaps images.
+            crew: Who measures, see `torchtrack_uq.utils.crew`; this process by default. The numbers are the same.
+            progress: Whether to show a progress bar.
+
         Raises:
             InputError: No frame holds a cell, or a frame cannot be used.
         """
-        scale = IntensityScale(movie.n_frames)
-        frames: list[FrameMeasurements] = []
-        edges = aspect(movie.voxel_size, len(movie.frame_shape))
-        for t in with_progress(range(movie.n_frames), "Measuring cells", show=progress):
-            image = movie.read_image(t)
-            frames.append(measure_frame(movie.read_mask(t), image, edges))
-            if image is not None:
-                scale.add(image)
-        if not any(len(cells.label) for cells in frames):
-            raise InputError(f"{movie.masks.name} holds no cell in any of its {movie.n_frames} frames")
-        intensity = np.concatenate([cells.intensity for cells in frames])
-        has_images = movie.images is not None
-        columns = {
-            "equivalent_diameter_area": np.concatenate([cells.diameter for cells in frames])[:, None],
-            "intensity_mean": (scale.normalise(intensity) if has_images else intensity)[:, None],
-            "inertia_tensor": np.concatenate([cells.inertia for cells in frames]),
-            "border_dist": np.concatenate([cells.border for cells in frames])[:, None],
-        }
         return cls(
-            frame=np.repeat(np.arange(movie.n_frames), [len(cells.label) for cells in frames]),
-            label=np.concatenate([cells.label for cells in frames]),
-            coords=np.concatenate([cells.centroid for cells in frames]).astype(np.float32),
+            **measure_columns(movie, crew, progress=progress),
             n_frames=movie.n_frames,
-            features={name: columns[name].astype(np.float32) for name in FEATURES},
-            has_images=has_images,
+            has_images=movie.images is not None,
             stride=movie.stride,
             field_shape=tuple(movie.frame_shape),
             voxel_size=movie.voxel_size,

@@ -41,6 +41,13 @@ class IntensityScale:
             step = -(-pixels.size * self._n_frames // _SAMPLE_BUDGET)
             self._sample.append(pixels[:: max(step, 1)].astype(np.float32))
 
+    def merge(self, later: "IntensityScale") -> None:
+        """Count what another one counted of later frames of the same movie."""
+        if later._counts is not None:
+            self._offset = later._offset
+            self._counts = later._counts if self._counts is None else self._counts + later._counts
+        self._sample += later._sample
+
     def limits(self) -> tuple[float, float]:
         """The two percentiles, in the units of the images."""
         if self._counts is None:

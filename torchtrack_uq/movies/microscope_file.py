@@ -16,6 +16,25 @@ READERS = {".nd2": "bioio_nd2", ".czi": "bioio_czi"}
 _AXES = "TCZYX"
 
 
+class MicroscopeFrames(ArrayFrames):
+    """Frames of a microscope's own file.
+
+    Args:
+        array: Its pixels.
+        file: The file.
+        header: What it says of them.
+        options: What a person said of it.
+    """
+
+    def __init__(self, array: Any, file: Path, header: ArrayHeader, options: ReadOptions) -> None:
+        super().__init__(array, str(file), header, options)
+        self._file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the file anew."""
+        return open_microscope_file, (self._file, self.reading.options)
+
+
 def open_microscope_file(file: Path, options: ReadOptions) -> ArrayFrames:
     """Open a microscope's own file; pixels are read when a frame is.
 
@@ -43,7 +62,7 @@ def open_microscope_file(file: Path, options: ReadOptions) -> ArrayFrames:
     except Exception as error:  # whatever bioio and its plug-ins meet in a damaged file
         why = str(error).partition("\n")[0]
         raise InputError(f"{file} cannot be read ({why}); save it as OME-TIFF") from error
-    return ArrayFrames(array, str(file), header, options)
+    return MicroscopeFrames(array, file, header, options)
 
 
 def _scene(image: Any, file: Path, scene: int | None) -> int:

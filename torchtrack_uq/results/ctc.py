@@ -1,9 +1,11 @@
 """Cell Tracking Challenge result format: one mask a frame, labelled by track, and res_track.txt."""
 
+import io
 import math
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -14,6 +16,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.regions import index_cells
 from torchtrack_uq.results.tracklets import Tracklets
+from torchtrack_uq.utils.crew import Alone, Crew
 from torchtrack_uq.utils.progress import with_progress
 
 
@@ -38,6 +41,7 @@ def write_ctc(
     detections: Detections,
     tracklets: Tracklets,
     *,
+    crew: Crew | None = None,
     progress: bool = True,
 ) -> None:
     """Write `maskNNN.tif` and `res_track.txt` (rows of track, begin, end, parent).
@@ -50,6 +54,7 @@ def write_ctc(
         movie: The masks that the cells were measured on.
         detections: The movie's N cells.
         tracklets: Their tracks, see `torchtrack_uq.results.tracklets`.
+        crew: Who relabels the masks, see `torchtrack_uq.utils.crew`; this process by default. It writes all files.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -75,19 +80,31 @@ def write_ctc(
             "the masks are written with 32 bits, which its own evaluation may refuse",
             stacklevel=2,
         )
+    crew = crew or Alone()
     digits = max(3, len(str(detections.n_frames - 1)))
-    for t in with_progress(range(detections.n_frames), "Writing masks", show=progress):
-        where, cell = index_cells(movie, detections, t)
-        _check_unchanged(movie, detections, t, where, cell)
-        relabelled = np.zeros(movie.frame_shape, dtype)
-        relabelled.reshape(-1)[where] = tracklets.track[detections.in_frame(t)][cell]
-        tifffile.imwrite(
-            Path(folder) / f"mask{t:0{digits}d}.tif",
-            relabelled,
-            photometric="minisblack",
-            compression="zlib",
-            compressionargs={"level": 1},
-        )
+    files = crew.map(mask_file, (movie, detections, tracklets.track, dtype), range(detections.n_frames))
+    shown = with_progress(files, "Writing masks", total=detections.n_frames, show=progress)
+    for t, content in enumerate(shown):
+        (Path(folder) / f"mask{t:0{digits}d}.tif").write_bytes(content)
+
+
+def mask_file(common: tuple[Movie, Detections, NDArray[np.int64], type[np.integer[Any]]], t: int) -> bytes:
+    """A frame's mask, labelled by track, as a TIFF.
+
+    Args:
+        common: Movie, cells, their tracks, and type of the pixels.
+        t: The frame.
+    """
+    movie, detections, track, dtype = common
+    where, cell = index_cells(movie, detections, t)
+    _check_unchanged(movie, detections, t, where, cell)
+    relabelled = np.zeros(movie.frame_shape, dtype)
+    relabelled.reshape(-1)[where] = track[detections.in_frame(t)][cell]
+    content = io.BytesIO()
+    tifffile.imwrite(
+        content, relabelled, photometric="minisblack", compression="zlib", compressionargs={"level": 1}
+    )
+    return content.getvalue()
 
 
 def _check_unchanged(

@@ -19,6 +19,7 @@ from torchtrack_uq.results.parquet import write_large_table
 from torchtrack_uq.results.provenance import as_json, input_paths, settings_of
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.state import FILE as STATE
+from torchtrack_uq.utils.crew import Crew
 from torchtrack_uq.utils.optional import import_optional
 from torchtrack_uq.utils.output_checks import check_apart
 from torchtrack_uq.utils.staged_folder import staged_folder
@@ -77,6 +78,7 @@ def save_result(
     folder: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    crew: Crew | None = None,
     progress: bool = True,
 ) -> Path:
     """Write all outputs to a folder, either all of them or none; see `TrackingResult.save`.
@@ -100,7 +102,9 @@ def save_result(
         if result.movie is None:
             write_tracks(staging, result.detections, result.tracklets)
         else:
-            write_ctc(staging, result.movie, result.detections, result.tracklets, progress=progress)
+            write_ctc(
+                staging, result.movie, result.detections, result.tracklets, crew=crew, progress=progress
+            )
         queue = review_queue(result)
         write_csv(staging / "review.csv", queue)
         (staging / "report.html").write_text(

@@ -35,6 +35,7 @@ from torchtrack_uq.results.save import save_result
 from torchtrack_uq.results.state import load_state, state_bytes
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
+from torchtrack_uq.utils.crew import Crew
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -235,26 +236,29 @@ class TrackingResult:
         """
         return to_annotate(self.cells, self.links, n, seed=seed, random=random)
 
-    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = True) -> Path:
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: bool = True,
+        crew: Crew | None = None,
+    ) -> Path:
         """Write all outputs to a folder, either all of them or none.
 
-        Writes `links.csv`, `cells.csv`, `tracks.csv`, `review.csv`, `res_track.txt` and where there are masks
-        `maskNNN.tif` (the Cell Tracking Challenge result), `tracks.geff`, `candidates.geff`, `settings.json`,
-        `state.npz`, `doubts.png` and `report.html`.
+        These are `links.csv`, `cells.csv`, `tracks.csv`, `review.csv`, `report.html`, `doubts.png`, both geff graphs,
+        `res_track.txt` with `maskNNN.tif` where there are masks (CTC format), `settings.json` and `state.npz`.
 
         Args:
-            folder: New or empty folder; with `overwrite`, also one that holds earlier results.
-            overwrite: Replace earlier results; other files in the folder stay.
+            folder: New or empty, and returned.
+            overwrite: Replace earlier results in the folder; other files in it stay.
+            crew: Who relabels masks, see `UncertainTracker.track_movie`.
             progress: Whether to show a progress bar.
 
-        Returns:
-            The folder.
-
         Raises:
-            InputError: The folder holds files and `overwrite` is False, it holds the movie or lies in it, or geff or
-                matplotlib is not installed.
+            InputError: See `torchtrack_uq.results.save.save_result`.
         """
-        return save_result(self, folder, overwrite=overwrite, progress=progress)
+        return save_result(self, folder, overwrite=overwrite, crew=crew, progress=progress)
 
     def state(self) -> bytes:
         """Everything but the pixels, to the last digit: `state.npz`."""

@@ -1,8 +1,8 @@
 """Linking by activity: cells that change a lot between images may move far (Ruzaeva et al. 2022)."""
 
 from collections import deque
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from torchtrack_uq.movies.regions import index_cells
 from torchtrack_uq.perturb import PerturbedCopies
 from torchtrack_uq.trackers.gaps import check_miss, widening
 from torchtrack_uq.trackers.neighbours import REACH, gaussian_with_tail, neighbour_links
+from torchtrack_uq.utils.crew import SHARES, spans
 from torchtrack_uq.utils.progress import with_progress
 
 _Run = tuple[NDArray[np.float64], list[NDArray[np.float64]]]
@@ -29,26 +30,42 @@ class GreyLevels(NamedTuple):
     per_unit: float
 
 
-def grey_levels(movie: Movie, contrast: float | None) -> GreyLevels:
-    """Grey levels per unit of a movie's images.
+class _Activity(NamedTuple):
+    """Of the cells of some frames, in units of the pixels, and how bright these frames are."""
 
-    Args:
-        movie: A movie with images.
-        contrast: Grey levels between the movie's 1st and 99.8th percentile; None leaves its own.
-    """
+    activity: NDArray[np.float64]
+    scale: IntensityScale
+
+
+def grey_levels(movie: Movie, contrast: float | None) -> GreyLevels:
+    """Grey levels per unit of images; `contrast` between their 1st and 99.8th percentile, None for as they are."""
+    return GreyLevels(1.0) if contrast is None else _levels(_scale_of(movie, range(movie.n_frames)), contrast)
+
+
+def _levels(scale: IntensityScale, contrast: float | None) -> GreyLevels:
     if contrast is None:
         return GreyLevels(1.0)
-    scale = IntensityScale(movie.n_frames)
-    for t in range(movie.n_frames):
-        image = movie.read_image(t)
-        assert image is not None
-        scale.add(image)
     low, high = scale.limits()
     return GreyLevels(contrast / max(high - low, 1e-12))
 
 
+def _scale_of(movie: Movie, frames: range) -> IntensityScale:
+    scale = IntensityScale(movie.n_frames)
+    for t in frames:
+        image = movie.read_image(t)
+        assert image is not None
+        scale.add(image)
+    return scale
+
+
 def cell_activity(
-    movie: Movie, detections: Detections, levels: GreyLevels, *, max_gap: int = 1, progress: bool = True
+    movie: Movie,
+    detections: Detections,
+    levels: GreyLevels,
+    *,
+    max_gap: int = 1,
+    frames: range | None = None,
+    progress: bool = True,
 ) -> NDArray[np.float64]:
     """Mean of |I_t - I_{t+g}| / 2 inside each cell of frame t (Ruzaeva et al., IPAS 2022, for g = 1).
 
@@ -57,6 +74,7 @@ def cell_activity(
         detections: Its cells.
         levels: Unit of the result.
         max_gap: How many frames g ahead to look.
+        frames: Whose cells are looked at; those of others are left at 0. All by default.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -67,7 +85,7 @@ def cell_activity(
     """
     activity = np.zeros((max_gap, len(detections)))
     for t, (image, following) in with_progress(
-        _image_runs(movie, max_gap), "Measuring activity", total=movie.n_frames - 1, show=progress
+        _image_runs(movie, max_gap, frames), "Measuring activity", total=movie.n_frames - 1, show=progress
     ):
         where, cell = index_cells(movie, detections, t)
         cells = detections.in_frame(t)
@@ -98,11 +116,11 @@ def activity_of_copies(
     return activity * levels.per_unit
 
 
-def _image_runs(movie: Movie, length: int) -> Iterator[tuple[int, _Run]]:
-    """Every frame t but the last, with its image and the next `length` ones, or as many as there are."""
+def _image_runs(movie: Movie, length: int, frames: range | None = None) -> Iterator[tuple[int, _Run]]:
+    """Frames t, all but the last one by default, with image and the next `length` ones, or as many as there are."""
     images: deque[NDArray[np.float64]] = deque()
-    first = 0
-    for t in range(movie.n_frames):
+    first, end = (0, movie.n_frames) if frames is None else (frames.start, frames.stop)
+    for t in range(first, min(end + length, movie.n_frames)):
         image = movie.read_image(t)
         assert image is not None
         images.append(np.asarray(image, np.float64).ravel())
@@ -110,7 +128,7 @@ def _image_runs(movie: Movie, length: int) -> Iterator[tuple[int, _Run]]:
             yield first, (images[0], list(images)[1:])
             images.popleft()
             first += 1
-    while len(images) > 1:
+    while len(images) > 1 and first < end:
         yield first, (images[0], list(images)[1:])
         images.popleft()
         first += 1
@@ -213,6 +231,30 @@ class ActivityTracker:
         scale = grey_levels(movie, self.contrast)
         activity = cell_activity(movie, detections, scale, max_gap=self.max_gap, progress=progress)
         return self._score(detections, activity)
+
+    def shares(self, detections: Detections, n: int) -> list[range]:
+        """Frames of the mothers; see `DivisibleTracker`."""
+        return spans(detections.n_frames, 1 if n == 1 else SHARES * n, least=4 * self.max_gap)
+
+    def score_share(self, detections: Detections, movie: Movie | None, share: range) -> "_Activity":
+        """The activity of some frames' cells, and what is needed for its unit."""
+        movie = _with_images(movie)
+        begin, end = detections.offsets[[share.start, share.stop]]
+        unscaled: Any = {"levels": GreyLevels(1.0), "max_gap": self.max_gap, "frames": share}
+        found = cell_activity(movie, detections, **unscaled, progress=False)[:, begin:end]
+        frames = range(0) if self.contrast is None else share
+        return _Activity(found, _scale_of(movie, frames))
+
+    def join_shares(
+        self, detections: Detections, movie: Movie | None, parts: Iterable["_Activity"]
+    ) -> CandidateGraph:
+        """The links of a movie from the activity of all its cells."""
+        scale, found = IntensityScale(detections.n_frames), []
+        for activity, its_scale in parts:
+            found.append(activity)
+            scale.merge(its_scale)
+        per_unit = _levels(scale, self.contrast).per_unit
+        return self._score(detections, np.concatenate(found, axis=1) * per_unit)
 
     def candidates_of_copies(
         self,

@@ -1,6 +1,7 @@
 """Linking by overlap of the masks, as LapTrack does."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from torchtrack_uq.movies.regions import count_pairs, index_cells
 from torchtrack_uq.perturb import FrameCopies, PerturbedCopies
 from torchtrack_uq.trackers.gaps import check_miss
 from torchtrack_uq.trackers.neighbours import neighbour_links
+from torchtrack_uq.utils.crew import SHARES, spans
 from torchtrack_uq.utils.progress import with_progress
 
 
@@ -38,6 +40,11 @@ class Overlaps:
     daughter_area: NDArray[np.int64]
 
     @property
+    def columns(self) -> tuple[NDArray[np.int64], ...]:
+        """All of them."""
+        return self.mother, self.daughter, self.shared, self.mother_area, self.daughter_area
+
+    @property
     def iou(self) -> NDArray[np.float64]:
         """(E,) intersection over union."""
         return self.shared / (self.mother_area + self.daughter_area - self.shared)
@@ -54,9 +61,21 @@ class Overlaps:
 
 
 def measure_overlaps(
-    movie: Movie, detections: Detections, *, max_gap: int = 1, progress: bool = True
+    movie: Movie,
+    detections: Detections,
+    *,
+    max_gap: int = 1,
+    frames: range | None = None,
+    progress: bool = True,
 ) -> Overlaps:
     """Count shared pixels between masks up to `max_gap` frames apart, holding as many frames and one more.
+
+    Args:
+        movie: Masks.
+        detections: Their cells.
+        max_gap: How many frames apart.
+        frames: Those of the later cells; all by default.
+        progress: Whether to show a progress bar.
 
     Raises:
         InputError: The masks hold other cells than `detections`, or `max_gap` is below 1.
@@ -66,12 +85,13 @@ def measure_overlaps(
     earlier: deque[_Mask] = deque(maxlen=max_gap)  # the nearest first
     # Cell of an earlier frame at every pixel, counted from 1.
     behind = np.zeros(int(np.prod(movie.frame_shape)), np.int32)
-    for t in with_progress(range(movie.n_frames), "Measuring overlaps", show=progress):
+    first, end = (0, movie.n_frames) if frames is None else (frames.start, frames.stop)
+    for t in with_progress(range(max(first - max_gap, 0), end), "Measuring overlaps", show=progress):
         where, cell = index_cells(movie, detections, t)
         cells = detections.in_frame(t)
         n_cells = cells.stop - cells.start
         now = _Mask(where, cell, np.bincount(cell, minlength=n_cells), cells.start)
-        for before in earlier:
+        for before in earlier if t >= first else ():
             behind[before.where] = before.cell + 1
             owner = behind[where]
             both = owner > 0
@@ -213,6 +233,20 @@ class OverlapTracker:
         """Score all overlapping pairs and the nearest others; needs the movie's masks."""
         overlaps = measure_overlaps(_given(movie), detections, max_gap=self.max_gap, progress=progress)
         return self._score(detections, overlaps)
+
+    def shares(self, detections: Detections, n: int) -> list[range]:
+        """Frames of the daughters; see `DivisibleTracker`."""
+        return spans(detections.n_frames, 1 if n == 1 else SHARES * n, least=4 * self.max_gap)
+
+    def score_share(self, detections: Detections, movie: Movie | None, share: range) -> Overlaps:
+        """The overlaps of some frames' cells."""
+        return measure_overlaps(_given(movie), detections, max_gap=self.max_gap, frames=share, progress=False)
+
+    def join_shares(
+        self, detections: Detections, movie: Movie | None, parts: Iterable[Overlaps]
+    ) -> CandidateGraph:
+        """The links of a movie from the overlaps of all its frames."""
+        return self._score(detections, _joined([part.columns for part in parts]))
 
     def candidates_of_copies(
         self,

@@ -1,7 +1,7 @@
 """What a tracker has to offer."""
 
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk
@@ -125,5 +125,46 @@ class PerturbableTracker(Tracker, Protocol):
 
         Returns:
             One graph a copy.
+        """
+        ...
+
+
+@runtime_checkable
+class DivisibleTracker(Tracker, Protocol):
+    """A tracker whose work on one movie can be shared out over processes and machines.
+
+    Whatever the shares are, the links and scores are those of `candidates`, to the last bit: whatever is known of the
+    whole movie only goes into `join_shares`, and what a share needs of frames outside of it, it looks at as well.
+    The tracker and what it makes of a share are pickled on their way.
+    """
+
+    def shares(self, detections: Detections, n: int) -> Sequence[Any]:
+        """What `score_share` is to be called with, once each, in any order.
+
+        Args:
+            detections: The movie's cells, with their features.
+            n: How many workers there are.
+        """
+        ...
+
+    def score_share(self, detections: Detections, movie: Movie | None, share: Any) -> Any:
+        """What is worked out of a share by a worker; in memory of the CPU.
+
+        Args:
+            detections: The movie's cells, with their features.
+            movie: Its images and masks, for trackers that look at pixels.
+            share: One of `shares`.
+        """
+        ...
+
+    def join_shares(
+        self, detections: Detections, movie: Movie | None, parts: Iterable[Any]
+    ) -> CandidateGraph:
+        """The candidate links of the movie.
+
+        Args:
+            detections: The movie's cells, with their features.
+            movie: Its images and masks, for trackers that look at pixels.
+            parts: What `score_share` made of each share, in the order of `shares`.
         """
         ...

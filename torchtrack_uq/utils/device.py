@@ -1,5 +1,8 @@
 """Which device to compute on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from torchtrack_uq.errors import InputError
@@ -50,3 +53,14 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device {device!r} was asked for, but there are {torch.cuda.device_count()} GPU(s)")
     return chosen
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """One thread in the block: sums whose order depends on the threads are the same on every machine of a kind."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

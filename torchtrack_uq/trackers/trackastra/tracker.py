@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.checks import check_max_gap
-from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks
+from torchtrack_uq.links.chunks import LinkChunk
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.trackers.gaps import check_miss
@@ -19,10 +19,10 @@ from torchtrack_uq.trackers.trackastra.attention import has_one_mask
 from torchtrack_uq.trackers.trackastra.folder import download_model, load_folder, weights_digest
 from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
 from torchtrack_uq.trackers.trackastra.scores import LinksByGap, LinkScores, renumbered
-from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it, every_frame
+from torchtrack_uq.trackers.trackastra.shares import ScoredShare, ShareScorer, WindowShare
+from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import (
-    Blocks,
     FramePair,
     TokenTensors,
     checked_window,
@@ -189,20 +189,25 @@ class TrackastraTracker(nn.Module):
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
     ) -> CandidateGraph:
         """Score the links of a movie; pixels are not looked at again."""
-        if self.max_gap == 1:
-            chunks = self.stream(detections, movie, progress=progress)
-            return candidates_from_chunks(detections, chunks, self.device)
-        tokens, scores = self._tokens(detections), self._scores
-        links: LinksByGap = {gap: [] for gap in range(1, self.max_gap + 1)}
-        for _, pairs in self._pair_logits(tokens, self._gap_in_window, progress=progress):
-            for (t, gap), blocks in pairs:
-                links[gap].append(scores.links(tokens, t, torch.stack(blocks), gap))
-        for gap, index, part in self._sparser(detections):
-            its_tokens = self._tokens(part)
-            for _, pairs in self._pair_logits(its_tokens, 1, progress=progress):
-                for (t, _), blocks in pairs:
-                    links[gap].append(renumbered(scores.links(its_tokens, t, torch.stack(blocks)), index))
-        return scores.graph(detections, tokens, links)
+        sharing = self._sharing
+        shares = sharing.shares(detections.n_frames, 1)
+        return sharing.join(detections, (sharing.score(detections, one, progress=progress) for one in shares))
+
+    def shares(self, detections: Detections, n: int) -> list[WindowShare]:
+        """Windows to be scored apart from each other, for `n` workers; see `DivisibleTracker`."""
+        return self._sharing.shares(detections.n_frames, n)
+
+    @torch.no_grad()
+    def score_share(self, detections: Detections, movie: Movie | None, share: WindowShare) -> ScoredShare:
+        """What some windows say of the links, on the CPU, and the same bits on one thread however many there are."""
+        torch.set_num_threads(1)
+        return self._sharing.score(detections, share, progress=False).on_host()
+
+    def join_shares(
+        self, detections: Detections, movie: Movie | None, parts: Iterable[ScoredShare]
+    ) -> CandidateGraph:
+        """The links of a movie from what all its windows say."""
+        return self._sharing.join(detections, parts)
 
     def stream(
         self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
@@ -224,7 +229,9 @@ class TrackastraTracker(nn.Module):
     def _stream(self, detections: Detections, *, progress: bool) -> Iterator[LinkChunk]:
         tokens, scores = self._tokens(detections), self._scores
         known = 0
-        for last, pairs in self._pair_logits(tokens, 1, progress=progress):
+        for last, pairs in pair_logits(
+            self._model, tokens, self.config["window"], self.batch_size, progress=progress
+        ):
             if last > known:
                 links = [scores.links(tokens, t, torch.stack(blocks)) for (t, _), blocks in pairs]
                 yield scores.chunk(tokens, known, last, links)
@@ -247,12 +254,11 @@ class TrackastraTracker(nn.Module):
         for (t, gap), logits in self._copies_logits(tokens, self._gap_in_window, progress=progress):
             for r, copy in enumerate(tokens):
                 links[r][gap].append(scores.links(copy, t, logits[:, r], gap))
-        for parts in zip(*(self._sparser(copy) for copy in cells), strict=True):
-            gap, index, _ = parts[0]
-            its_tokens = [self._tokens(part) for _, _, part in parts]
-            for (t, _), logits in self._copies_logits(its_tokens, 1, progress=progress):
+        for way in self._sharing.ways(detections.n_frames)[1:]:
+            index, its_tokens = zip(*(self._sharing.seen(copy, way) for copy in cells), strict=True)
+            for (t, _), logits in self._copies_logits(list(its_tokens), 1, progress=progress):
                 for r, copy in enumerate(its_tokens):
-                    links[r][gap].append(renumbered(scores.links(copy, t, logits[:, r]), index))
+                    links[r][way.step].append(renumbered(scores.links(copy, t, logits[:, r]), index[0]))
         return [
             scores.graph(copy, its_tokens, found)
             for copy, its_tokens, found in zip(cells, tokens, links, strict=True)
@@ -275,19 +281,11 @@ class TrackastraTracker(nn.Module):
         """How many frames a link may span that is read from windows of consecutive frames."""
         return min(self.max_gap, self.delta_cutoff)
 
-    def _sparser(self, detections: Detections) -> Iterator[tuple[int, Tensor, Detections]]:
-        """For each longer gap, the movies of every so many frames: the gap, the cells of each and its detections."""
-        for gap in range(self._gap_in_window + 1, self.max_gap + 1):
-            for first in range(gap):
-                index, part = every_frame(detections, gap, first)
-                if part.n_frames > 1:
-                    yield gap, torch.from_numpy(index).to(self.device), part
-
-    def _pair_logits(
-        self, tokens: TokenTensors, max_gap: int, *, progress: bool
-    ) -> Iterator[tuple[int, list[tuple[FramePair, Blocks]]]]:
-        window = self.config["window"]
-        return pair_logits(self._model, tokens, window, self.batch_size, max_gap=max_gap, progress=progress)
+    @property
+    def _sharing(self) -> ShareScorer:
+        """How windows are scored, under the present options."""
+        window, longest = self.config["window"], self._gap_in_window
+        return ShareScorer(self._model, self._scores, window, self.batch_size, longest, self._tokens)
 
     def _copies_logits(
         self, tokens: list[TokenTensors], max_gap: int, *, progress: bool

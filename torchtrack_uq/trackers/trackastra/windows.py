@@ -107,23 +107,36 @@ def pair_logits(
     *,
     max_gap: int = 1,
     progress: bool,
+    starts: range | None = None,
 ) -> Iterator[tuple[int, list[tuple[FramePair, Blocks]]]]:
     """Logits between frames up to `max_gap` apart from every window that holds both.
+
+    Args:
+        model: The model.
+        tokens: The movie.
+        window: Frames of a window.
+        batch_size: Windows a forward pass.
+        max_gap: How many frames a pair may be apart.
+        progress: Whether to show a progress bar.
+        starts: First frames of the windows that are looked at, whole batches; all by default.
 
     Yields:
         After each batch of windows the frame up to which all is known now, since no later window holds it and
         the frame before; and, for each frame t for which that is new, in order, the logits of the pairs
-        (t - 1, t), (t - 2, t), .... Pairs of which one side is empty are left out.
+        (t - 1, t), (t - 2, t), .... Pairs of which one side is empty are left out. With `starts`, at the end also
+        the frames that later windows hold as well.
     """
     n_frames = len(tokens.offsets) - 1
     window = min(window, n_frames)
-    waiting = _frame_pairs(n_frames, max_gap)
+    every = window_starts(n_frames, window)
+    starts = every if starts is None else starts
+    end = n_frames if starts.stop == every.stop else starts.stop + window - 1
+    waiting = _frame_pairs(starts.start, end, max_gap)
     counts = np.diff(tokens.offsets)
-    starts = range(n_frames - window + 1)
     local = model.is_local(tokens.offsets, window)
     batch_size = 1 if local else batch_size
     batches = [list(starts[k : k + batch_size]) for k in range(0, len(starts), batch_size)]
-    known = 0
+    known = starts.start
     for batch in with_progress(batches, "Scoring links", show=progress):
         occupied = [t for t in batch if tokens.offsets[t + window] > tokens.offsets[t]]
         if occupied and local:
@@ -141,7 +154,7 @@ def pair_logits(
                     if counts[t - gap] and counts[t]:
                         mothers, daughters = _places(tokens.offsets, start, t, gap)
                         waiting[t, gap].append(logits[b, mothers, daughters])
-        last = n_frames - 1 if batch[-1] == starts[-1] else batch[-1] + 1
+        last = end - 1 if batch[-1] == starts[-1] else batch[-1] + 1
         blocks = _taken(waiting, range(known + 1, last + 1), max_gap)
         known = last
         yield last, blocks
@@ -167,8 +180,8 @@ def copies_logits(
     n_frames = len(offsets) - 1
     window = min(window, n_frames)
     counts = np.diff(offsets)
-    waiting = _frame_pairs(n_frames, max_gap)
-    starts = list(range(n_frames - window + 1))
+    waiting = _frame_pairs(0, n_frames, max_gap)
+    starts = list(window_starts(n_frames, window))
     for start in with_progress(starts, "Scoring perturbed copies", show=progress):
         if offsets[start + window] > offsets[start]:
             pieces = []
@@ -188,9 +201,14 @@ def copies_logits(
             yield pair, torch.stack(blocks)
 
 
-def _frame_pairs(n_frames: int, max_gap: int) -> dict[FramePair, Blocks]:
-    """No logits yet of any pair of frames up to `max_gap` apart."""
-    return {(t, gap): [] for t in range(1, n_frames) for gap in range(1, min(max_gap, t) + 1)}
+def window_starts(n_frames: int, window: int) -> range:
+    """First frames of all windows of a movie; a movie shorter than a window is one."""
+    return range(n_frames - min(window, n_frames) + 1)
+
+
+def _frame_pairs(first: int, end: int, max_gap: int) -> dict[FramePair, Blocks]:
+    """No logits yet of any pair of frames up to `max_gap` apart, from frame `first` to the one before `end`."""
+    return {(t, gap): [] for t in range(first + 1, end) for gap in range(1, min(max_gap, t - first) + 1)}
 
 
 def _pairs_within(start: int, window: int, max_gap: int) -> Iterator[FramePair]:
