@@ -360,7 +360,7 @@ def test_frames_that_a_segmentation_lacks_are_empty_where_that_is_asked_for(
     ]
     command += ["--json", str(report)]
     assert main(command) == 2
-    assert "has frames 7 but the annotation" in capsys.readouterr().err
+    assert "by their numbers 4 is missing" in capsys.readouterr().err
     assert main([*command, "--missing-frames", "skip"]) == 2
     assert not report.exists()
     assert main([*command, "--missing-frames", "empty"]) == 0
