@@ -338,3 +338,38 @@ class TestSegmentation:
         assert 0 < found["ece_missed"] < 0.03
         assert found["ece_false"] is not None
         assert set(found["intervals"]) >= {"accuracy_after_gap", "ece_missed", "ece_false"}
+
+
+def test_frames_that_a_segmentation_lacks_are_empty_where_that_is_asked_for(
+    walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segmentation = tmp_path / "seg"
+    shutil.copytree(walks.with_name(walks.name + "_GT") / "TRA", segmentation)
+    (segmentation / "man_track.txt").unlink()
+    files = sorted(segmentation.glob("*.tif"))
+    files[len(files) // 2].unlink()
+    report = tmp_path / "report.json"
+    command = [
+        "evaluate",
+        str(walks),
+        "--segmentation",
+        str(segmentation),
+        "--tracker",
+        "distance",
+        "--quiet",
+    ]
+    command += ["--json", str(report)]
+    assert main(command) == 2
+    assert "by their numbers 4 is missing" in capsys.readouterr().err
+    assert main([*command, "--missing-frames", "skip"]) == 2
+    assert not report.exists()
+    assert main([*command, "--missing-frames", "empty"]) == 0
+    assert json.loads(report.read_text())["n_after_gap"] > 0  # linked over the frame that is not there
+
+
+def test_options_that_a_fit_to_folders_would_ignore_are_refused(
+    walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fit", str(walks), "--tracker", "distance", "-o", str(tmp_path / "T.json"), "--quiet"]
+    assert main([*command, "--channel", "2"]) == 2
+    assert "--channel would do nothing here" in capsys.readouterr().err

@@ -124,3 +124,16 @@ def test_their_result_is_not_replaced(
         assert run("doubt", theirs, "-m", masks, "-o", out, "--overwrite", "--quiet") == 2
         assert "choose a folder apart from it" in capsys.readouterr().err
     assert [item.name for item in theirs.iterdir()] == ["res_track.txt"]
+
+
+def test_what_would_be_ignored_or_refused_late_is_refused_before_cells_are_measured(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torchtrack_uq.movies.detections.Detections.from_movie", None)
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text("frame,particle,y,x\n0,1,5,5\n1,1,5,6\n")
+    assert run("doubt", theirs, "-o", tmp_path / "out", "--channel", 2) == 2
+    assert "channel say how masks and images are read" in capsys.readouterr().err
+    assert run("doubt", theirs, "-m", masks, "-o", tmp_path / "out", "--search-range", "4um") == 2
+    assert "nobody knows how large a voxel is" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -102,6 +102,13 @@ class TestFrameNumbers:
             (["2021-03-04_1200_t1.tif", "2021-03-04_1215_t2.tif", "2021-03-04_1230_t3.tif"], (1, 2, 3)),
             (["01_1207.tif", "02_1219.tif", "03_1221.tif"], (1, 2, 3)),
             (["only.tif"], ()),
+            (["A1_00d00h00m.tif", "A1_00d00h15m.tif", "A1_00d01h00m.tif"], (0, 15, 60)),
+            (
+                ["00d00h45m.tif", "00d01h30m.tif", "00d02h15m.tif"],
+                (45, 90, 135),
+            ),  # minutes alone would turn the order
+            (["00d18h00m_masks.tif", "01d00h00m_masks.tif"], (18, 24)),
+            (["00h00m30s.tif", "00h01m00s.tif"], (30, 60)),
         ],
     )
     def test_are_found_among_other_numbers(self, names: list[str], expected: tuple[int, ...]) -> None:
@@ -111,6 +118,13 @@ class TestFrameNumbers:
         write(tmp_path, "t0_z0.tif", "t0_z1.tif", "t1_z0.tif", "t1_z1.tif")
         with pytest.raises(InputError, match="only several numbers in their names tell apart"):
             open_frames(tmp_path)
+
+    def test_times_in_names_are_counted_and_a_missing_one_is_named(self, tmp_path: Path) -> None:
+        write(tmp_path, "00d00h30m.tif", "00d00h45m.tif", "00d01h15m.tif")
+        with pytest.raises(InputError, match="by their numbers 60 "):
+            open_frames(tmp_path)
+        write(tmp_path, "00d01h00m.tif")
+        assert open_frames(tmp_path).n_frames == 4
 
     @pytest.mark.parametrize("names", [("t1.tif", "t01.tif", "t2.tif"), ("t1.tif", "t1.tiff")])
     def test_the_same_number_twice_is_refused(self, tmp_path: Path, names: tuple[str, ...]) -> None:

@@ -92,6 +92,15 @@ def test_sentences_say_what_is_not_known() -> None:
     assert "the next interval tried, 4 min, has 2.00%" in plan_of([0.0, 0.004, 0.02]).sentence(10)
     assert "none of the intervals in the range (1 to 2 min)" in plan_of([0.02, 0.03]).sentence(10)
     assert "nothing is known of longer ones" in plan_of([0.0, 0.001]).sentence(10)
+    unclear = plan_of([0.0083, 0.02], se=0.0014).sentence(10)
+    assert "every 1 min (0.83% ± " in unclear
+    assert "cannot be told apart from 1 %" in unclear
+    assert "--repeats" in unclear
+    assert "1 min, has" not in plan_of([0.02, 0.03]).sentence(10)
+    assert "cannot be told apart" not in plan_of([0.0, 0.004, 0.02]).sentence(10)
+    assert "2 min, has 0.95% ± 0.10%, which cannot be told apart from 1 %" in plan_of([0.0, 0.0095]).sentence(
+        10
+    )
     with pytest.raises(InputError, match="expected one of 10"):
         plan_of([0.0]).sentence(11)
 

@@ -114,8 +114,19 @@ def as_floats(text: str) -> str:
         lambda text: text.rstrip("\n"),
         lambda text: text + ",,,,,,\n\n",
         lambda text: text.replace("none", "None"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
     ],
-    ids=["mark in front", "ends of lines", "floats", "no last end", "empty rows", "capitals"],
+    ids=[
+        "mark in front",
+        "ends of lines",
+        "floats",
+        "no last end",
+        "empty rows",
+        "capitals",
+        "semicolons",
+        "tabs",
+    ],
 )
 def test_what_spreadsheets_do_to_a_log_changes_no_decision(
     tmp_path: Path, edited: Callable[[str], str]

@@ -126,6 +126,7 @@ def score_folders(
     *,
     segmentation: Sequence[FramesLike] | None = None,
     voxel_size: Sequence[float] | None = None,
+    missing_frames: str = "refuse",
     progress: bool = True,
 ) -> Iterator[ScoredMovie]:
     """`read_movies` and `score_movie` for each folder, one after the other.
@@ -139,10 +140,18 @@ def score_folders(
         stride: Take every `stride`-th frame.
         segmentation: Masks to track instead of the annotated ones, one for each folder.
         voxel_size: Of all the movies, see `read_annotated`.
+        missing_frames: Likewise.
         progress: Show progress bars.
 
     Raises:
         InputError: As `read_movies` and `score_movie`.
     """
-    movies = read_movies(folders, stride, segmentation=segmentation, voxel_size=voxel_size, progress=progress)
+    movies = read_movies(
+        folders,
+        stride,
+        segmentation=segmentation,
+        voxel_size=voxel_size,
+        missing_frames=missing_frames,
+        progress=progress,
+    )
     return (score_movie(movie, tracker, layer, progress=progress) for movie in movies)

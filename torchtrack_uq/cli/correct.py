@@ -1,6 +1,8 @@
 """`torchtrack-uq correct`."""
 
 import argparse
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +64,14 @@ def _correct_into(options: argparse.Namespace) -> None:
     from torchtrack_uq.calibration.annotations import read_decisions
     from torchtrack_uq.results.tracking_result import TrackingResult
     from torchtrack_uq.review.decision_log import is_log, read_log
+    from torchtrack_uq.review.earlier_cells import refuse_earlier_cells
     from torchtrack_uq.review.refit import refit
     from torchtrack_uq.review.rest import changed_cells, rest_of
 
+    logged = read_log(options.decisions) if is_log(options.decisions) else None
+    refuse_earlier_cells(options.results, options.decisions)
     with nothing_written_on_error():
         result = TrackingResult.load(options.results, images=options.images)
-        logged = read_log(options.decisions) if is_log(options.decisions) else None
         decisions = read_decisions(options.decisions, result.detections, max_gap=result.candidates.max_gap)
         base = result
         if options.refit:
@@ -79,6 +83,8 @@ def _correct_into(options: argparse.Namespace) -> None:
             base, change = refit(result, logged)
             print(change.describe())
         corrected = base.correct(decisions)
+        given = [*corrected.settings.get("decisions_of", []), _described(options.decisions)]
+        corrected = replace(corrected, settings={**corrected.settings, "decisions_of": given})
         corrected.save(options.output, overwrite=options.overwrite, progress=not options.quiet)
     known = decisions.known & ~decisions.bad
     changed = int((known & (decisions.mother != result.mother)).sum())
@@ -93,3 +99,8 @@ def _correct_into(options: argparse.Namespace) -> None:
     print(
         f"results are in {options.output}: res_track.txt and masks, tracks.geff; other formats: `torchtrack-uq export`"
     )
+
+
+def _described(file: Path) -> dict[str, str]:
+    """Which file decisions are from, and its content when they were taken."""
+    return {"file": str(file.resolve()), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrack_uq.cli.movie_arguments import add_scale_arguments
+from torchtrack_uq.cli.movie_arguments import add_missing_frames_argument, add_scale_arguments
 from torchtrack_uq.cli.points_arguments import choose_tracker
 from torchtrack_uq.cli.shared import (
     add_annotated_folders,
@@ -43,6 +43,7 @@ def add_commands(commands: Any) -> None:
     add_annotated_folders(evaluate)
     add_tracker_arguments(evaluate)
     add_scale_arguments(evaluate)
+    add_missing_frames_argument(evaluate)
     add_temperature_argument(evaluate)
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="gets the numbers")
     evaluate.add_argument("--picture", type=Path, metavar="FILE", help="gets reliability diagrams (PNG)")

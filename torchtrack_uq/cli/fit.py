@@ -16,6 +16,7 @@ from torchtrack_uq.cli.movie_arguments import (
 from torchtrack_uq.cli.points_arguments import (
     add_points_argument,
     add_points_details,
+    check_reads_nothing,
     choose_tracker,
     read_points_of,
 )
@@ -186,6 +187,9 @@ def _movies(
                 "fit needs annotated movies: give CTC_FOLDERs; or --decisions FILE with -m MASKS (and -i IMAGES) or "
                 "--points FILE"
             )
+        check_reads_nothing(
+            options, "annotated folders are read as they are; --decisions FILE is what they go with"
+        )
         return list(scored_movies(options, tracker, layer))
     if options.folders or options.segmentation or (options.masks is None) == (options.points is None):
         raise InputError(

@@ -55,6 +55,11 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="which of several images in a file, such as positions, counted from 1",
     )
+    add_missing_frames_argument(parser)
+
+
+def add_missing_frames_argument(parser: argparse.ArgumentParser) -> None:
+    """`--missing-frames`."""
     parser.add_argument(
         "--missing-frames",
         choices=("refuse", "empty", "skip"),

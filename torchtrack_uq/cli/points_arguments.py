@@ -79,6 +79,18 @@ def choose_tracker(options: argparse.Namespace) -> None:
         )
 
 
+def check_reads_nothing(options: argparse.Namespace, why: str) -> None:
+    """Refuse options that say how pixels are read, where they would do nothing.
+
+    Args:
+        options: Of a command.
+        why: What is the case, for the message.
+    """
+    if useless := [name for name in _NEED_PIXELS if getattr(options, name, None) is not None]:
+        names = ", ".join("--" + name.replace("_", "-") for name in useless)
+        raise InputError(f"{names} would do nothing here: {why}")
+
+
 def read_points_of(options: argparse.Namespace, scale: dict[str, Any]) -> "PointsTable":
     """The table that was named, checked; `scale` as `scale_of` gives it.
 

@@ -203,12 +203,14 @@ def scored_movies(
         options.stride,
         segmentation=options.segmentation,
         voxel_size=options.voxel_size,
+        missing_frames=options.missing_frames,
         progress=not options.quiet,
     )
     check_masks(
         options.folders,
         options.stride,
         segmentation=options.segmentation,
+        missing_frames=options.missing_frames,
         trust_masks=options.trust_masks,
     )
     return movies

@@ -59,6 +59,7 @@ class CtcSequence:
         use_images: bool = True,
         segmentation: FramesLike | None = None,
         voxel_size: Sequence[float] | None = None,
+        missing_frames: str = "refuse",
     ) -> Movie:
         """Images (where there are any) and masks as a movie; no pixel is read yet.
 
@@ -67,12 +68,22 @@ class CtcSequence:
             use_images: False leaves the images out.
             segmentation: Masks to use instead of the annotated ones.
             voxel_size: As for `Movie.open`.
+            missing_frames: As for `Movie.open`, but "skip", which would count frames in another way than the lineage.
+
+        Raises:
+            InputError: As `Movie.open`, or frames to be skipped.
         """
+        if missing_frames == "skip":
+            raise InputError(
+                f"{self.name} is annotated by the numbers of frames, so none can be skipped; choose empty, or add the "
+                "missing ones"
+            )
         return Movie.open(
             self.images if use_images else None,
             self.masks if segmentation is None else segmentation,
             stride,
             voxel_size=voxel_size,
+            missing_frames=missing_frames,
         )
 
     def annotate(
@@ -100,6 +111,7 @@ def read_ctc_sequence(
     segmentation: FramesLike | None = None,
     complete: bool = True,
     voxel_size: Sequence[float] | None = None,
+    missing_frames: str = "refuse",
     progress: bool = True,
 ) -> AnnotatedMovie:
     """Measure the cells of an annotated sequence and read their lineage.
@@ -112,6 +124,7 @@ def read_ctc_sequence(
             to be tracked instead of the annotated ones; each gets the truth of the annotated cell that it covers.
         complete: False where only some cells are annotated, see `AnnotatedMovie`.
         voxel_size: As for `Movie.open`.
+        missing_frames: "refuse" or "empty", see `Movie.open`.
         progress: Show a progress bar.
 
     Raises:
@@ -120,6 +133,10 @@ def read_ctc_sequence(
     """
     sequence = CtcSequence.find(folder)
     movie = sequence.open_movie(
-        stride, use_images=use_images, segmentation=segmentation, voxel_size=voxel_size
+        stride,
+        use_images=use_images,
+        segmentation=segmentation,
+        voxel_size=voxel_size,
+        missing_frames=missing_frames,
     )
     return sequence.annotate(movie, segmentation=segmentation, complete=complete, progress=progress)

@@ -60,6 +60,7 @@ def read_annotated(
     use_images: bool = True,
     segmentation: FramesLike | None = None,
     voxel_size: Sequence[float] | None = None,
+    missing_frames: str = "refuse",
     progress: bool = True,
 ) -> AnnotatedMovie:
     """Read one annotated movie.
@@ -72,6 +73,7 @@ def read_annotated(
         segmentation: Masks to track instead of the annotated ones, for Cell Tracking Challenge folders.
         voxel_size: Edge lengths of a voxel in micrometres, ((z,) y, x), or with points what a step of 1 is; by default
             what files state, else cubes.
+        missing_frames: Of Cell Tracking Challenge folders: "refuse" or "empty", see `Movie.open`.
         progress: Show a progress bar.
 
     Returns:
@@ -90,6 +92,10 @@ def read_annotated(
             raise InputError(
                 f"{path} is in the format {one.name}, whose reader takes no voxel size; leave it out"
             )
+        if missing_frames != "refuse":
+            raise InputError(
+                f"{path} is in the format {one.name}, whose reader knows of no missing frames; leave that out"
+            )
         return one.read(path, stride, use_images=use_images, progress=progress, **scale)
     _refuse_dataset(path)
     return read_ctc_sequence(
@@ -98,6 +104,7 @@ def read_annotated(
         use_images=use_images,
         segmentation=segmentation,
         voxel_size=voxel_size,
+        missing_frames=missing_frames,
         progress=progress,
     )
 
@@ -109,6 +116,7 @@ def read_movies(
     use_images: bool = True,
     segmentation: Sequence[FramesLike] | None = None,
     voxel_size: Sequence[float] | None = None,
+    missing_frames: str = "refuse",
     progress: bool = True,
 ) -> Iterator[AnnotatedMovie]:
     """Read annotated movies one after the other.
@@ -119,6 +127,7 @@ def read_movies(
         use_images: False ignores the images.
         segmentation: Masks to track instead of the annotated ones, one for each folder, in their order.
         voxel_size: Of all of them, see `read_annotated`.
+        missing_frames: Likewise.
         progress: Show progress bars.
 
     Raises:
@@ -138,7 +147,7 @@ def read_movies(
         )
     for path, own in zip(paths, masks, strict=True):
         if own is not None:
-            _check_segmentation(path, own)
+            _check_segmentation(path, own, missing_frames)
     return (
         read_annotated(
             path,
@@ -146,6 +155,7 @@ def read_movies(
             use_images=use_images,
             segmentation=own,
             voxel_size=voxel_size,
+            missing_frames=missing_frames,
             progress=progress,
         )
         for path, own in zip(paths, masks, strict=True)
@@ -157,6 +167,7 @@ def check_masks(
     stride: int = 1,
     *,
     segmentation: Sequence[FramesLike] | None = None,
+    missing_frames: str = "refuse",
     trust_masks: bool = False,
 ) -> None:
     """Look at a few frames of each Cell Tracking Challenge sequence before work starts, see `check_movie`.
@@ -165,6 +176,7 @@ def check_masks(
         folders: As for `read_movies`; those in other formats are passed over.
         stride: Take every `stride`-th frame.
         segmentation: Masks to track instead of the annotated ones, one for each folder.
+        missing_frames: As for `read_movies`.
         trust_masks: Warn only, whatever is found.
 
     Raises:
@@ -175,18 +187,20 @@ def check_masks(
     """
     for path, own in zip(folders, segmentation or [None] * len(folders), strict=True):
         if _format_of(_named(path)) is None:
-            movie = CtcSequence.find(_named(path)).open_movie(stride, segmentation=own)
+            movie = CtcSequence.find(_named(path)).open_movie(
+                stride, segmentation=own, missing_frames=missing_frames
+            )
             check_movie(movie, trust_masks=trust_masks)
 
 
-def _check_segmentation(folder: PathLike, segmentation: FramesLike) -> None:
+def _check_segmentation(folder: PathLike, segmentation: FramesLike, missing_frames: str) -> None:
     """Refuse a segmentation that is not of the frames that a folder annotates, without reading pixels."""
     path = _named(folder)
     if (one := _format_of(path)) is not None:
         raise InputError(f"{path} is in the format {one.name}, which takes no other segmentation")
     _refuse_dataset(path)
     check_same_frames(
-        open_frames(segmentation, "the segmentation", role="masks"),
+        open_frames(segmentation, "the segmentation", role="masks", missing_frames=missing_frames),
         open_frames(CtcSequence.find(path).masks, role="masks"),
     )
 

@@ -28,6 +28,7 @@ from torchtrack_uq.results.csv_file import write_csv
 from torchtrack_uq.results.own_files import OURS
 from torchtrack_uq.results.provenance import input_paths
 from torchtrack_uq.results.tracking_result import TrackingResult
+from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.trackers.registry import DEFAULT_MAX_GAP
 from torchtrack_uq.uncertain_tracker import UncertainTracker
@@ -170,7 +171,7 @@ def score_tracks(
         max_gap = longest_links(table)
     scorer = UncertainTracker(tracker, method, temperature, device, max_gap=max_gap)
     movie, detections, match = _cells(
-        table, masks, imgs, stride, voxel_size, interval, max_unmatched, progress, reading
+        table, masks, imgs, stride, voxel_size, interval, max_unmatched, progress, reading, scorer.tracker
     )
     found = scorer.track_detections(detections, movie, progress=progress)
     mother, daughter, missing = _no_candidates(found, table, match)
@@ -210,16 +211,24 @@ def _cells(
     max_unmatched: float,
     progress: bool,
     reading: Mapping[str, Any],
+    tracker: Tracker,
 ) -> tuple[Movie | None, Detections, CellMatch]:
     """The movie's cells, and which of them each spot is."""
     masks = table.masks if masks is None else masks
     if masks is not None:
         movie = Movie.open(imgs, masks, stride, voxel_size=voxel_size, interval=interval, **reading)
+        if isinstance(tracker, DistanceTracker):
+            tracker.check_voxel_size(movie.voxel_size)
         cells = Detections.from_movie(movie, progress=progress)
         return movie, cells, match_cells(table, cells, movie, max_unmatched=max_unmatched)
     if imgs is not None or stride != 1:
         raise InputError(
             "images and a stride are of use only beside masks, which are missing; give the masks too"
+        )
+    if useless := [name for name, value in reading.items() if value not in (None, "refuse")]:
+        raise InputError(
+            f"{', '.join(useless)} say how masks and images are read, and there are none; give the masks too, or leave "
+            "them out"
         )
     if table.coords is None:
         raise InputError(

@@ -11,6 +11,9 @@ _MOST_MISSING = 100_000  # names may hold numbers that count nothing, such as ti
 _DIGITS = re.compile(r"(\d+)")
 _TIME = re.compile(r"(?:^|[^a-z])(?:t|time|frame|f)[_\-]?$", re.IGNORECASE)
 
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "min": 60, "s": 1}
+"""Letters after the numbers of a time, as microscopes write it into names: 01d06h30m."""
+
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key under which runs of digits compare as numbers.
@@ -36,16 +39,22 @@ def frame_numbers(names: Sequence[str], folder: str) -> tuple[int, ...]:
     Of several numbers that differ from name to name it is the one after a "t", else one with a constant step, else
     the last one; it must differ in every name.
 
+    Numbers that are days, hours, minutes or seconds, as 01d06h30m, are one time, in units of the last that changes.
+
     Raises:
         InputError: Two names have the same number, or only several numbers together tell files apart.
 
     >>> frame_numbers(["plate1_t000.tif", "plate1_t002.tif"], "folder")
     (0, 2)
+    >>> frame_numbers(["A1_00d23h45m.tif", "A1_01d00h00m.tif"], "folder")
+    (1425, 1440)
     """
     if len(names) < 2:
         return tuple(int(number) for number in _DIGITS.findall(names[0])[-1:]) if names else ()
     columns = list(zip(*(tuple(map(int, _DIGITS.findall(name))) for name in names), strict=True))
     changing = [i for i, column in enumerate(columns) if len(set(column)) > 1]
+    if len(changing) > 1 and (times := _times(names[0], columns, changing)) is not None:
+        return times
     telling = [i for i in changing if len(set(columns[i])) == len(names)]
     if telling:
         before = _DIGITS.split(names[0])[::2]
@@ -67,6 +76,23 @@ def frame_numbers(names: Sequence[str], folder: str) -> tuple[int, ...]:
         f"{folder} has files that only several numbers in their names tell apart, such as {names[0]} and {names[-1]}; "
         "expected one file a frame: merge the planes or channels of a frame into one file, or move others elsewhere"
     )
+
+
+def _times(name: str, columns: Sequence[Sequence[int]], changing: Sequence[int]) -> tuple[int, ...] | None:
+    """Times in each name where all numbers that change are days, hours, minutes or seconds, and no two are the same."""
+    after = _DIGITS.split(name)[2::2]
+    unit = [re.split(r"[^a-z]", text.lower())[0] for text in after]
+    units = [unit[i] for i in changing]
+    if not set(units) <= _SECONDS.keys() or sorted(units, key=_SECONDS.__getitem__, reverse=True) != units:
+        return None
+    if len(set(units)) < len(units):
+        return None
+    parts = [(columns[i], _SECONDS[one]) for i, one in zip(changing, units, strict=True)]
+    least = parts[-1][1]
+    found = tuple(
+        sum(column[k] * (seconds // least) for column, seconds in parts) for k in range(len(columns[0]))
+    )
+    return found if len(set(found)) == len(found) else None
 
 
 def missing_numbers(numbers: Sequence[int]) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from torchtrack_uq.napari_plugin.controller import KEYS, LISTED, ReviewControlle
 from torchtrack_uq.napari_plugin.opened import METADATA, OpenedResults
 from torchtrack_uq.napari_plugin.rings import QuestionRings
 from torchtrack_uq.review.decision_log import DecisionLog
+from torchtrack_uq.review.earlier_cells import refuse_earlier_cells
 from torchtrack_uq.review.session import ReviewSession
 from torchtrack_uq.review.who import login
 
@@ -233,8 +234,13 @@ class ReviewDoubts(QWidget):
             return
         self._next, self.opened = None, opened
         log = opened.folder / "decisions.csv"
+
+        def begin() -> ReviewController:
+            refuse_earlier_cells(opened.folder, log)
+            return ReviewController(ReviewSession(opened.result, DecisionLog(log, login())))
+
         self._work(
-            lambda: ReviewController(ReviewSession(opened.result, DecisionLog(log, login()))),
+            begin,
             self._started,
             "Putting doubts in order …",
         )

@@ -61,6 +61,12 @@ class Plan:
         here = f"At {density:.4g} cells per {self.per}"
         aim = f"{100 * self.aim:g} %"
         first, last = rows.iloc[0], rows.iloc[-1]
+        if longest is None and self._unclear(first):
+            return (
+                f"{here}, every {first['interval']:g} {self.time_unit} ({_said(first)} wrong links) cannot be told "
+                f"apart from {aim}, so no interval is promised: simulate more cells (--cells) or movies (--repeats), "
+                "which makes the error smaller, or try shorter intervals (--every)."
+            )
         if longest is None:
             return (
                 f"{here}, none of the intervals in the range ({first['interval']:g} to {last['interval']:g} "
@@ -74,7 +80,16 @@ class Plan:
         if not len(longer):
             return f"{said}; that is the longest interval tried, and nothing is known of longer ones."
         then = longer.iloc[0]
-        return f"{said}; the next interval tried, {then['interval']:g} {self.time_unit}, has {_said(then)}."
+        unclear = (
+            f", which cannot be told apart from {aim} without more cells (--cells) or movies (--repeats)"
+            if self._unclear(then)
+            else ""
+        )
+        return f"{said}; the next interval tried, {then['interval']:g} {self.time_unit}, has {_said(then)}{unclear}."
+
+    def _unclear(self, row: pd.Series) -> bool:
+        """Whether an interval that does not keep the aim may keep it: the error of the simulation decides."""
+        return bool(row["wrong"] - _CERTAIN * row["wrong_se"] <= self.aim)
 
     @property
     def per(self) -> str:

@@ -133,6 +133,27 @@ def with_corrections(settings: Mapping[str, Any], daughters: int, bad: int) -> d
     return {**settings, "corrections": done}
 
 
+def cells_since(folder: Path, settings: Mapping[str, Any]) -> str | None:
+    """Since when a folder of results is of the cells that it is of, where it was of others before.
+
+    Decisions in the folder, which the new results leave there, are by frame and label: those from before are of others.
+
+    Args:
+        folder: That results are about to be written to, perhaps over earlier ones.
+        settings: Of the new results, as `settings_of` gives them.
+
+    Returns:
+        Their date, that of the earlier results if these are of the same cells; None where there never were others.
+    """
+    try:
+        before = json.loads((folder / "settings.json").read_text())
+        same = before["input"]["cells_sha256"] == settings["input"]["cells_sha256"]
+        since = before.get("cells_since")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return since if same else str(settings["date"])
+
+
 def cells_digest(detections: Detections) -> str:
     """SHA-256 of the table of cells: frames and labels (int64), then centroids (float32), all little-endian.
 

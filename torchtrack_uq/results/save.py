@@ -16,7 +16,7 @@ from torchtrack_uq.results.geff_probabilities import geff_extra, write_candidate
 from torchtrack_uq.results.in_words import TrackedCells
 from torchtrack_uq.results.own_files import OURS
 from torchtrack_uq.results.parquet import write_large_table
-from torchtrack_uq.results.provenance import as_json, input_paths, settings_of
+from torchtrack_uq.results.provenance import as_json, cells_since, input_paths, settings_of
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.state import FILE as STATE
 from torchtrack_uq.utils.crew import Crew
@@ -93,7 +93,9 @@ def save_result(
     from torchtrack_uq.results.report.document import report_html
 
     with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
-        settings = settings_of(result)
+        settings = {name: value for name, value in settings_of(result).items() if name != "cells_since"}
+        if (since := cells_since(Path(folder), settings)) is not None:
+            settings["cells_since"] = since
         (staging / "settings.json").write_bytes(as_json(settings))
         write_csv(staging / "links.csv", result.links)
         write_large_table(staging / "links.parquet", result.links)

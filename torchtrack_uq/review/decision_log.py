@@ -106,9 +106,10 @@ class DecisionLog:
         """
         row = [decision.frame, decision.label, decision.verdict, decision.mother_frame, decision.mother]
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         before = self._state()
         size = 0 if before is None else before[0]
+        separator = separator_of(self.file.read_bytes()) if size else ","
+        writer = csv.writer(text, delimiter=separator, lineterminator="\n")
         if not size:
             writer.writerow(COLUMNS)
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
@@ -151,23 +152,45 @@ class DecisionLog:
         return found
 
 
+def separator_of(content: bytes) -> str:
+    """What stands between the columns of a log: a comma, or what spreadsheets make of it where decimals have commas.
+
+    >>> separator_of(b"frame;label;verdict"), separator_of(b"")
+    (';', ',')
+    """
+    header = content.partition(b"\n")[0].decode("utf-8", errors="replace")
+    return max(",;\t", key=header.count)
+
+
 def is_log(file: Path) -> bool:
-    """Whether a file begins as a log does."""
-    with file.open("rb") as stream:
-        return stream.readline(1000).removeprefix(_MARK).rstrip(b"\r\n") == ",".join(COLUMNS).encode()
+    """Whether a file begins as a log does.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            header = stream.readline(1000).removeprefix(_MARK).rstrip(b"\r\n")
+    except FileNotFoundError as error:
+        raise InputError(f"{file} does not exist; expected a table of decisions") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read as a table of decisions: {error.strerror}") from error
+    return tuple(header.decode("utf-8", errors="replace").split(separator_of(header))) == COLUMNS
 
 
 def read_log(file: Path) -> list[Decision]:
     """All whole rows of a log, in order; the file is left as it is.
 
-    What spreadsheets do to it is undone: a mark in front, numbers such as 3.0, empty rows, no end of the last line.
+    What spreadsheets do to it is undone: semicolons, a mark in front, numbers such as 3.0, empty rows, no end of the
+    last line.
 
     Raises:
         InputError: The file is something else.
     """
     whole = _whole_rows(file.read_bytes().removeprefix(_MARK))
+    text = io.StringIO(whole.decode("utf-8", errors="replace"))
     try:
-        rows = list(csv.reader(io.StringIO(whole.decode("utf-8", errors="replace")), strict=True))
+        rows = list(csv.reader(text, delimiter=separator_of(whole), strict=True))
     except csv.Error as error:
         raise InputError(f"{file} cannot be read as a log of decisions: {error}") from error
     if not rows:
@@ -204,7 +227,8 @@ def _whole_number(text: str) -> int:
 def _whole_rows(content: bytes) -> bytes:
     """Without the last row if a crash cut it off: it has no end, and lacks columns or the end of a quotation."""
     rows, _, last = content.rpartition(b"\n")
-    if last and (last.count(b",") + 1 < len(COLUMNS) or last.count(b'"') % 2):
+    separator = separator_of(content).encode()
+    if last and (last.count(separator) + 1 < len(COLUMNS) or last.count(b'"') % 2):
         return rows + b"\n" * bool(rows)
     return content
 

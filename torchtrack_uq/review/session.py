@@ -14,6 +14,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.review.decision_log import Decision, DecisionLog
+from torchtrack_uq.review.earlier_cells import refuse_earlier_cells
 from torchtrack_uq.review.question import FOLLOWED, question_of
 from torchtrack_uq.review.refit import Refit, refit
 from torchtrack_uq.review.rest import Rest, followed_cells, looks_of, rest_of
@@ -73,7 +74,9 @@ class ReviewSession:
     @classmethod
     def open(cls, folder: Path, *, images: str | None = None, who: str = "") -> "ReviewSession":
         """Of a folder that `torchtrack-uq track` wrote; decisions are kept in its `decisions.csv`."""
-        return cls(TrackingResult.load(folder, images=images), DecisionLog(folder / "decisions.csv", who))
+        log = folder / "decisions.csv"
+        refuse_earlier_cells(folder, log)
+        return cls(TrackingResult.load(folder, images=images), DecisionLog(log, who))
 
     def decide(self, decision: Decision) -> None:
         """Take a decision: checked against all others, written, then put into the posterior.

@@ -137,8 +137,8 @@ class Conditions:
         if not self.reservoir <= _LARGEST_RESERVOIR:
             raise InputError(
                 f"cells move so far in a frame that a tissue of {self.reservoir:.2g} fields would have to be simulated "
-                f"beyond an open border; expected at most {_LARGEST_RESERVOIR:g}: take a larger field, shorter steps, "
-                "or border='closed'"
+                f"beyond an open border; expected at most {_LARGEST_RESERVOIR:g}: take a larger field or shorter steps "
+                "(in Python also border='closed')"
             )
         if not self.most_cells * self.reservoir <= _MOST_CELLS:
             raise InputError(

@@ -193,8 +193,12 @@ const randomLook = () => alone(async () => {
 });
 
 const refitAll = () => alone(async () => {
-  $("why").textContent = "Fitting, for some seconds to a minute ...";
-  const found = await refit();
+  const begun = Date.now();
+  const tell = () => { $("why").textContent = `Fitting for ${Math.round((Date.now() - begun) / 1000)} s; it takes some seconds to a minute ...`; };
+  tell();
+  const telling = setInterval(tell, 1000);
+  let found;
+  try { found = await refit(); } finally { clearInterval(telling); }
   showProgress(found);
   loadRest().catch(show);
   await loadQueue(false);
