@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= 2
 AREA_PATHS = $(wildcard tests/$(AREA) torchtrack_uq/$(AREA) torchtrack_uq/$(AREA).py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test tests nightly notebooks docs study lint types bench experiments clean
+.PHONY: help install demo test tests nightly mutation notebooks docs study lint types bench experiments clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,9 @@ tests: $(READY)  ## the tests alone, with the time and the failures of every are
 
 nightly: $(READY)  ## what takes longer: faults, twenty times the random examples, new ones each time; hours
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "nightly or hypothesis"
+
+mutation: $(READY)  ## put 100 small faults into the engine, one at a time: which does nobody notice?
+	$(BIN)/python -m tests.mutation --n 100
 
 docs: $(READY)  ## build the site into site/, every warning an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

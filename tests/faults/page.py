@@ -53,11 +53,11 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def page_with(text: str) -> str:
-    """The page with a table in its place."""
-    before, _, rest = PAGE.read_text().partition(START)
+def page_with(text: str, start: str = START) -> str:
+    """The page with a table in its place, which is after `start`."""
+    before, _, rest = PAGE.read_text().partition(start)
     _, _, after = rest.partition(END)
-    return f"{before}{START}\n{text}\n{END}{after}"
+    return f"{before}{start}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`python -m tests.fuzz --cases N`: so many damaged files for every reader, so many hostile frames for the solvers.
 
 Each target runs in a process of its own, with a limit of memory, so that one that crashes is counted and the others go
-on. `--minutes` ends it earlier; what was tried and what came of it goes to a CSV. One case is repeated by
-`--only NAME --first K --cases 1`.
+on. `--minutes` ends it earlier. `--csv FILE` adds to what was counted there, and goes on with the cases after it, so
+that no case counts twice; `docs/fuzzing.csv` is such a file. One case is repeated by `--only NAME --first K --cases 1`.
 """
 
 import argparse
@@ -18,17 +18,13 @@ from collections.abc import Callable, Iterator
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-import pandas as pd
-
+from tests.fuzz.counts import GOOD, Tried, add_counts, cases_counted, counts_in, table_of
 from tests.fuzz.frames_of_parts import wrong_in_frame
 from tests.fuzz.solver_cases import wrong_in_case
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.trial import SECONDS, outcome
 
 MEMORY = 8 << 30
-GOOD = ("read", "refused", "refused as too large", "right")
-Tried = Counter[tuple[str, str]]
-"""How often a target had an outcome."""
 
 
 def _cases(name: str) -> Callable[[int, Tried], Iterator[str]]:
@@ -58,7 +54,7 @@ def _solved(name: str, number: int, tried: Tried) -> Iterator[str]:
         wrong = [f"{type(error).__name__}: {error}"]
     for what, n in answers.items():
         tried[f"{name}: {what}", "right"] += n
-    tried[name, "wrong"] += len(wrong)
+    tried[name, "wrong" if wrong else "right"] += 1
     yield from wrong
 
 
@@ -93,7 +89,9 @@ def _run(name: str, cases: range, until: float) -> Tried:
     total: Tried = Counter()
     context = multiprocessing.get_context("fork")
     while cases and time.monotonic() < until:
-        done = context.Value("q", cases.start)
+        done = context.Value(
+            "q", cases.start - 1
+        )  # until its example is written, which takes longer the first time
         answers = context.Queue()
         process = context.Process(target=_work, args=(name, cases, until, done, answers), daemon=True)
         process.start()
@@ -104,7 +102,9 @@ def _run(name: str, cases: range, until: float) -> Tried:
                 total += answers.get()
             if done.value != at:
                 at, since = done.value, time.monotonic()
-            if time.monotonic() - since > 6 * SECONDS:  # in a library's C, where no alarm is heard
+            if (
+                at in cases and time.monotonic() - since > 6 * SECONDS
+            ):  # in a library's C, where no alarm is heard
                 process.kill()
         time.sleep(0.1)
         while not answers.empty():
@@ -113,7 +113,7 @@ def _run(name: str, cases: range, until: float) -> Tried:
             break
         print(f"{name}, case {done.value}: the process ended with {process.exitcode}", flush=True)
         total[name, "crash or hang"] += 1
-        cases = range(done.value + 1, cases.stop)
+        cases = range(max(done.value, cases.start) + 1, cases.stop)
     return total
 
 
@@ -125,27 +125,32 @@ def main() -> int:
     parser.add_argument(
         "--problems", type=int, default=100, help="problems one by one, for every method and option"
     )
-    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument(
+        "--first", type=int, help="number of the first case; 0, or the next after those of --csv"
+    )
     parser.add_argument("--only", default="", help="targets whose name holds this")
     parser.add_argument("--minutes", type=float, default=1e6)
-    parser.add_argument("--csv", type=Path, help="where the counts go")
+    parser.add_argument("--csv", type=Path, help="counts to add to, after every target")
     args = parser.parse_args()
     until = time.monotonic() + 60 * args.minutes
     counts = {"frames of 100 parts": args.frames, "small problems": args.problems}
     names = [name for name in [*(t.name for t in TARGETS), *SOLVERS] if args.only in name]
     total: Tried = Counter()
+    before = counts_in(args.csv)
     for k, name in enumerate(names):
         n = counts.get(name, args.cases)
+        first = cases_counted(before, name) if args.first is None else args.first
         # an even share of the time that is left
         share = time.monotonic() + (until - time.monotonic()) / (len(names) - k)
-        total += _run(name, range(args.first, args.first + n), share)
-    rows = [{"target": name, "outcome": what, "cases": n} for (name, what), n in total.items()]
-    table = pd.DataFrame(rows, columns=["target", "outcome", "cases"]).sort_values(["target", "outcome"])
+        found = _run(name, range(first, first + n), share)
+        total += found
+        if args.csv is not None:
+            add_counts(args.csv, found)
+    table = table_of(total)
     print(table.to_string(index=False))
-    if args.csv is not None:
-        table.to_csv(args.csv, index=False, lineterminator="\n")
-    wrong = int(table.loc[~table["outcome"].isin(GOOD), "cases"].sum())
-    print(f"{table['cases'].sum()} cases, {wrong} of them wrong")
+    cases = table[table["target"].isin(names)]
+    wrong = int(cases.loc[~cases["outcome"].isin(GOOD), "cases"].sum())
+    print(f"{cases['cases'].sum()} cases, {wrong} of them wrong")
     return wrong
 
 

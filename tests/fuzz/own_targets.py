@@ -15,7 +15,7 @@ from torchtrack_uq.batch.movies import BatchMovie, read_movies
 from torchtrack_uq.batch.record import BatchRecord
 from torchtrack_uq.calibration.annotations import drawn_evenly, read_decisions
 from torchtrack_uq.calibration.file import Calibration
-from torchtrack_uq.cli.many_movies import _check_arguments, _track_options
+from torchtrack_uq.cli.batch_rows import track_options, wrong_with
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold, ReviewStatistic
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.results.saved_tracks import SavedTracks
@@ -30,7 +30,7 @@ HEADER = "frame,label,verdict,mother_frame,mother"
 CELLS = Detections.from_points(
     np.repeat(np.arange(4), 3), np.arange(24, dtype=np.float32).reshape(12, 2), np.tile([1, 2, 3], 4)
 )
-OPTIONS = {name: action.nargs == 0 for name, action in _track_options().items()}
+OPTIONS = {name: action.nargs == 0 for name, action in track_options().items()}
 
 
 @cache
@@ -133,7 +133,7 @@ def _model(folder: Path) -> None:
 
 
 def _movies(folder: Path) -> None:
-    (folder / "a.csv").write_text("frame,y,x\n0,1,1\n1,1,1\n")
+    (folder / "a.csv").write_text("frame,y,x\n0,1,1\n1,1,1\n2,1,1\n3,1,1\n")
     (folder / "movies.csv").write_text(
         'name,points,Stride,voxel_size,trust-masks,tracker\nfirst,a.csv,2,"0.5,0.5",,distance\nb,a.csv,,,yes,\n'
     )
@@ -177,7 +177,7 @@ TARGETS = [
     Target(
         "table of movies",
         _movies,
-        lambda folder: read_movies(folder / "movies.csv", OPTIONS, _check_arguments, []),
+        lambda folder: read_movies(folder / "movies.csv", OPTIONS, wrong_with, []),
         ("movies.csv",),
     ),
     Target("note of a batch", _note, lambda f: BatchRecord(f).fingerprint(BatchMovie("a", (), ()))),

@@ -9,6 +9,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.memory import available_memory
 
 _SMALL = 1 << 26
+_ABSURD = 10**18  # bytes; beyond some hundred digits they are no float
 _COPIES = 2
 """A frame is there twice while it is decoded, and more often while its cells are measured."""
 
@@ -34,8 +35,9 @@ def check_frame_fits(shape: Sequence[int], dtype: "np.dtype[np.generic]", name: 
         return
     available = available_memory()
     if available is not None and _COPIES * size > available:
+        gigabytes = f"{size / 1e9:.1f}" if size < _ABSURD else f"more than {_ABSURD / 1e9:.0e}"
         raise InputError(
-            f"{name} states frames of {' x '.join(map(str, shape))} pixels, {size / 1e9:.1f} GB each, and only "
+            f"{name} states frames of {' x '.join(map(str, shape))} pixels, {gigabytes} GB each, and only "
             f"{available / 1e9:.1f} GB of memory are available; if it is meant so, crop the movie or use a larger "
             "machine, else the file is damaged"
         )

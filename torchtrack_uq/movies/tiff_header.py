@@ -40,6 +40,8 @@ def tiff_header(tif: Any, file: Path, scene: int | None = None, *, scale: bool =
     series = tif.series[_scene(tif, file, scene)]
     if series.dtype is None:
         raise InputError(f"{file} has pixels of no single type; expected one integer or float type")
+    if not len(series.keyframe.dataoffsets):  # tifffile would take zeros for them, a strip at a time
+        raise InputError(f"{file} does not say where in it the pixels are; it is damaged")
     axes = series.axes.replace("I", "Q")
     stored_in, interval = "TIFF", None
     channels: tuple[str, ...] = ()

@@ -66,7 +66,14 @@ def unpack_zip(
         if folder.exists():
             folder.rmdir()
         os.replace(staging, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        UnicodeDecodeError,
+    ) as error:
         raise InputError(
             f"{archive} cannot be unpacked: {error}; remove it and run the same command again to download it anew"
         ) from error
