@@ -135,7 +135,7 @@ def _model(folder: Path) -> None:
 def _movies(folder: Path) -> None:
     (folder / "a.csv").write_text("frame,y,x\n0,1,1\n1,1,1\n2,1,1\n3,1,1\n")
     (folder / "movies.csv").write_text(
-        'name,points,Stride,voxel_size,trust-masks,tracker\nfirst,a.csv,2,"0.5,0.5",,distance\nb,a.csv,,,yes,\n'
+        'name,points,Stride,voxel_size,trust-masks,tracker\nfirst,a.csv,2,"0.5,0.5",,distance\nb,a.csv,,,,\n'
     )
 
 

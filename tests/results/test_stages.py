@@ -40,12 +40,17 @@ def forbidden(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize("method", ["auto", "SM", "FP+A"])
 def test_a_run_that_ended_before_its_outputs_goes_on_there(
-    movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    movie: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
 ) -> None:
     out, whole = tmp_path / "out", tmp_path / "whole"
     with monkeypatch.context() as killed:
         killed.setattr("torchtrack_uq.results.tracking_result.save_result", interrupt)
         assert main(command(movie, out, "--method", method)) == 130
+    assert capsys.readouterr().err.endswith("interrupted; nothing was written\n")
     assert not out.exists()
     kept = sorted(file.name for file in (tmp_path / ".out.stages").iterdir())
     assert kept == ["cells.npz", "digest.txt", *["scores.npz"] * (method != "FP+A")]

@@ -23,6 +23,7 @@ from torchtrack_uq.results.stored_fields import as_tensors, put_fields, read_arc
 from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.files_below import files_below
 from torchtrack_uq.utils.optional import installed_version
+from torchtrack_uq.utils.placed import uncounted
 
 LEAST_SECONDS = 20.0
 """Work that took less is done again sooner than it is read."""
@@ -125,8 +126,9 @@ class Stages:
         content = io.BytesIO()
         np.savez(content, **arrays)  # type: ignore[arg-type]
         try:
-            write_atomically(self.folder / "digest.txt", self.digest.encode())
-            write_atomically(file, content.getvalue())
+            with uncounted():
+                write_atomically(self.folder / "digest.txt", self.digest.encode())
+                write_atomically(file, content.getvalue())
         except OSError:  # a full disk is no reason to stop: nothing but time is at stake
             file.unlink(missing_ok=True)
 
