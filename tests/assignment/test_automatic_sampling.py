@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tests.support.brute_force import all_assignments, posterior
-from tests.support.problems import standard_instance
+from tests.support.problems import colony, standard_instance
 from torchtrack_uq.assignment import (
     AssignmentProblem,
     EliminationTooLargeError,
+    automatic_sampling,
     log_weight_of,
     marginals,
     sample,
@@ -125,3 +126,14 @@ def test_draws_are_kept_whole_where_a_daughter_has_more_links_than_a_byte_counts
     np.testing.assert_array_equal(draws.rows(0, 301), parent)
     np.testing.assert_array_equal(draws.rows(255, 258), parent[255:258])
     assert set(sample(problem, 3000)[:, 0].tolist()) == set(range(-1, 300))
+
+
+def test_draws_do_not_depend_on_threads_nor_on_how_many_daughters_are_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some, crowded = colony(30, n=20), standard_instance(60, 0.5, seed=2)
+    expected = [sample_automatic(problem, 60, seed=3, many_frames=True).parent for problem in (some, crowded)]
+    monkeypatch.setattr(automatic_sampling, "available_cores", lambda: 1)
+    monkeypatch.setattr(automatic_sampling, "DAUGHTERS_AT_ONCE", 7)
+    for problem, parent in zip((some, crowded), expected, strict=True):
+        np.testing.assert_array_equal(sample_automatic(problem, 60, seed=3, many_frames=True).parent, parent)

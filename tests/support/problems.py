@@ -48,3 +48,26 @@ def standard_instance(n: int, sigma: float, seed: int = 0, k_nearest: int = 10) 
         nearest.ravel(), np.repeat(np.arange(origin.size), k), -(distance.ravel() ** 2) / (2 * sigma**2),
         n, origin.size, appear=-5.0, disappear=-5.0, divide=-2.0,
     )  # fmt: skip
+
+
+def colony(n_frames, n=60, seed=0):
+    """A movie over gaps as one problem: cells that walk, links to the frames up to two before."""
+    rng = np.random.default_rng(seed)
+    size = 20.0 * np.sqrt(n)
+    place = np.cumsum(
+        np.concatenate([rng.uniform(0, size, (1, n, 2)), rng.normal(0, 2.2, (n_frames - 1, n, 2))]), axis=0
+    )
+    mother, daughter, score = [], [], []
+    for t in range(1, n_frames):
+        for gap in (1, 2):
+            if t - gap < 0:
+                continue
+            distance = np.linalg.norm(place[t][:, None] - place[t - gap][None], axis=-1)
+            near = np.argwhere(distance < 45.0)
+            daughter.append(t * n + near[:, 0])
+            mother.append((t - gap) * n + near[:, 1])
+            score.append(-((distance[tuple(near.T)] / 2.2) ** 2) / (4 * gap) - 5.0 * (gap - 1))
+    n_cells = n * n_frames
+    score = np.maximum(np.concatenate(score), -7.5)
+    events = np.full(n_cells, -7.0), np.full(n_cells, -2.0), np.full(n_cells, -2.0)
+    return AssignmentProblem(np.concatenate(mother), np.concatenate(daughter), score, *events)

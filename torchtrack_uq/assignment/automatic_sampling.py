@@ -1,5 +1,6 @@
 """Draws from any posterior: exact where all assignments can be summed over, by Markov chains elsewhere."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
 from torchtrack_uq.assignment.kernels.draws import draw_links
 from torchtrack_uq.assignment.kernels.pair_redraws import redraw_pairs
 from torchtrack_uq.assignment.marginals import marginals
+from torchtrack_uq.assignment.parallel import available_cores
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     LARGEST_LOG,
@@ -205,12 +207,19 @@ def _redraw(
     burn_in = int(np.clip(MOST_REDRAWS // (2 * n_chains * len(movable)), LEAST_BURN_IN, BURN_IN))
     spare = MOST_REDRAWS - n_chains * burn_in * len(movable)
     between = int(np.clip(spare // n, len(movable) // 3 + 1, BETWEEN * len(movable)))
-    for c in range(n_chains):
+    weight, of_mother = gauge.link[at], daughter[by_mother]
+
+    def follow(c: int, own: np.random.Generator) -> None:
         draws = np.flatnonzero(chain == c).tolist()
         state = drawn.rows(draws[0], draws[0] + 1)[0]
         for k, r in enumerate(draws):
             redraw_pairs(
-                start, mother, gauge.link[at], gauge.null, load, movable, partner_start, daughter[by_mother],
-                state, burn_in * len(movable) if k == 0 else between, generator,
+                start, mother, weight, gauge.null, load, movable, partner_start, of_mother,
+                state, burn_in * len(movable) if k == 0 else between, own,
             )  # fmt: skip
             drawn.replace(r, state, at, movable)
+
+    # a generator each, so that it does not matter how many threads there are
+    seeds = generator.integers(1 << 62, size=n_chains)
+    with ThreadPoolExecutor(min(available_cores(), n_chains)) as pool:
+        list(pool.map(follow, range(n_chains), map(np.random.default_rng, seeds)))
