@@ -32,6 +32,7 @@ EXACT_ARCS_PER_DAUGHTER = 400
 MOVIE_SHARES = Share(60_000, 300), Share(600_000, 3_000)
 """Arcs of a component of a problem of many frames; the second where the first proves nothing, since what does
 not fit can cost all others their proof."""
+LARGE = 20_000  # daughters of a problem whose proof is worth a second attempt
 FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
@@ -55,7 +56,7 @@ def auto_marginals(
     if many_frames and problem.is_convex and problem.links.mother.size > FEW:
         limit = memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
         found = _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[0])
-        if np.isfinite(found.daughter_error).any():
+        if n < LARGE or np.isfinite(found.daughter_error).any():
             return found
         return _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[1])
     clusters = memory_limit
