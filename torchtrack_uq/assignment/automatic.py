@@ -29,10 +29,11 @@ EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
 EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
+SMALL_SHARE = Share(20_000, 100)
 MOVIE_SHARES = Share(60_000, 300), Share(600_000, 3_000)
 """Arcs of a component of a problem of many frames; the second where the first proves nothing, since what does
 not fit can cost all others their proof."""
-LARGE = 20_000  # daughters of a problem whose proof is worth a second attempt
+LARGE = 20_000  # daughters of a problem in which what does not fit costs many others their proof
 FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
@@ -55,8 +56,10 @@ def auto_marginals(
     n = problem.n_daughters
     if many_frames and problem.is_convex and problem.links.mother.size > FEW:
         limit = memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
+        if n < LARGE:
+            return _by_clusters(problem, temperature, tolerance, limit, SMALL_SHARE)
         found = _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[0])
-        if n < LARGE or np.isfinite(found.daughter_error).any():
+        if np.isfinite(found.daughter_error).any():
             return found
         return _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[1])
     clusters = memory_limit
