@@ -43,7 +43,6 @@ TINY = 1e-9  # so that a guess of D itself is confirmed
 SMALL = 0.1  # share that may be lost without a look at which mothers are near
 ROUNDS = 12  # after which daughters whose guess is not confirmed are given up, so that the others can be
 MOST_ROUNDS = 15  # after which all are
-HOPELESS = 0.5  # share of the daughters that were given up from which on all are, as nearly all would be
 
 
 class Marginal(NamedTuple):
@@ -188,10 +187,6 @@ def certify(
         ratio = lower_bound(guess)
         wrong = ~((ratio > guess) | (guess <= gauge.null))
         if not wrong.any():
-            break
-        given_up = (guess <= gauge.null) & (within > 2.0 * gauge.null)
-        if given_up.mean() > HOPELESS:
-            ratio = gauge.null
             break
     else:
         ratio = gauge.null
