@@ -10,11 +10,11 @@ from tests.support.problems import colony, tiny_problems
 from torchtrack_uq.assignment import (
     AssignmentProblem,
     EliminationTooLargeError,
+    daughter_bounds,
     elimination,
     marginals,
     solve_map,
 )
-from torchtrack_uq.assignment import certificate as certificate_module
 from torchtrack_uq.assignment.certificate import certify
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import build_kept_graph, gauge_of, sum_kept
@@ -53,7 +53,7 @@ def check(problem, dropped, negligible=0.0):
     st.integers(0, 2**32 - 1),
     st.sampled_from([0.0, 2.0, 4.0, 8.0]),
     st.sampled_from([0.0, 1e-6, 0.01]),
-    st.sampled_from([0.0, certificate_module.SMALL]),
+    st.sampled_from([0.0, daughter_bounds.SMALL]),
 )
 def test_bounds_hold_whichever_links_are_dropped(problem, seed, weaker, negligible, small):
     rng = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ def test_bounds_hold_whichever_links_are_dropped(problem, seed, weaker, negligib
         problem.mother, problem.daughter, score, problem.appear, problem.disappear, problem.divide
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certificate_module, "SMALL", small)  # 0: always the closer look
+        patch.setattr(daughter_bounds, "SMALL", small)  # 0: always the closer look
         bound = check(problem, dropped, negligible)
     event("a bound between 0 and 1" if bound > 0 else "no finite bound")
 

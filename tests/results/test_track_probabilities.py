@@ -1,5 +1,7 @@
 """Probabilities of tracks, held against all histories and a second definition of "the same track"."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,15 @@ import torch
 
 from tests.posterior.test_movies_with_gaps import histories as enumerate_histories
 from tests.posterior.test_movies_with_gaps import movie
-from torchtrack_uq import CandidateGraph, Detections, InputError, ParentalSoftmax, UncertainTracker
+from torchtrack_uq import (
+    AssignmentPosterior,
+    CandidateGraph,
+    Detections,
+    InputError,
+    ParentalSoftmax,
+    UncertainTracker,
+)
+from torchtrack_uq.assignment import automatic_sampling as sampling
 from torchtrack_uq.posterior.histories import Histories, draw_histories
 from torchtrack_uq.posterior.map_links import map_links, mothers_of
 from torchtrack_uq.results.known_tracks import UnknownTracksWarning, tracks_of
@@ -158,3 +168,33 @@ def test_conditions_of_an_empty_movie_are_none() -> None:
     decided = TrackDecisions(none, tracklets(none, none))
     assert len(decided.conditions()[0]) == 0
     assert len(tracks_table(none, tracklets(none, none), None)) == 0
+
+
+def test_sums_that_are_known_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And histories are the same, to the bit; sums of other scores are not taken."""
+    graph = movie(4, 4, 2, most=2)
+    assert len(graph.score)
+    found = AssignmentPosterior()(graph)
+    expected = draw_histories(graph, 50, seed=2).mother
+    moved = graph.with_scores(graph.score + 0.5, graph.appear, graph.disappear, graph.divide)
+    of_moved = draw_histories(moved, 50).mother
+    calls: list[int] = []
+    summed = sampling.marginals
+
+    def counted(*given: Any, **options: Any) -> Any:
+        calls.append(1)
+        return summed(*given, **options)
+
+    monkeypatch.setattr(sampling, "marginals", counted)
+    np.testing.assert_array_equal(draw_histories(graph, 50, seed=2, sums=found.sums).mother, expected)
+    assert not calls
+    np.testing.assert_array_equal(draw_histories(moved, 50, sums=found.sums).mother, of_moved)
+    assert calls
+
+
+def test_a_tracked_movie_is_summed_over_once(
+    blobs: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = UncertainTracker("distance").track(*blobs, progress=False)
+    monkeypatch.setattr(sampling, "marginals", lambda *a, **k: pytest.fail("summed over again"))
+    assert result.tracks["p_track"].notna().all()

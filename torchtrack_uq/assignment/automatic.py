@@ -29,13 +29,13 @@ EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
 EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
-SMALL_SHARE = Share(20_000, 100)
-MOVIE_SHARES = Share(60_000, 300), Share(600_000, 3_000)
-"""Arcs of a component of a problem of many frames; the second where the first proves nothing, since what does
-not fit can cost all others their proof."""
-LARGE = 20_000  # daughters of a problem in which what does not fit costs many others their proof
+SMALL_SHARE, LARGE_SHARE = Share(20_000, 100), Share(60_000, 300)
+"""Arcs of a component of a problem of many frames, below and from `LARGE` daughters on."""
+LARGE = 20_000
 FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change
-LOOSER = 1.6  # factor by which more is dropped from a component that does not fit
+LOOSER = 1.6  # factor by which more is dropped from a component that does not fit, to a power
+FITTING, WIDER = 14.0, 4.0  # mothers side by side that nearly fit, and how many more raise that power by 1
+MOST_AT_ONCE = 6.0  # power
 LESS = 0.8  # factor by which the size shrinks, from attempt to attempt, beyond which components do not fit
 
 
@@ -56,12 +56,7 @@ def auto_marginals(
     n = problem.n_daughters
     if many_frames and problem.is_convex and problem.links.mother.size > FEW:
         limit = memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
-        if n < LARGE:
-            return _by_clusters(problem, temperature, tolerance, limit, SMALL_SHARE)
-        found = _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[0])
-        if np.isfinite(found.daughter_error).any():
-            return found
-        return _by_clusters(problem, temperature, tolerance, limit, MOVIE_SHARES[1])
+        return _by_clusters(problem, temperature, tolerance, limit, SMALL_SHARE if n < LARGE else LARGE_SHARE)
     clusters = memory_limit
     if memory_limit is None:
         memory_limit = BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
@@ -126,18 +121,29 @@ def _by_clusters(
         apart &= ~touched
         among = None if share is None else touched  # the others fit, and only lose links to these
         of = plan.daughter_component[links.daughter[droppable]]
-        level[touched] = LOOSER * np.maximum(level[touched], 1e-3)
+        wide = np.append(plan.width, 0)
+        faster = LOOSER ** np.clip((wide - FITTING) / WIDER, 1.0, MOST_AT_ONCE)
+        at = np.where(
+            too_large[plan.mother_component[links.mother]],
+            plan.mother_component[links.mother],
+            plan.daughter_component[links.daughter],
+        )
+        level[touched] = faster[at[touched]] * np.maximum(level[touched], 1e-3)
         # where only links that are wanted much more are left, some of them must go
         least = np.full(too_large.size, np.inf)
         np.minimum.at(least, of, wanted[droppable] / WANTED)
         least[np.isinf(least)] = 0.0
         level[touched] = np.maximum(level[touched], least[plan.daughter_component[links.daughter[touched]]])
-    faint = 0.0 if share is None else FAINT * tolerance
-    estimate, log_z, settled = estimate_by_clusters(problem, *result, faint)
     refined = take_back(problem, result, tolerance, limit, may_return=apart, share=share)
     if not isinstance(refined, Elimination):
         refined = result
     clustered = ~(refined.certificate.component_error <= tolerance)
+    first, last = result.certificate, refined.certificate
+    unproved = np.zeros(first.component_error.size, dtype=bool)
+    unproved[first.daughter_component[clustered[last.daughter_component]]] = True
+    unproved[first.mother_component[clustered[last.mother_component]]] = True
+    faint = 0.0 if share is None else FAINT * tolerance
+    estimate, log_z, settled = estimate_by_clusters(problem, *result, unproved, faint)
     summed, _ = put_back(problem, gauge, refined.sums, refined.certificate, tolerance)
     mixed = _mix(problem, refined, clustered, estimate, summed)
     return replace(finish(problem, refined, mixed, log_z, tolerance, clustered), converged=settled)

@@ -13,6 +13,7 @@ from torchtrack_uq.assignment.gap_model import GapModel, gap_model
 from torchtrack_uq.assignment.k_best import MEMORY_LIMIT
 from torchtrack_uq.assignment.kernels.draws import draw_links
 from torchtrack_uq.assignment.kernels.pair_redraws import redraw_pairs
+from torchtrack_uq.assignment.marginal_result import KeptLinks
 from torchtrack_uq.assignment.marginals import marginals
 from torchtrack_uq.assignment.parallel import available_cores
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -77,6 +78,7 @@ def sample_automatic(
     tolerance: float = 1e-3,
     *,
     many_frames: bool = False,
+    summed: KeptLinks | None = None,
 ) -> Draws:
     """Draw assignments from p(A) = exp(L(A)) / Z, whatever its size.
 
@@ -91,6 +93,7 @@ def sample_automatic(
         seed: the same seed gives the same draws.
         tolerance: of the sums; as for `sample`.
         many_frames: whether the problem is a movie.
+        summed: what `marginals` of the same problem kept, with the same options; by default it is summed now.
 
     Raises:
         ValueError: n below 1.
@@ -106,8 +109,9 @@ def sample_automatic(
     """
     if n < 1:
         raise ValueError(f"the number of draws must be at least 1, got {n}.")
-    found = marginals(problem, tolerance=tolerance, many_frames=many_frames)
-    assert found.kept is not None
+    if summed is None:
+        summed = marginals(problem, tolerance=tolerance, many_frames=many_frames).kept_links
+    assert summed is not None
     model = gap_model(problem, allow_non_convex=True)
     if float(model.load.min(initial=0.0)) < -LARGEST_LOG:
         raise NonConvexDivisionError(
@@ -115,14 +119,15 @@ def sample_automatic(
             "score."
         )
     gauge, links = gauge_of(problem, model, 1.0), problem.links
-    keep = found.kept[links.link]
-    of_daughter, of_mother, n_components = all_components(*components_of(problem, keep))
+    keep = summed.kept[links.link]
+    labels = components_of(problem, keep)
+    of_daughter, of_mother, n_components = all_components(*labels)
     rough = np.zeros(n_components, np.bool_)
     enough = max(tolerance, ENOUGH)
-    rough[of_daughter[found.daughter_error > enough]] = True
-    rough[of_mother[found.mother_error > enough]] = True
+    rough[of_daughter[summed.daughter_error > enough]] = True
+    rough[of_mother[summed.mother_error > enough]] = True
     generator = np.random.default_rng(seed)
-    drawn, unfit = _drawn(problem, keep, gauge, model, n, NEGLIGIBLE * tolerance, generator)
+    drawn, unfit = _drawn(problem, keep, labels, gauge, model, n, NEGLIGIBLE * tolerance, generator)
     rough[of_daughter[unfit]] = True
     n_chains = min(N_CHAINS, n)
     chain = np.arange(n) * n_chains // n
@@ -144,18 +149,19 @@ def sample_automatic(
 def _drawn(
     problem: AssignmentProblem,
     keep: BoolArray,
+    labels: tuple[IntArray, IntArray, int],
     gauge: Gauge,
     model: GapModel,
     n: int,
     negligible: float,
     generator: np.random.Generator,
 ) -> tuple[DrawnParents, BoolArray]:
-    """(n, N) draws from the kept links, and (N,) daughters of components that did not fit.
+    """(n, N) draws from the kept links, whose components are `labels`, and (N,) daughters of those that did not fit.
 
     These are drawn from the links of the MAP alone.
     """
     links, most = problem.links, MEMORY_LIMIT // BYTES_PER_ARC
-    of_daughter, _, n_components = components_of(problem, keep)
+    of_daughter, _, n_components = labels
     # blocks of whole components, in their order, so that draws do not depend on how many fit at once
     size = np.bincount(of_daughter[of_daughter >= 0], minlength=n_components)
     block = (np.cumsum(size) - size) // DAUGHTERS_AT_ONCE

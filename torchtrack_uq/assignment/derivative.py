@@ -132,7 +132,7 @@ def _tangents(
     weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
     _, change, _ = mass_tangents(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight,
-        np.concatenate([by_place, direction.null, load.ravel()]),
+        np.concatenate([by_place, direction.null, load.ravel()]), np.ones(kept.plan.width.size, np.bool_),
     )  # fmt: skip
     tangent = weight * change
     link = np.zeros(problem.n_links)

@@ -82,6 +82,19 @@ class Marginals:
             if len(getattr(self, name)) != len(cells):  # not told apart: what is proved of all
                 object.__setattr__(self, name, np.full(len(cells), self.error_bound))
 
+    @property
+    def kept_links(self) -> "KeptLinks | None":
+        """What drawing takes; None for methods that list or pass messages."""
+        return None if self.kept is None else KeptLinks(self.kept, self.daughter_error, self.mother_error)
+
+
+class KeptLinks(NamedTuple):
+    """Links that were summed over, and how right that is; see `Marginals`."""
+
+    kept: BoolArray
+    daughter_error: FloatArray
+    mother_error: FloatArray
+
 
 class Direction(NamedTuple):
     """A direction of the scores, or a derivative along one.

@@ -232,13 +232,18 @@ def sum_kept(
     link: FloatArray,
     null: FloatArray,
     load: FloatArray,
+    wanted: BoolArray | None = None,
 ) -> Sums:
-    """Sum over all assignments of the kept links with the given weights (F,), (N,), (M, 3)."""
+    """Sum over all assignments of the kept links with the given weights (F,), (N,), (M, 3).
+
+    If only some components (C,) are `wanted`, what is returned of the others means nothing.
+    """
     graph, plan = kept.graph, kept.plan
     n_links, n_daughters = link.size, null.size
     mass, component_log_z = path_sums(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
         np.concatenate([link, null, load.ravel()]),
+        np.ones(plan.width.size, np.bool_) if wanted is None else wanted,
     )  # fmt: skip
     link_mass = mass[:n_links]
     null_mass = mass[n_links : n_links + n_daughters]

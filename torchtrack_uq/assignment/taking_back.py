@@ -4,6 +4,7 @@ import numpy as np
 
 from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, NEGLIGIBLE, Elimination
+from torchtrack_uq.assignment.kernels.dropped_links import sum_touching
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     KeptGraph,
@@ -13,7 +14,7 @@ from torchtrack_uq.assignment.pruned import (
     components_of,
     sum_kept,
 )
-from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment.types import BoolArray, FloatArray
 
 AIM = (
     0.95  # share of the tolerance that dropped links may take; what putting them back changes takes the rest
@@ -65,10 +66,9 @@ def take_back(
             return _merged(problem, result, growing, again, part, changed)
         if may_return is None:
             return again
-        of = growing.components()[1]
         excess = np.zeros(growing.per_component.size, dtype=bool)
         linked = np.flatnonzero(again.plan.mother_component >= 0)
-        excess[of[linked]] = ~again.graph.complete[again.plan.mother_component[linked]]
+        excess[growing.mother_component[linked]] = ~again.graph.complete[again.plan.mother_component[linked]]
 
 
 class _Growing:
@@ -82,21 +82,16 @@ class _Growing:
         self.high, self._matters, self._rest = high, matters, rest
         self._sum_up()
 
-    def components(self) -> tuple[IntArray, IntArray, int]:
-        """By daughter, by mother, and their number; cells without kept links have their own."""
-        return all_components(*self.labels)
-
     def _sum_up(self) -> None:
         links = self.problem.links
-        daughter_component, mother_component, n_components = self.components()
+        # cells without kept links have components of their own
+        self.daughter_component, self.mother_component, n_components = all_components(*self.labels)
         dropped = np.flatnonzero(~self.keep & self._matters)
-        of_mother = mother_component[links.mother[dropped]]
-        of_daughter = daughter_component[links.daughter[dropped]]
+        of_mother = self.mother_component[links.mother[dropped]]
+        of_daughter = self.daughter_component[links.daughter[dropped]]
         across = of_daughter != of_mother
-        total = np.full(n_components, self._rest)
-        total += np.bincount(of_mother, self.high[dropped], minlength=n_components)
-        total += np.bincount(of_daughter[across], self.high[dropped[across]], minlength=n_components)
-        self.per_component: FloatArray = total
+        touching = sum_touching(of_mother, of_daughter, self.high[dropped], n_components)
+        self.per_component: FloatArray = self._rest + touching
         self._ends = np.concatenate([of_mother, of_daughter[across]])
         self._link = np.concatenate([dropped, dropped[across]])
 
@@ -120,8 +115,7 @@ class _Growing:
     def give_back(self, keep: BoolArray, components: BoolArray) -> None:
         """Keep what was kept at first (F,) in some components (K,)."""
         if components.any():
-            of_mother = self.components()[1]
-            self.keep &= keep | ~components[of_mother[self.problem.links.mother]]
+            self.keep &= keep | ~components[self.mother_component[self.problem.links.mother]]
             self._label()
 
     def _label(self) -> None:
@@ -130,10 +124,10 @@ class _Growing:
 
     def part_that_changed(self, keep: BoolArray) -> tuple[BoolArray, BoolArray]:
         """(F,) kept links of the components that have others than at first, and (K,) which these are."""
-        _, of_mother, n_components = self.components()
-        changed = np.zeros(n_components, dtype=bool)
-        changed[of_mother[self.problem.links.mother[self.keep & ~keep]]] = True
-        return self.keep & changed[of_mother[self.problem.links.mother]], changed
+        of_link = self.mother_component[self.problem.links.mother]
+        changed = np.zeros(self.per_component.size, dtype=bool)
+        changed[of_link[self.keep & ~keep]] = True
+        return self.keep & changed[of_link], changed
 
 
 def _merged(
@@ -147,7 +141,8 @@ def _merged(
     """The result with the components that changed summed anew."""
     gauge, kept, sums, certificate = result
     keep, labels = grown.keep, grown.labels
-    daughter_component, mother_component, n_components = grown.components()
+    daughter_component, mother_component = grown.daughter_component, grown.mother_component
+    n_components = grown.per_component.size
     new = sum_kept(problem, again, gauge.link, gauge.null, gauge.load)
     at_daughter, at_mother = changed[daughter_component], changed[mother_component]
     fresh = marginals_alone(gauge, again, new)

@@ -13,9 +13,7 @@ from torchtrack_uq.batch.movies import BatchMovie
 from torchtrack_uq.batch.run_one import Outcome, Running, run_movie
 from torchtrack_uq.utils.cluster import connect
 from torchtrack_uq.utils.optional import import_optional
-
-_LOST_BEFORE_GIVING_UP = 3
-"""Workers that may be lost with a movie before it counts as failed: it may be the movie that kills them."""
+from torchtrack_uq.utils.processes import LOST_BEFORE_GIVING_UP
 
 
 def run_here(
@@ -65,7 +63,7 @@ def run_on_cluster(
     with connect(address) as client:
         future_of = {
             client.submit(
-                run_movie, movie, folder, overwrite=overwrite, threads=1, pure=False, retries=_LOST_BEFORE_GIVING_UP,
+                run_movie, movie, folder, overwrite=overwrite, threads=1, pure=False, retries=LOST_BEFORE_GIVING_UP,
                 key=f"torchtrack-uq-{movie.name}-{os.getpid()}",
             ): movie
             for movie in movies

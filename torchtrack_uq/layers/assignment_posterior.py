@@ -20,6 +20,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.posterior.beliefs import sum_beliefs
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.columns import normalise_columns
+from torchtrack_uq.posterior.drawable import DrawableSums
 from torchtrack_uq.posterior.exact import MarginalsFunction, SumOptions
 from torchtrack_uq.posterior.listed import sum_listed
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
@@ -237,11 +238,17 @@ class AssignmentPosterior(JointLikelihood):
         self, graph: CandidateGraph, choices: Choices, solved: Sequence[Marginals] | None = None
     ) -> Summed:
         options = self._sum_options(graph.max_gap)
-        arguments = choices.score, MovieProblems.of(graph), options, solved
+        problems = MovieProblems.of(graph)
+        numbers = to_host(choices.score)
+        if solved is None:
+            solved = problems.solve(options.solve, numbers)
+        arguments = choices.score, problems, options, solved
         found = MarginalsFunction.apply(*arguments)  # type: ignore[no-untyped-call]
         choice, log_z, certificate, cell_error = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
         covered, error, exact, log_z_error = certificate
-        return Summed(choice, log_z, covered, error, exact > 0, log_z_error, cell_error)
+        default = options.method == "auto" and options.tolerance == 1e-3 and options.memory_limit is None
+        sums = DrawableSums.of_sums(problems, numbers, solved) if default else None
+        return Summed(choice, log_z, covered, error, exact > 0, log_z_error, cell_error, sums)
 
     def extra_repr(self) -> str:
         """Options, for `print(module)`."""

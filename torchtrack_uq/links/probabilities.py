@@ -33,6 +33,8 @@ class LinkProbabilities(TensorFields):
         cell_error: (N,) float64, proved bound on the error of each cell's own probabilities, those of its mothers and
             of none: that of its component, where components were told apart; inf where none is known, 0 in frame 0.
         options: Options of the method that are not the default ones, such as {"null_class": False}.
+        sums: `torchtrack_uq.posterior.drawable.DrawableSums`, which spares `draw_histories` a second sum; None for
+            methods that do not sum by elimination. Not stored in files.
     """
 
     float_fields: ClassVar[tuple[str, ...]] = ("graph", "log_link", "log_null", "disappear", "divide")
@@ -52,6 +54,7 @@ class LinkProbabilities(TensorFields):
     log_z_error: Tensor | None = None
     cell_error: Tensor | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    sums: Any = field(default=None, repr=False)
 
     @property
     def link(self) -> Tensor:

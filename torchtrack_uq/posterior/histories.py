@@ -13,6 +13,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import NO_MOTHER
 from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.drawable import DrawableSums
 from torchtrack_uq.posterior.problems import MovieProblems, solve_pair, to_host
 
 N_DRAWS = 1000
@@ -99,7 +100,9 @@ class Histories:
         return self.exact[self.daughter_component] & self.exact[self.mother_component]
 
 
-def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0) -> Histories:
+def draw_histories(
+    graph: CandidateGraph, n: int | None = None, *, seed: int = 0, sums: DrawableSums | None = None
+) -> Histories:
     """Draw histories of a movie from p(A) = exp(L(A)) / Z, however ambiguous it is.
 
     As `sample_mothers`, which refuses movies that cannot be summed over.
@@ -108,6 +111,8 @@ def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0
         graph: Candidate links, scores divided by the temperature.
         n: Number of draws; by default 1000, fewer for movies of more than 20,000 cells, at least 100.
         seed: The same seed gives the same draws.
+        sums: `LinkProbabilities.sums` of the same scores, by method "auto" with the default tolerance; what is of other
+            scores is not taken. By default the movie is summed over now.
 
     Raises:
         InputError: Fewer than 2 draws asked for, an infeasible problem, or one that is too ambiguous in which
@@ -130,10 +135,11 @@ def draw_histories(graph: CandidateGraph, n: int | None = None, *, seed: int = 0
     exact: list[NDArray[np.bool_]] = []
     n_components, n_chains = 0, min(N_CHAINS, n)
     seeds = np.random.SeedSequence(seed).generate_state(max(problems.n_pairs, 1)).tolist()
+    kept = [None] * problems.n_pairs if sums is None else sums.matching(problems, scores)
     for p, at in enumerate(problems.ranges):
         if at.daughters.start == at.daughters.stop and at.mothers.start == at.mothers.stop:
             continue
-        sampler = partial(sample_automatic, n=n, seed=seeds[p], many_frames=graph.max_gap > 1)
+        sampler = partial(sample_automatic, n=n, seed=seeds[p], many_frames=graph.max_gap > 1, summed=kept[p])
         draws = solve_pair(sampler, partial(problems.build, p, scores), problems.where(p))
         drawn.parts.append((at.daughters, at.mothers.start, draws.drawn))
         as_daughter[at.daughters] = draws.daughter_component + n_components

@@ -9,6 +9,7 @@ from torchtrack_uq.functional import safe_log
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.posterior.choices import Choices
+from torchtrack_uq.posterior.drawable import DrawableSums
 
 
 class Summed(NamedTuple):
@@ -21,6 +22,7 @@ class Summed(NamedTuple):
     exact: Tensor
     log_z_error: Tensor
     cell_error: Tensor
+    sums: DrawableSums | None = None
 
     def probabilities(
         self, graph: CandidateGraph, choices: Choices, method: str, options: Mapping[str, Any]
@@ -42,4 +44,5 @@ class Summed(NamedTuple):
             self.log_z_error,
             self.cell_error,
             options,
+            self.sums,
         )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.movies.naming import Naming
+from torchtrack_uq.posterior.drawable import DrawableSums
 from torchtrack_uq.posterior.histories import draw_histories
 from torchtrack_uq.results.track_probabilities import tracks_table
 from torchtrack_uq.results.tracklets import Tracklets
@@ -26,6 +27,7 @@ def tracks_of(
     *,
     seed: int = 0,
     naming: Naming | None = None,
+    sums: DrawableSums | None = None,
 ) -> pd.DataFrame:
     """`tracks_table` from draws of a movie's posterior; see `draw_histories`.
 
@@ -37,6 +39,7 @@ def tracks_of(
         n: Number of draws.
         seed: Of the draws.
         naming: The user's own frame numbers, for `begin` and `end`; None counts from 0.
+        sums: Of the same scores, as for `draw_histories`.
 
     Warns:
         UnknownTracksWarning: The histories of this movie cannot be drawn; the table is empty there.
@@ -50,7 +53,7 @@ def tracks_of(
     histories = None
     if scaled is not None:
         try:
-            histories = draw_histories(scaled, n, seed=seed)
+            histories = draw_histories(scaled, n, seed=seed, sums=sums)
         except InputError as error:
             warnings.warn(f"tracks have no probabilities: {error}", UnknownTracksWarning, stacklevel=2)
     table = tracks_table(mother, tracks, histories)

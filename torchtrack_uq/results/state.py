@@ -1,6 +1,5 @@
 """A result as one file of arrays, so that a later run goes on where this one ended, to the last digit."""
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -26,8 +25,15 @@ from torchtrack_uq.posterior.false_cells import KnownFalse
 from torchtrack_uq.posterior.problems import to_host
 from torchtrack_uq.results.in_words import Tracked
 from torchtrack_uq.results.provenance import path_of
+from torchtrack_uq.results.provenance import plain as as_plain
 from torchtrack_uq.results.state_checks import check_cells, check_choices, check_plain, check_probabilities
-from torchtrack_uq.results.stored_fields import as_tensors, put_fields, read_archive, take_fields
+from torchtrack_uq.results.stored_fields import (
+    archive_bytes,
+    as_tensors,
+    put_fields,
+    read_archive,
+    take_fields,
+)
 from torchtrack_uq.utils.json_text import parse_json
 from torchtrack_uq.utils.staged_folder import recover_results
 
@@ -68,9 +74,10 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     """
     arrays: dict[str, NDArray[Any]] = {"selected": result.selected, "track": result.tracklets.track}
     arrays["false"] = result.doubts.part["false"]
-    facts: dict[str, Any] = {"format": FORMAT, "plain": dict(plain)}
+    facts: dict[str, Any] = {"format": FORMAT, "plain": as_plain(dict(plain))}
     put_fields("detections", result.detections, arrays, facts)
-    put_fields("probabilities", result.probabilities, arrays, facts)
+    put_fields("probabilities", replace(result.probabilities, sums=None), arrays, facts)
+    del facts["probabilities.sums"]
     if result.scaled is not None:
         arrays |= {f"scaled.{name}": getattr(result.scaled, name).detach().cpu().numpy() for name in SCORES}
     if result.decided is not None:
@@ -85,9 +92,7 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
     facts["images_read"] = None if images is None else asdict(images.reading.options)
     facts["has_masks"] = result.movie is not None
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
+    return archive_bytes(arrays)
 
 
 def load_state(
@@ -138,9 +143,8 @@ def _stored(arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> dict[str,
     detections = Detections(**take_fields("detections", arrays, facts), naming=naming)
     check_cells(detections)
     graph = CandidateGraph(**as_tensors(take_fields("probabilities.graph", arrays, facts)))
-    probabilities = LinkProbabilities(
-        graph=graph, **as_tensors(take_fields("probabilities", arrays, facts, nested=("graph",)))
-    )
+    stored = as_tensors(take_fields("probabilities", arrays, facts, nested=("graph",)))
+    probabilities = LinkProbabilities(**stored | {"graph": graph, "sums": None})
     check_probabilities(probabilities)
     scaled = None
     if "scaled.score" in arrays:

@@ -13,10 +13,9 @@ from torchtrack_uq.movies.detections import Detections
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 BOOL, INT = (np.dtype(np.bool_),), (np.dtype(np.int64),)
-_OF_LINKS, _OF_CELLS = ("log_link",), ("log_null", "disappear", "divide")
-_OF_PROBLEMS = ("log_z", "covered_mass", "error_bound", "exact", "log_z_error")
+_OF_LINKS, _OF_CELLS = LinkProbabilities.of_links, ("log_null", "disappear", "divide")
 _ROUNDING = 1e-3  # of a float32 log-probability that is 0
-_PLAIN: dict[str, tuple[type, ...]] = {
+PLAIN: dict[str, tuple[type, ...]] = {
     "tracker": (str,),
     "temperature": (int, float),
     "prior": (str, type(None)),
@@ -24,6 +23,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "tracks_given": (bool,),
     "settings": (dict,),
 }
+"""Fields of a `TrackingResult` that are stored as they are, and what each may be."""
 
 
 def check_array(
@@ -71,7 +71,7 @@ def check_probabilities(probabilities: LinkProbabilities) -> None:
     """
     graph = probabilities.graph
     lengths = dict.fromkeys(_OF_LINKS, graph.n_links) | dict.fromkeys(_OF_CELLS, graph.n_cells)
-    lengths |= dict.fromkeys(_OF_PROBLEMS, graph.n_problems) | {"cell_error": graph.n_cells}
+    lengths |= dict.fromkeys(LinkProbabilities.of_problems, graph.n_problems) | {"cell_error": graph.n_cells}
     for name, length in lengths.items():
         values = getattr(probabilities, name)
         if values is None and name not in _OF_LINKS + _OF_CELLS:
@@ -132,10 +132,10 @@ def check_plain(plain: Any) -> None:
     if not isinstance(plain, dict):
         raise InputError(f"plain fields are {plain!r}; expected values by name")
     for name, value in plain.items():
-        kinds = _PLAIN.get(name)
+        kinds = PLAIN.get(name)
         if kinds is None or not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise InputError(
-                f"{name} is {str(value)[:30]!r}; expected {sorted(_PLAIN)} as this version writes them"
+                f"{name} is {str(value)[:30]!r}; expected {sorted(PLAIN)} as this version writes them"
             )
     if not 0 < plain.get("temperature", 1.0) < np.inf:
         raise InputError(f"temperature is {plain['temperature']}; expected a positive number")

@@ -29,10 +29,11 @@ from torchtrack_uq.results.in_words import summary
 from torchtrack_uq.results.known_tracks import tracks_of
 from torchtrack_uq.results.lineage_statistics import LineageStatistics, lineage_statistics
 from torchtrack_uq.results.links_table import links_table
-from torchtrack_uq.results.provenance import plain, with_corrections
+from torchtrack_uq.results.provenance import with_corrections
 from torchtrack_uq.results.review_table import review_table
 from torchtrack_uq.results.save import save_result
 from torchtrack_uq.results.state import load_state, state_bytes
+from torchtrack_uq.results.state_checks import PLAIN
 from torchtrack_uq.results.to_annotate import to_annotate
 from torchtrack_uq.results.tracklets import Tracklets, tracklets
 from torchtrack_uq.utils.crew import Crew
@@ -40,6 +41,7 @@ from torchtrack_uq.utils.crew import Crew
 if TYPE_CHECKING:
     import networkx as nx
 
+CORRECTED = "movie", "detections", "probabilities", "scaled", "border_share"
 _EDGE_COLUMNS = ("score", "probability", "entropy")
 
 
@@ -111,7 +113,8 @@ class TrackingResult:
     @cached_property
     def tracks(self) -> pd.DataFrame:
         """One row a track: the probability that it, its division and its lineage are right; see `tracks_table`."""
-        return tracks_of(self.mother, self.tracklets, self.scaled, naming=self.detections.naming)
+        known = {"naming": self.detections.naming, "sums": self.probabilities.sums}
+        return tracks_of(self.mother, self.tracklets, self.scaled, **known)
 
     @cached_property
     def doubts(self) -> CellDoubts:
@@ -262,8 +265,7 @@ class TrackingResult:
 
     def state(self) -> bytes:
         """Everything but the pixels, to the last digit: `state.npz`."""
-        names = ("tracker", "temperature", "prior", "calibrated", "tracks_given", "settings")
-        return state_bytes(self, plain({name: getattr(self, name) for name in names}))
+        return state_bytes(self, {name: getattr(self, name) for name in PLAIN})
 
     @classmethod
     def load(
@@ -298,11 +300,7 @@ class TrackingResult:
         """
         changed = corrected_fields(
             decisions,
-            movie=self.movie,
-            detections=self.detections,
-            probabilities=self.probabilities,
-            scaled=self.scaled,
-            border_share=self.border_share,
+            **{name: getattr(self, name) for name in CORRECTED},
             known_false=self.doubts.known_false(self.probabilities) if "doubts" in vars(self) else None,
             decided=self.decided,
             given=self.selected if self.tracks_given else None,

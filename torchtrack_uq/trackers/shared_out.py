@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
@@ -43,5 +45,6 @@ class SharedOut:
 
 def score_share(common: _Common, share: Any) -> Any:
     """A share's part of the links, in a worker."""
+    torch.set_num_threads(1)  # for good: another thread of the worker may be in the middle of a share
     tracker, detections, movie = common
     return tracker.score_share(detections, movie, share)

@@ -7,7 +7,7 @@ constants: they are the same for a sum and its tangent.
 import numpy as np
 
 from torchtrack_uq.assignment.kernels.sum_product import largest_component
-from torchtrack_uq.assignment.types import FloatArray, IntArray, SmallIntArray
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray, SmallIntArray
 from torchtrack_uq.utils.kernel import kernel
 
 
@@ -20,8 +20,9 @@ def mass_tangents(
     first_layer: IntArray,
     weight: FloatArray,
     direction: FloatArray,
+    wanted: BoolArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Sum through every factor, its derivative and that of log Z along `direction`.
+    """Sum through every factor, its derivative and that of log Z along `direction`, in the wanted components.
 
     Args:
         arc_start: this and the next four are the fields of `FrontierGraph`.
@@ -31,6 +32,7 @@ def mass_tangents(
         first_layer: layers of each component.
         weight: weight of every factor, at least 0.
         direction: like weight; change of the logarithm of each weight.
+        wanted: (C,) components to look at; of the others all is 0.
 
     Returns:
         mass: like weight; as of `path_sums`, a factor's probability over its weight.
@@ -52,7 +54,7 @@ def mass_tangents(
         last = first_layer[c + 1] - 1
         base = layer_start[first]
         n_nodes = layer_start[last + 1] - base
-        if n_nodes == 0:
+        if n_nodes == 0 or not wanted[c]:
             continue
         ahead[:n_nodes] = 0.0
         ahead_tangent[:n_nodes] = 0.0

@@ -5,7 +5,7 @@ Layers are scaled and the logarithms of the scales are added up, so nothing over
 
 import numpy as np
 
-from torchtrack_uq.assignment.types import FloatArray, IntArray, SmallIntArray
+from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray, SmallIntArray
 from torchtrack_uq.utils.kernel import kernel
 
 
@@ -27,8 +27,9 @@ def path_sums(
     layer_start: IntArray,
     first_layer: IntArray,
     weight: FloatArray,
+    wanted: BoolArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Forward and backward sums (a chain's forward-backward algorithm, layer by layer).
+    """Forward and backward sums (a chain's forward-backward algorithm, layer by layer) of the wanted components.
 
     Args:
         arc_start: (V + 1,) arcs of each node; this and the next four are the fields of `FrontierGraph`.
@@ -37,6 +38,7 @@ def path_sums(
         layer_start: nodes of each layer.
         first_layer: layers of each component.
         weight: weight of every factor, at least 0.
+        wanted: (C,) components to sum; of the others all is 0.
 
     Returns:
         mass: like weight; the sum over all paths through a factor of the product of their *other* factors,
@@ -55,7 +57,7 @@ def path_sums(
         last = first_layer[c + 1] - 1
         base = layer_start[first]
         n_nodes = layer_start[last + 1] - base
-        if n_nodes == 0:
+        if n_nodes == 0 or not wanted[c]:
             continue
         ahead[:n_nodes] = 0.0
         ahead[0] = 1.0

@@ -199,8 +199,7 @@ class TrackastraTracker(nn.Module):
 
     @torch.no_grad()
     def score_share(self, detections: Detections, movie: Movie | None, share: WindowShare) -> ScoredShare:
-        """What some windows say of the links, on the CPU, and the same bits on one thread however many there are."""
-        torch.set_num_threads(1)
+        """What some windows say of the links, on the CPU; the same bits on one thread, however they are shared out."""
         return self._sharing.score(detections, share, progress=False).on_host()
 
     def join_shares(
