@@ -58,7 +58,7 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 bench: $(READY)  ## time the package (writes tables below benchmarks/results)
-	for name in assignment track posterior review_page startup; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in assignment track posterior review_page startup workers; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 experiments: $(READY)  ## run the experiments that need no training (writes tables below experiments/results)
 	for name in averaging posterior_sums repeatability guarantees annotation_sample few_annotations robust_temperature mask_sanity; do \
