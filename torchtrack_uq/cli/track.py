@@ -39,6 +39,7 @@ _CHANGE_NOTHING = {
     "accept_error",
     "confidence",
     "workers",
+    "write_masks",
     "dask",
 }
 """Options that change no cell and no score."""
@@ -66,6 +67,13 @@ def add_commands(commands: Any) -> None:
         type=share,
         metavar="SHARE",
         help="how sure that has to be, over the draw of the annotated decisions (default: 0.95)",
+    )
+    track.add_argument(
+        "--no-masks",
+        dest="write_masks",
+        action="store_false",
+        help="write no masks labelled by track, which take most of the room; review and correct then open yours, where "
+        "they are now",
     )
     add_crew_arguments(track)
     track.set_defaults(run=_track)
@@ -216,7 +224,8 @@ def _run(
             result = uncertain_tracker.track_detections(options.points.detections, **how)
         command = {"command": options.command_line}
         result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
-        result.save(options.output, overwrite=options.overwrite, progress=not options.quiet, crew=crew)
+        how = {"overwrite": options.overwrite, "masks": getattr(options, "write_masks", True)}
+        result.save(options.output, progress=not options.quiet, crew=crew, **how)
     if stages is not None:
         stages.forget()
     if options.points is not None:

@@ -58,8 +58,8 @@ class Saved(TrackedCells, Protocol):
         """Right and wrong decisions where truth is known."""
         ...
 
-    def state(self) -> bytes:
-        """All of it, to be loaded again."""
+    def state(self, *, masks: bool = True) -> bytes:
+        """All of it, to be loaded again; `masks`: whether these are written beside it."""
         ...
 
 
@@ -78,6 +78,7 @@ def save_result(
     folder: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    masks: bool = True,
     crew: Crew | None = None,
     progress: bool = True,
 ) -> Path:
@@ -101,7 +102,7 @@ def save_result(
         write_large_table(staging / "links.parquet", result.links)
         write_csv(staging / "cells.csv", result.cells)
         write_csv(staging / "tracks.csv", result.tracks)
-        if result.movie is None:
+        if result.movie is None or not masks:
             write_tracks(staging, result.detections, result.tracklets)
         else:
             write_ctc(
@@ -112,11 +113,11 @@ def save_result(
         (staging / "report.html").write_text(
             report_html(result, queue, settings), encoding="utf-8", errors="replace", newline="\n"
         )
-        (staging / STATE).write_bytes(result.state())
+        (staging / STATE).write_bytes(result.state(masks=masks))
         cells = result.cells
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)
-        masks = None if result.movie is None else "../mask*.tif"
+        relabelled = None if result.movie is None or not masks else "../mask*.tif"
         write_geff(
             staging / "tracks.geff",
             cells,
@@ -124,7 +125,7 @@ def save_result(
             result.detections.naming.last(result.detections.n_frames) + 1,
             voxel_size=result.detections.voxel_size,
             interval=result.detections.naming.per_number(result.detections.interval),
-            extra=geff_extra(settings, cells, other={"alternatives": "../candidates.geff"}, masks=masks),
+            extra=geff_extra(settings, cells, other={"alternatives": "../candidates.geff"}, masks=relabelled),
         )
         write_candidates(staging / "candidates.geff", result, settings)
         figure = draw_doubts(

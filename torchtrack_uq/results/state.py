@@ -17,7 +17,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.names import SCORES
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.detections import Detections
-from torchtrack_uq.movies.frames import FramesLike, open_frames
+from torchtrack_uq.movies.frames import FramesLike, FrameSource, open_frames
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.naming import Naming
 from torchtrack_uq.movies.relabelled import RelabelledFrames
@@ -65,12 +65,13 @@ class Stored(Tracked, Protocol):
         ...
 
 
-def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
+def state_bytes(result: Stored, plain: Mapping[str, Any], *, masks: bool = True) -> bytes:
     """All arrays and numbers of a result, as a compressed numpy archive; pixels are not in it.
 
     Args:
         result: A `TrackingResult`.
         plain: Its fields that are numbers, texts or dictionaries of these.
+        masks: Whether masks labelled by track are written beside it; else it says where the movie's own are.
     """
     arrays: dict[str, NDArray[Any]] = {"selected": result.selected, "track": result.tracklets.track}
     arrays["false"] = result.doubts.part["false"]
@@ -86,13 +87,20 @@ def state_bytes(result: Stored, plain: Mapping[str, Any]) -> bytes:
         arrays[f"border_share.{name}"] = share.detach().cpu().numpy()
     facts["acceptance"] = None if result.acceptance is None else asdict(result.acceptance)
     facts["annotated"] = None if result.annotated is None else result.annotated.to_json()
-    images = None if result.movie is None else result.movie.images
-    source = None if images is None else path_of(images)
-    facts["images"] = None if source is None else str(source.resolve())
-    facts["images_read"] = None if images is None else asdict(images.reading.options)
+    facts |= _whereabouts("images", None if result.movie is None else result.movie.images)
+    facts |= _whereabouts("masks", None if result.movie is None or masks else result.movie.masks)
+    facts["masks_written"] = masks
     facts["has_masks"] = result.movie is not None
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     return archive_bytes(arrays)
+
+
+def _whereabouts(name: str, frames: FrameSource | None) -> dict[str, Any]:
+    source = None if frames is None else path_of(frames)
+    return {
+        name: None if source is None else str(source.resolve()),
+        f"{name}_read": None if frames is None else asdict(frames.reading.options),
+    }
 
 
 def load_state(
@@ -178,6 +186,17 @@ def _known_false(arrays: Mapping[str, NDArray[Any]], probabilities: LinkProbabil
     return KnownFalse(to_host(probabilities.null), to_host(probabilities.disappear), arrays["false"])
 
 
+def _own_masks(folder: Path, facts: dict[str, Any]) -> FrameSource:
+    """Masks that a result without masks was made of."""
+    if facts["masks"] is None or not Path(facts["masks"]).exists():
+        where = "were an array" if facts["masks"] is None else f"are no longer at {facts['masks']}"
+        raise InputError(
+            f"{folder} was saved without masks, and those that were tracked {where}; pass them as masks=, or track "
+            "again without --no-masks"
+        )
+    return open_frames(facts["masks"], "masks", **(facts.get("masks_read") or {}))
+
+
 def _movie(
     folder: Path,
     detections: Detections,
@@ -187,6 +206,8 @@ def _movie(
     masks: FramesLike | None,
 ) -> Movie:
     stride = detections.stride
+    if masks is None and not facts.get("masks_written", True):
+        masks = _own_masks(folder, facts)
     if masks is not None:
         own = open_frames(masks, "masks").strided(stride)
     else:

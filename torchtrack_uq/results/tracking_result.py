@@ -156,8 +156,7 @@ class TrackingResult:
         What cannot be known is empty (NaN): confidence, entropy and p_appear in the first frame, p_divide
         and p_disappear in the last, p_false in both, p_missed in frames 0 and 1 and where links skip no frames.
         Last (`z_um`,) `y_um`, `x_um` and `time_s`, where voxel size and interval are known (`physical_columns`).
-        With `acceptance` also `accepted` (nullable boolean, unknown in the first
-        frame): whether the decision about the cell's mother needs no review.
+        With `acceptance` also `accepted` (nullable boolean, unknown in the first frame): whether to skip its review.
         """
         accepted = None if self.acceptance is None else self.accepted
         return cells_table(self.detections, self.tracklets, self.probabilities, self.doubts, accepted)
@@ -244,6 +243,7 @@ class TrackingResult:
         folder: str | os.PathLike[str],
         *,
         overwrite: bool = False,
+        masks: bool = True,
         progress: bool = True,
         crew: Crew | None = None,
     ) -> Path:
@@ -254,18 +254,19 @@ class TrackingResult:
 
         Args:
             folder: New or empty, and returned.
-            overwrite: Replace earlier results in the folder; other files in it stay.
+            overwrite: Replace earlier results in it; other files stay.
+            masks: Whether to write masks labelled by track, which take most room; without them `load` opens yours.
             crew: Who relabels masks, see `UncertainTracker.track_movie`.
             progress: Whether to show a progress bar.
 
         Raises:
             InputError: See `torchtrack_uq.results.save.save_result`.
         """
-        return save_result(self, folder, overwrite=overwrite, crew=crew, progress=progress)
+        return save_result(self, folder, overwrite=overwrite, masks=masks, crew=crew, progress=progress)
 
-    def state(self) -> bytes:
-        """Everything but the pixels, to the last digit: `state.npz`."""
-        return state_bytes(self, {name: getattr(self, name) for name in PLAIN})
+    def state(self, *, masks: bool = True) -> bytes:
+        """Everything but the pixels, to the last digit: `state.npz`; `masks`: whether masks by track lie beside it."""
+        return state_bytes(self, {name: getattr(self, name) for name in PLAIN}, masks=masks)
 
     @classmethod
     def load(
@@ -280,7 +281,8 @@ class TrackingResult:
         Args:
             folder: As given to `save`.
             images: The movie's images; by default those that it was tracked with, if they are still in their place.
-            masks: The masks that were tracked; by default those in the folder, with the labels that cells had.
+            masks: The masks that were tracked; by default those in the folder, with the labels that cells had; where
+                there are none, those that were tracked, if they are still in their place.
 
         Raises:
             InputError: No result, a damaged one, one of another version, or pixels of another movie.
