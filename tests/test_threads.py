@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.nightly  # a minute
 THREADS = (1, 2, 8)
 RUNS = """
 import json, sys, warnings

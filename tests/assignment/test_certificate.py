@@ -47,7 +47,7 @@ def check(problem, dropped, negligible=0.0):
     return float(bound[np.isfinite(bound)].max(initial=0.0))
 
 
-@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     tiny_problems(),
     st.integers(0, 2**32 - 1),

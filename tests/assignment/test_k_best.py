@@ -15,7 +15,7 @@ from torchtrack_uq.assignment import (
     solve_map,
 )
 
-many = settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @many

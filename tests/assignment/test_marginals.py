@@ -13,7 +13,7 @@ from torchtrack_uq.assignment import (
     marginals,
 )
 
-many = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 temperatures = st.sampled_from([0.25, 1.0, 3.0])

@@ -81,7 +81,7 @@ def nll_of_scipy(layer, movie) -> float:
 
 
 class TestThreeFitsAgree:
-    @pytest.mark.parametrize("method", ["SM", "AS", "auto"])
+    @pytest.mark.parametrize("method", ["SM", "AS", pytest.param("auto", marks=pytest.mark.nightly)])
     def test_on_a_real_movie(self, epidermis, method: str) -> None:
         plain, _, targets = epidermis
         movie = ScoredMovie("epidermis", plain, targets)

@@ -1,6 +1,7 @@
 """What all commands have in common: help, warnings, errors, and a reader that stops reading."""
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -140,3 +141,23 @@ def test_the_help_says_what_exit_statuses_mean(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "Exit status: 0 done" in capsys.readouterr().out
+
+
+def test_what_breaks_while_a_library_is_interrupted_is_an_interruption(
+    run: Callable[[Callable[[], object]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped in the import of an extension, a second import of it fails."""
+
+    def fail() -> None:
+        raise ImportError('generic_type: type "ObjSense" is already registered!')
+
+    def stopped() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            fail()
+
+    assert run(stopped) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "torchtrack-uq: ended by SIGTERM\n"
+    with pytest.raises(ImportError, match="already registered"):
+        run(fail)

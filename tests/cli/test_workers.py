@@ -122,7 +122,7 @@ def test_the_same_bytes_from_a_cluster_that_loses_a_worker(
     assert results(tmp_path / "out") == alone
 
 
-@pytest.mark.parametrize("tracker", ["overlap", "activity"])
+@pytest.mark.parametrize("tracker", ["overlap", pytest.param("activity", marks=pytest.mark.nightly)])
 def test_the_same_bytes_from_other_trackers(
     tracker: str, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

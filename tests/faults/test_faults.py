@@ -51,7 +51,7 @@ def moment(name: str, seed: int, n: int) -> int:
     return draw.randrange(n) if seed % 2 else max(n - 1 - draw.randrange(80), 0)
 
 
-@parametrised(OFTEN, daily=BY_NAME)
+@parametrised(OFTEN)
 def test_kill_9_at_a_change_of_the_file_system(world: World, name: str, seed: int) -> None:
     command = BY_NAME[name]
     at = moment(name, seed, world.reference(command)[1].seen)

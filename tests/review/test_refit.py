@@ -60,6 +60,7 @@ def test_looks_that_a_person_chose_are_not_fitted_to(session: ReviewSession) -> 
         refit(session.start, chosen)
 
 
+@pytest.mark.nightly  # a minute
 def test_a_session_refits_ranks_by_it_and_keeps_its_promise_about_what_was_tracked(
     session: ReviewSession,
 ) -> None:

@@ -30,7 +30,7 @@ from torchtrack_uq.cli import (
 )
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.utils.ending_signals import Stopped, stopping_signals
+from torchtrack_uq.utils.ending_signals import Stopped, interruption_behind, stopping_signals
 from torchtrack_uq.utils.no_space import advice_without_space
 from torchtrack_uq.utils.optional import installed_version
 
@@ -118,9 +118,19 @@ def _run(arguments: Sequence[str]) -> int:
         )
         return 1
     except KeyboardInterrupt as interrupt:
-        print(f"torchtrack-uq: {str(interrupt) or 'interrupted'}", file=sys.stderr)
-        return 128 + interrupt.number if isinstance(interrupt, Stopped) else 130
+        return _interrupted(interrupt)
+    except Exception as error:
+        interruption = interruption_behind(error)
+        if interruption is None:
+            raise
+        _show_where(options)
+        return _interrupted(interruption)
     return 0
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    print(f"torchtrack-uq: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+    return 128 + interrupt.number if isinstance(interrupt, Stopped) else 130
 
 
 def _with_place(error: OSError, options: argparse.Namespace) -> str:

@@ -34,7 +34,8 @@ class LinkProbabilities(TensorFields):
             of none: that of its component, where components were told apart; inf where none is known, 0 in frame 0.
         options: Options of the method that are not the default ones, such as {"null_class": False}.
         sums: `torchtrack_uq.posterior.drawable.DrawableSums`, which spares `draw_histories` a second sum; None for
-            methods that do not sum by elimination. Not stored in files.
+            methods that do not sum by elimination. Neither stored in files nor told
+            apart by `unbatch`.
     """
 
     float_fields: ClassVar[tuple[str, ...]] = ("graph", "log_link", "log_null", "disappear", "divide")
@@ -88,7 +89,7 @@ class LinkProbabilities(TensorFields):
         [tensor([0.5000]), tensor([0.9999])]
         """
         graph = self.graph
-        movies: list[dict[str, Any]] = [{"graph": part} for part in graph.unbatch()]
+        movies: list[dict[str, Any]] = [{"graph": part, "sums": None} for part in graph.unbatch()]
         for name, values in self._values().items():
             if isinstance(values, Tensor):
                 links, problems = name in self.of_links, name in self.of_problems

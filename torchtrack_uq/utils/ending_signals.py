@@ -42,6 +42,28 @@ def stopping_signals() -> Iterator[None]:
         yield
 
 
+def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interruption that an error arose from, as where a library was stopped in its import and is imported again.
+
+    >>> try:
+    ...     try:
+    ...         raise KeyboardInterrupt("ended by SIGTERM")
+    ...     finally:
+    ...         import no_such_module
+    ... except ImportError as error:
+    ...     interruption_behind(error)
+    KeyboardInterrupt('ended by SIGTERM')
+    """
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        if isinstance(behind, KeyboardInterrupt):
+            return behind
+        seen.add(id(behind))
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
 @contextmanager
 def held_signals() -> Iterator[None]:
     """What Ctrl-C and ending signals would do in the block they do at its end, even if it ends with an exception.
