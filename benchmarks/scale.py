@@ -4,6 +4,8 @@ Every run is a process of its own, whose time and largest memory the system tell
 frame, more frames the more cells. *calm*: steps of a tenth of the distance between cells; *crowded*: steps of a quarter
 of it, so that many links are ambiguous; *masks*: label images of 1024 x 1024 pixels, no intensities.
 
+What was measured is kept in the cache's folder, and not measured again.
+
     python -m benchmarks.scale [--cells N ...] [--masks-frames N] [--cache FOLDER]
 """
 
@@ -13,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.machine import describe_machine
-from common.results import write_results
+from common.results import kept, write_results
 
 RESULTS = Path(__file__).parent / "results"
 PER_FRAME = 1000
@@ -104,13 +107,15 @@ def main() -> None:
     cases += [("masks", n) for n in options.masks_frames]
     rows = []
     for kind, n_frames in cases:
-        rows.append(measure(kind, n_frames, options.cache))
+        row = kept(options.cache / f"{kind}_{n_frames}.json", partial(measure, kind, n_frames, options.cache))
+        rows.append(row)
         print(rows[-1], flush=True)
     table = pd.DataFrame(rows).sort_values(["movie", "cells"])
+    what = " ".join((__doc__ or "").split("\n\n")[1].split())
     page = [
         "# Scale",
         "",
-        f"Written by `python -m benchmarks.scale`. {' '.join((__doc__ or '').split('    python')[0].split()[16:])}",
+        f"Written by `python -m benchmarks.scale`. {what} ",
         "Distance tracker, method `auto`, links over up to two frames, all outputs, one process; *doubtful*: decisions "
         "below probability 0.9; *proved*: cells whose probabilities are proved right to 0.001; *within_0.05*: to 0.05.",
         "",
