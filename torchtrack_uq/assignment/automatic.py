@@ -99,6 +99,7 @@ def _by_clusters(
             among = None
             continue
         plan, graph = result.plan, result.graph
+        of_mother, of_daughter = plan.mother_component[links.mother], plan.daughter_component[links.daughter]
         arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
         can_shrink = (
             result.keep & ~chosen & (wanted < np.inf) & ((wanted > WANTED * level) | (level <= PROVABLE))
@@ -108,8 +109,7 @@ def _by_clusters(
             too_large = np.append(
                 ~graph.complete | (arcs > most), False
             )  # the last for cells outside all, at -1
-            touched = too_large[plan.mother_component[links.mother]]
-            touched |= too_large[plan.daughter_component[links.daughter]]
+            touched = too_large[of_mother] | too_large[of_daughter]
             droppable = np.flatnonzero(touched & can_shrink)
             if droppable.size > 0:
                 break
@@ -120,20 +120,15 @@ def _by_clusters(
         most *= LESS
         apart &= ~touched
         among = None if share is None else touched  # the others fit, and only lose links to these
-        of = plan.daughter_component[links.daughter[droppable]]
         wide = np.append(plan.width, 0)
         faster = LOOSER ** np.clip((wide - FITTING) / WIDER, 1.0, MOST_AT_ONCE)
-        at = np.where(
-            too_large[plan.mother_component[links.mother]],
-            plan.mother_component[links.mother],
-            plan.daughter_component[links.daughter],
-        )
+        at = np.where(too_large[of_mother], of_mother, of_daughter)
         level[touched] = faster[at[touched]] * np.maximum(level[touched], 1e-3)
         # where only links that are wanted much more are left, some of them must go
         least = np.full(too_large.size, np.inf)
-        np.minimum.at(least, of, wanted[droppable] / WANTED)
+        np.minimum.at(least, of_daughter[droppable], wanted[droppable] / WANTED)
         least[np.isinf(least)] = 0.0
-        level[touched] = np.maximum(level[touched], least[plan.daughter_component[links.daughter[touched]]])
+        level[touched] = np.maximum(level[touched], least[of_daughter[touched]])
     refined = take_back(problem, result, tolerance, limit, may_return=apart, share=share)
     if not isinstance(refined, Elimination):
         refined = result

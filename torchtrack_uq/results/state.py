@@ -186,15 +186,23 @@ def _known_false(arrays: Mapping[str, NDArray[Any]], probabilities: LinkProbabil
     return KnownFalse(to_host(probabilities.null), to_host(probabilities.disappear), arrays["false"])
 
 
+def _where_it_was(name: str, facts: dict[str, Any]) -> FrameSource | None:
+    """Images or masks as `_whereabouts` says; None if they are gone."""
+    if facts[name] is None or not Path(facts[name]).exists():
+        return None
+    return open_frames(facts[name], name, **(facts.get(f"{name}_read") or {}))
+
+
 def _own_masks(folder: Path, facts: dict[str, Any]) -> FrameSource:
     """Masks that a result without masks was made of."""
-    if facts["masks"] is None or not Path(facts["masks"]).exists():
+    masks = _where_it_was("masks", facts)
+    if masks is None:
         where = "were an array" if facts["masks"] is None else f"are no longer at {facts['masks']}"
         raise InputError(
             f"{folder} was saved without masks, and those that were tracked {where}; pass them as masks=, or track "
             "again without --no-masks"
         )
-    return open_frames(facts["masks"], "masks", **(facts.get("masks_read") or {}))
+    return masks
 
 
 def _movie(
@@ -212,8 +220,8 @@ def _movie(
         own = open_frames(masks, "masks").strided(stride)
     else:
         own = RelabelledFrames.of_cells(open_frames(folder, "masks"), detections, track, detections.label)
-    if images is None and facts["images"] is not None and Path(facts["images"]).exists():
-        images = open_frames(facts["images"], "images", **(facts.get("images_read") or {}))
+    if images is None:
+        images = _where_it_was("images", facts)
     pixels = None if images is None else open_frames(images, "images").strided(stride)
     movie = Movie.open(pixels, own, voxel_size=detections.voxel_size, interval=detections.interval)
     if movie.n_frames != detections.n_frames:
