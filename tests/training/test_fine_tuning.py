@@ -91,7 +91,7 @@ def test_windows_score_links_as_the_tracker_does(movie: AnnotatedMovie) -> None:
     with torch.no_grad():
         logits = model(batch["coords"], features=batch["features"], padding_mask=batch["padding_mask"])
         graph, targets = window_graph(logits, batch, 256)
-        wanted = TrackastraTracker(model).candidates(part.detections, progress=False)
+        wanted = TrackastraTracker(model, from_corner=False).candidates(part.detections, progress=False)
     assert torch.equal(graph.mother, wanted.mother)
     assert torch.equal(graph.daughter, wanted.daughter)
     torch.testing.assert_close(graph.score, wanted.score, atol=1e-4, rtol=1e-4)

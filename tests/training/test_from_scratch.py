@@ -154,9 +154,9 @@ def test_no_held_out_frame_is_trained_on(
     seen: list[tuple[str, int]] = []
     of_movie = Window.of_movie
 
-    def spy(movie: AnnotatedMovie) -> Window:
+    def spy(movie: AnnotatedMovie, *args: object, **options: object) -> Window:
         seen.append((movie.name, int(movie.recording_frame.max())))
-        return of_movie(movie)
+        return of_movie(movie, *args, **options)
 
     monkeypatch.setattr(HeldOutValidation, "_validate", lambda *_: None)
     monkeypatch.setattr(Window, "of_movie", spy)

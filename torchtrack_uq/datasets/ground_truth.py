@@ -178,6 +178,12 @@ class AnnotatedMovie:
         """
         return self._mothers(1)
 
+    def ancestor(self, gap: int) -> NDArray[np.int64]:
+        """(N,) int64: index of each cell's ancestor exactly `gap` frames before, -1 where it is no detection there."""
+        stride = gap * self.detections.stride
+        found = nearest_ancestors(self.lineage, self.recording_frame, self.tracks, stride, 1)
+        return np.where(self._is_daughter, found, -1).astype(np.int64)
+
     @cached_property
     def daughters_known(self) -> NDArray[np.bool_]:
         """(N,) bool, the mothers of which it is known which detections of the next frame are their daughters.

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.batch import collate_windows
 from torchtrack_uq.training.loss import candidate_mask
 from torchtrack_uq.training.window import Window
@@ -99,7 +100,7 @@ def held_out_chains(
 
 
 @torch.no_grad()
-def predict_mothers(model: Any, movie: AnnotatedMovie) -> NDArray[np.int64]:
+def predict_mothers(model: Any, movie: AnnotatedMovie, view: ModelView | None = None) -> NDArray[np.int64]:
     """The likeliest mother of every cell, or -1 where "no mother" is likelier.
 
     Logits are averaged over all windows that hold a frame pair; the null class has logit 0. Every daughter
@@ -108,11 +109,12 @@ def predict_mothers(model: Any, movie: AnnotatedMovie) -> NDArray[np.int64]:
     Args:
         model: A `trackastra.model.TrackingTransformer` with quiet softmax.
         movie: Any movie with Trackastra's features.
+        view: How the model sees movies; by default as they are measured.
 
     Returns:
         (N,) int64.
     """
-    cells = Window.of_movie(movie)
+    cells = Window.of_movie(movie, view)
     offsets, n_frames = movie.detections.offsets, movie.detections.n_frames
     predicted = np.full(len(movie), -1, dtype=np.int64)
     length = min(model.config["window"], n_frames)
@@ -124,7 +126,8 @@ def predict_mothers(model: Any, movie: AnnotatedMovie) -> NDArray[np.int64]:
         first, last = int(offsets[start]), int(offsets[start + length])
         if last > first:
             window = cells.subset(np.arange(first, last))
-            batch = collate_windows([window.replace(frame=window.frame - start)])
+            window = window.replace(frame=window.frame - start, coords=window.coords - window.coords.min(axis=0))
+            batch = collate_windows([window])
             coords, timepoints = batch["coords"].to(device), batch["timepoints"].to(device)
             logits = model(coords, features=batch["features"].to(device))
             candidates = candidate_mask(coords, timepoints, model.config["spatial_pos_cutoff"])
@@ -149,6 +152,7 @@ def held_out_accuracy(
     first_held_out: Sequence[int],
     strides: Iterable[int] = (1, 2, 4, 8),
     max_phases: int | None = None,
+    view: ModelView | None = None,
 ) -> dict[tuple[str, int], LinkAccuracy]:
     """Accuracy for every movie and stride, by (name, stride); see `held_out_chains` for the arguments."""
     results: dict[tuple[str, int], LinkAccuracy] = {}
@@ -156,7 +160,7 @@ def held_out_accuracy(
         for stride in strides:
             total = LinkAccuracy()
             for chain in held_out_chains(movie, first, stride, model.config["window"], max_phases):
-                predicted = predict_mothers(model, chain.movie)
+                predicted = predict_mothers(model, chain.movie, view)
                 total += LinkAccuracy.of(predicted, chain.movie.mother, chain.judged)
             results[movie.name, stride] = total
     return results

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from torchtrack_uq.training.window import Window
 
 
+_DIAMETER_OF_POINTS = 24.0
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """What to change at random, and how strongly.
@@ -29,6 +32,7 @@ class Augmentation:
             a movie without images have.
         brightness: Intensities are multiplied by a factor between 1/brightness and brightness.
         intensity_shift: And shifted by up to this much.
+        points: Share of windows whose cells lose all features, as those of a table of points have none.
     """
 
     scale: float = 2.0
@@ -43,6 +47,7 @@ class Augmentation:
     intensity_dropout: float = 0.5
     brightness: float = 2.0
     intensity_shift: float = 0.1
+    points: float = 0.0
 
     def __call__(self, window: Window, rng: np.random.Generator) -> Window:
         """An augmented copy of a window; cells may be missing from it."""
@@ -51,6 +56,8 @@ class Augmentation:
         window = apply_linear_map(window, self._random_map(window.coords.shape[1], rng))
         window = self._move(window, rng)
         window = self._change_appearance(window, rng)
+        if self.points > 0 and rng.random() < self.points:
+            window = window.replace(features=np.zeros_like(window.features))
         if self.dropout > 0 and rng.random() < 0.5:
             window = drop_cells(window, rng.random(len(window)) >= rng.uniform(0, self.dropout))
         return window
@@ -67,7 +74,7 @@ class Augmentation:
         return _random_rotation(ndim, rng) @ np.diag(factors * mirror) @ turn
 
     def _move(self, window: Window, rng: np.random.Generator) -> Window:
-        ndim, diameter = window.coords.shape[1], float(window.features[:, 0].mean())
+        ndim, diameter = window.coords.shape[1], float(window.features[:, 0].mean()) or _DIAMETER_OF_POINTS
         moved = window.coords + rng.uniform(0, self.offset, ndim)
         if rng.random() < self.drift_share:
             speed = rng.uniform(-self.drift, self.drift, ndim) * diameter
@@ -123,10 +130,10 @@ def drop_cells(window: Window, keep: NDArray[np.bool_]) -> Window:
         window: Any window.
         keep: (N,) bool.
     """
-    mother = window.mother.copy()
-    orphaned = (mother >= 0) & ~keep[mother]
-    mother[orphaned | ~keep] = -1
-    return window.replace(mother=mother).subset(np.flatnonzero(keep))
+    mother, earlier = window.mother.copy(), window.earlier.copy()
+    mother[((mother >= 0) & ~keep[mother]) | ~keep] = -1
+    earlier[((earlier >= 0) & ~keep[earlier]) | ~keep[:, None]] = -1
+    return window.replace(mother=mother, earlier=earlier).subset(np.flatnonzero(keep))
 
 
 def _log_uniform(rng: np.random.Generator, factor: float) -> float:

@@ -26,9 +26,10 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
         int64, `padding_mask` (B, N) bool, `mother` (B, N) int64 (index in the row, -1 for null) and `weight`
         (B, N) float32: 1 / (number of daughters with a target in the window), 0 for all other cells. And
         `window` (B, N) int64, index of each cell's window among those given, -1 for padding, and `mother_known`
-        (B, N) bool as in `Window`.
+        (B, N) bool as in `Window`. And `earlier` (B, N, G) int64 and `earlier_weight` (B, N, G) float32, as `mother` and
+        `weight` for ancestors 2, ..., G + 1 frames before.
     """
-    weights = [_weights(window) for window in windows]
+    weights = [_weights_of(window.has_target) for window in windows]
     rows = [[i] for i in range(len(windows))]
     if pack_apart is not None:
         windows = _spread_out(windows, pack_apart)
@@ -43,6 +44,7 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
 
     starts = {i: sum(len(windows[k]) for k in row[:place]) for row in rows for place, i in enumerate(row)}
     mothers = [np.where(w.mother >= 0, w.mother + starts[i], -1) for i, w in enumerate(windows)]
+    earlier = [np.where(w.earlier >= 0, w.earlier + starts[i], -1) for i, w in enumerate(windows)]
     timepoints = padded([window.frame for window in windows], -1)
     coords = padded([window.coords for window in windows], 0)
     return {
@@ -54,11 +56,14 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
         "weight": padded(weights, 0),
         "window": padded([np.full(len(window), i) for i, window in enumerate(windows)], -1),
         "mother_known": padded([window.mother_known for window in windows], False),
+        "earlier": padded(earlier, -1),
+        "earlier_weight": padded([_weights_of(window.earlier_known) for window in windows], 0),
     }
 
 
-def _weights(window: Window) -> NDArray[np.float32]:
-    return (window.has_target / max(1, int(window.has_target.sum()))).astype(np.float32)
+def _weights_of(known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Of each column, 1 over the number of those that are known; 0 for all others."""
+    return (known / np.maximum(1, known.sum(axis=0))).astype(np.float32)
 
 
 def _spread_out(windows: Sequence[Window], apart: float) -> list[Window]:

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
+from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.accuracy import held_out_accuracy
 from torchtrack_uq.training.module import LinkScorer
 from torchtrack_uq.utils.files import write_atomically
@@ -38,9 +39,12 @@ class HeldOutValidation(pl.Callback):
         folder: Path,
         description: dict[str, Any],
         report: Callable[[str], None] = print,
+        view: ModelView | None = None,
     ) -> None:
         self.movies, self.first_held_out = movies, first_held_out
-        self.folder, self.description, self.report = folder, description, report
+        self.view = view or ModelView()
+        self.folder, self.report = folder, report
+        self.description = {**description, **self.view.described()}
         self.rows: list[dict[str, float]] = []
         self.best: float | None = None
 
@@ -96,7 +100,9 @@ class HeldOutValidation(pl.Callback):
         )
 
     def _accuracies(self, model: Any) -> dict[str, float]:
-        results = held_out_accuracy(model, self.movies, self.first_held_out, QUICK_STRIDES, max_phases=1)
+        results = held_out_accuracy(
+            model, self.movies, self.first_held_out, QUICK_STRIDES, max_phases=1, view=self.view
+        )
         shares = {key: accuracy.share for key, accuracy in results.items()}
 
         def mean(strides: tuple[int, ...]) -> float:

@@ -19,7 +19,7 @@ from torchtrack_uq.training.run import (
     checkpoint_to_continue,
     fit,
     is_finished,
-    refuse_3d,
+    refuse_other_dimensions,
     windows_to_train_on,
 )
 from torchtrack_uq.training.settings import FineTuningSettings
@@ -68,12 +68,12 @@ def fine_tune_on_movies(
         precision = "bf16" if chosen.type == "cuda" else "32"
     elif precision == "16" and chosen.type == "cpu":
         raise InputError("precision 16 needs a GPU; use bf16 or 32 on a CPU")
-    refuse_3d(movies)
+    refuse_other_dimensions(movies, 2)
     start = bundled_models().get(str(start_from), Path(start_from).expanduser())
     if start.resolve() == folder.resolve():
         raise InputError(f"{folder} holds the model to start from; choose another output folder")
     tracker = load_model(str(start_from), "cpu")
-    sampler, cuts = windows_to_train_on(movies, settings, tracker.config["window"])
+    sampler, cuts = windows_to_train_on(movies, settings, tracker.config["window"], tracker.view)
     tuner = LayerFineTuner(tracker, settings=settings)
     run: dict[str, Any] = {
         "movies": [movie.name for movie in movies],
@@ -86,7 +86,8 @@ def fine_tune_on_movies(
         if checkpoint is not None and is_finished(checkpoint, settings):
             report(f"{folder} holds a finished run; nothing is left to train")
             return folder
-        validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
+        described = {**run, "first_held_out_frame": cuts, "delta_cutoff": tracker.delta_cutoff}
+        validation = HeldOutValidation(movies, cuts, folder, described, report, tracker.view)
         fit(
             tuner, sampler, validation, folder, checkpoint,
             device=chosen, precision=_PRECISIONS[precision], progress=progress,

@@ -9,16 +9,18 @@ from typing import Any
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.read import read_movies
 from torchtrack_uq.movies.frames import FramesLike
+from torchtrack_uq.training.augment import Augmentation
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import LinkScorer, build_model
 from torchtrack_uq.training.run import (
     checkpoint_to_continue,
     fit,
     is_finished,
-    refuse_3d,
+    refuse_other_dimensions,
     windows_to_train_on,
 )
 from torchtrack_uq.training.settings import TrainingSettings
+from torchtrack_uq.training.simulated import SimulatedWindows
 from torchtrack_uq.utils.device import choose_device
 from torchtrack_uq.utils.staged_folder import output_folder
 
@@ -36,7 +38,8 @@ def train_on_movies(
     """Train a model and save it as a Trackastra folder; resumes where an interrupted run stopped.
 
     Args:
-        movies: Annotated movies, 2D, with the features of `Detections.from_movie`.
+        movies: Annotated movies in the dimensions of the settings, with the features of `Detections.from_movie`
+            unless `settings.points` is positive; may be none where windows are simulated.
         output: Folder that gets the model (`config.yaml`, `train_config.yaml`, `model.pt`: the best by
             held-out accuracy), `validation.csv`, `run.yaml` and `last.ckpt`, which is continued if it is
             already there, with the same settings or a longer budget.
@@ -56,15 +59,25 @@ def train_on_movies(
     settings = settings or TrainingSettings()
     folder = Path(output)
     chosen = choose_device(device)
-    refuse_3d(movies)
-    sampler, cuts = windows_to_train_on(movies, settings, settings.window)
+    refuse_other_dimensions(movies, settings.ndim)
+    sampler, cuts = windows_to_train_on(
+        movies,
+        settings,
+        settings.window,
+        settings.view,
+        max_gap=settings.max_gap,
+        augmentation=Augmentation(scale=1.5, points=settings.points),
+        simulated=SimulatedWindows(settings.ndim, settings.usual_diameter) if settings.simulated else None,
+        simulated_share=settings.simulated,
+    )
     run: dict[str, Any] = {"movies": [movie.name for movie in movies], **asdict(settings)}
     with output_folder(folder, overwrite=True):  # what is there is looked at next
         checkpoint = checkpoint_to_continue(folder, run, overwrite=overwrite)
         if checkpoint is not None and is_finished(checkpoint, settings):
             report(f"{folder} holds a finished run; nothing is left to train")
             return folder
-        validation = HeldOutValidation(movies, cuts, folder, {**run, "first_held_out_frame": cuts}, report)
+        described = {**run, "first_held_out_frame": cuts, "delta_cutoff": settings.max_gap}
+        validation = HeldOutValidation(movies, cuts, folder, described, report, settings.view)
         scorer = LinkScorer(build_model(settings), settings)
         fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
     return folder

@@ -4,18 +4,19 @@ import torch
 from torch import Tensor
 
 
-def candidate_mask(coords: Tensor, timepoints: Tensor, spatial_cutoff: float) -> Tensor:
-    """Which cells i are candidate mothers of j: in the frame before, and no farther than the cutoff.
+def candidate_mask(coords: Tensor, timepoints: Tensor, spatial_cutoff: float, gap: int = 1) -> Tensor:
+    """Which cells i are candidate mothers of j: `gap` frames before, and no farther than the cutoff.
 
     Args:
         coords: (B, N, 1 + D) float, time first.
         timepoints: (B, N) integer, -1 for padding.
         spatial_cutoff: Largest distance in pixels, the model's `spatial_pos_cutoff`.
+        gap: Frames from mother to daughter.
 
     Returns:
         (B, N, N) bool, [b, i, j].
     """
-    follows = timepoints.unsqueeze(1) == timepoints.unsqueeze(2) + 1
+    follows = timepoints.unsqueeze(1) == timepoints.unsqueeze(2) + gap
     present = timepoints.unsqueeze(2) >= 0
     near = torch.cdist(coords[..., 1:], coords[..., 1:]) <= spatial_cutoff
     return follows & present & near

@@ -15,6 +15,10 @@ from torchtrack_uq.training.loss import candidate_mask, link_nll
 from torchtrack_uq.training.settings import RunSettings, TrainingSettings
 
 
+_SHARE_OF_GAPS = 0.5
+"""What links over gaps count in the loss: they are few, and harder."""
+
+
 def build_model(settings: TrainingSettings) -> Any:
     """A freshly initialised `TrackingTransformer`; the same for the same seed."""
     transformer = import_trackastra().TrackingTransformer
@@ -74,8 +78,14 @@ class LinkScorer(pl.LightningModule):
         """Daughter-wise negative log-likelihood of a batch from `collate_windows`."""
         coords, timepoints = batch["coords"], batch["timepoints"]
         logits = self.model(coords, features=batch["features"], padding_mask=batch["padding_mask"])
-        candidates = candidate_mask(coords, timepoints, self.model.config["spatial_pos_cutoff"])
-        return link_nll(logits, candidates, batch["mother"], batch["weight"])
+        cutoff = self.model.config["spatial_pos_cutoff"]
+        loss = link_nll(logits, candidate_mask(coords, timepoints, cutoff), batch["mother"], batch["weight"])
+        n_gaps = batch["earlier"].shape[-1]
+        for k in range(n_gaps):
+            candidates = candidate_mask(coords, timepoints, cutoff, gap=k + 2)
+            earlier, weight = batch["earlier"][..., k], batch["earlier_weight"][..., k]
+            loss = loss + _SHARE_OF_GAPS / n_gaps * link_nll(logits, candidates, earlier, weight)
+        return loss
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """One step's loss."""

@@ -15,6 +15,7 @@ import yaml
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.callbacks import CHECKPOINT
 from torchtrack_uq.training.checkpoint_file import WholeCheckpoints
 from torchtrack_uq.training.module import LinkScorer
@@ -42,24 +43,34 @@ def first_held_out_frame(movie: AnnotatedMovie, held_out: float) -> int:
     return round(movie.detections.n_frames * (1 - held_out))
 
 
-def refuse_3d(movies: Sequence[AnnotatedMovie]) -> None:
-    """Raise InputError where a movie is not 2D."""
+def refuse_other_dimensions(movies: Sequence[AnnotatedMovie], ndim: int) -> None:
+    """Raise InputError where a movie has not the dimensions of the model."""
     for movie in movies:
-        if movie.detections.ndim != 2:
-            raise InputError(f"{movie.name} is {movie.detections.ndim}D; this trains 2D models")
+        if movie.detections.ndim != ndim:
+            raise InputError(f"{movie.name} is {movie.detections.ndim}D; this trains a {ndim}D model")
 
 
 def windows_to_train_on(
-    movies: Sequence[AnnotatedMovie], settings: RunSettings, window: int
+    movies: Sequence[AnnotatedMovie], settings: RunSettings, window: int, view: ModelView, **options: Any
 ) -> tuple[WindowSampler, list[int]]:
     """Windows of the frames that are not held out, and the first held-out frame of each movie.
+
+    Args:
+        movies: Annotated movies.
+        settings: Of the run.
+        window: Frames of a window.
+        view: How the model sees movies.
+        options: Others of `WindowSampler`.
 
     Raises:
         InputError: A movie cannot be trained on.
     """
     cuts = [first_held_out_frame(movie, settings.held_out) for movie in movies]
     kept = [movie.frames(0, cut) for movie, cut in zip(movies, cuts, strict=True)]
-    return WindowSampler(kept, window=window, max_cells=settings.max_cells, seed=settings.seed), cuts
+    sampler = WindowSampler(
+        kept, window=window, max_cells=settings.max_cells, seed=settings.seed, view=view, **options
+    )
+    return sampler, cuts
 
 
 def checkpoint_to_continue(folder: Path, run: Mapping[str, Any], *, overwrite: bool = False) -> Path | None:

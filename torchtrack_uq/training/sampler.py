@@ -9,7 +9,9 @@ from torch.utils.data import Dataset
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.augment import Augmentation
+from torchtrack_uq.training.simulated import SimulatedWindows
 from torchtrack_uq.training.window import Window
 
 DEFAULT_STRIDES = {1: 4.0, 2: 4.0, 3: 3.0, 4: 3.0, 5: 1.5, 6: 1.5, 7: 1.0, 8: 1.0}
@@ -32,6 +34,10 @@ class WindowSampler(Dataset[Any]):
         strides: Relative frequency of each temporal stride.
         augmentation: Random changes, or None for none.
         seed: Seed of the whole sequence.
+        view: How the model sees movies.
+        max_gap: How many frames before a cell its `earlier` ancestors are given.
+        simulated: Makes windows that come from no movie, or None.
+        simulated_share: Share of these among the windows; all, where there is no movie.
     """
 
     movies: Sequence[AnnotatedMovie]
@@ -40,16 +46,20 @@ class WindowSampler(Dataset[Any]):
     strides: dict[int, float] = field(default_factory=lambda: dict(DEFAULT_STRIDES))
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     seed: int = 0
+    view: ModelView = field(default_factory=ModelView)
+    max_gap: int = 1
+    simulated: SimulatedWindows | None = None
+    simulated_share: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.movies:
-            raise InputError("training needs at least one movie")
+        if not self.movies and self.simulated is None:
+            raise InputError("training needs at least one movie, or simulated windows")
         if self.window < 2 or self.max_cells < 2:
             raise InputError(
                 f"windows need at least 2 frames and 2 cells, got {self.window} and {self.max_cells}"
             )
         for movie in self.movies:
-            Window.of_movie(movie)  # refuses movies without features
+            Window.of_movie(movie, self.view)  # refuses movies without features
             if movie.detections.n_frames < 2 or not movie.has_target.any():
                 raise InputError(
                     f"{movie.name} has no daughter to learn from: it needs two frames with cells"
@@ -57,9 +67,15 @@ class WindowSampler(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Window:
         rng = np.random.default_rng([self.seed, index])
+        share = 0.0 if self.simulated is None else self.simulated_share if self.movies else 1.0
+        is_simulated = rng.random() < share if share else False  # windows of movies alone stay what they were
         for _ in range(100):
-            movie = self.movies[int(rng.integers(len(self.movies)))]
-            window = self._crop(self._cut(movie, rng), rng)
+            if is_simulated and self.simulated is not None:
+                length = self.window if rng.random() < 0.9 else int(rng.integers(2, self.window + 1))
+                window = self.simulated.draw(rng, length, self.max_cells, self.max_gap)
+            else:
+                movie = self.movies[int(rng.integers(len(self.movies)))]
+                window = self._crop(self._cut(movie, rng), rng)
             if self.augmentation is not None:
                 window = self.augmentation(window, rng)
             if window.has_target.any():
@@ -76,7 +92,7 @@ class WindowSampler(Dataset[Any]):
         length = longest if rng.random() < 0.9 else int(rng.integers(2, longest + 1))
         start = int(rng.integers(n_frames - (length - 1) * stride))
         span = movie.frames(start, start + (length - 1) * stride + 1)
-        return Window.of_movie(span.strided(stride))
+        return Window.of_movie(span.strided(stride), self.view, max_gap=self.max_gap)
 
     def _crop(self, window: Window, rng: np.random.Generator) -> Window:
         """A box around a random cell that holds at most `max_cells` cells."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.view import ModelView, UsualSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,12 @@ class TrainingSettings(RunSettings):
         dropout: In attention.
         spatial_cutoff: Links longer than this many pixels are no candidates.
         random_start: Initialise at random, as Trackastra does, rather than as a nearest-centroid linker.
+        ndim: Spatial dimensions, 2 or 3.
+        max_gap: Longest links that the model learns, in frames.
+        usual_diameter: Median diameter of cells in pixels of the model: every movie is scaled to it.
+        usual_spacing: Median distance of nearest neighbours, for movies whose cells have no size.
+        simulated: Share of simulated windows (`SimulatedWindows`).
+        points: Share of windows whose cells lose their features; above 0, the model takes points as well.
     """
 
     window: int = 4
@@ -73,6 +80,12 @@ class TrainingSettings(RunSettings):
     dropout: float = 0.0
     spatial_cutoff: int = 256
     random_start: bool = False
+    ndim: int = 2
+    max_gap: int = 2
+    usual_diameter: float = 24.0
+    usual_spacing: float = 30.0
+    simulated: float = 0.5
+    points: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,17 +93,33 @@ class TrainingSettings(RunSettings):
             raise InputError(f"n_layers must be positive, got {self.n_layers}")
         if self.window < 2:
             raise InputError(f"window must be at least 2 frames, got {self.window}")
-        if self.d_model % (2 * self.n_heads) or self.d_model < 72:
+        if self.ndim not in (2, 3):
+            raise InputError(f"ndim must be 2 or 3, got {self.ndim}")
+        if not 1 <= self.max_gap < self.window:
             raise InputError(
-                f"d_model must be at least 72 and a multiple of {2 * self.n_heads} (twice the heads), "
+                f"max_gap must be at least 1 and below the window of {self.window}, got {self.max_gap}"
+            )
+        for name in ("simulated", "points"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be at least 0 and at most 1, got {getattr(self, name)}")
+        _ = self.view  # refuses sizes
+        least = 32 * self.ndim + 8
+        if self.d_model % (2 * self.n_heads) or self.d_model < least:
+            raise InputError(
+                f"d_model must be at least {least} and a multiple of {2 * self.n_heads} (twice the heads), "
                 f"got {self.d_model}"
             )
 
+    @property
+    def view(self) -> ModelView:
+        """How the model sees movies."""
+        return ModelView(UsualSize(self.usual_diameter, self.usual_spacing), takes_points=self.points > 0)
+
     def model_config(self) -> dict[str, Any]:
-        """Arguments of `trackastra.model.TrackingTransformer`, 2D with `wrfeat` features."""
+        """Arguments of `trackastra.model.TrackingTransformer` with `wrfeat` features."""
         return {
-            "coord_dim": 2,
-            "feat_dim": 7,
+            "coord_dim": self.ndim,
+            "feat_dim": 3 + self.ndim**2,
             "d_model": self.d_model,
             "nhead": self.n_heads,
             "num_encoder_layers": self.n_layers,

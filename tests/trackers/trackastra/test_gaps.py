@@ -61,7 +61,7 @@ def test_within_the_windows_they_are_trackastras_own(crop: tuple[Movie, Detectio
             progbar_class=silent,
         )
     theirs = {(int(i), int(j)): float(w) for (i, j), w in predicted["weights"]}
-    tracker = TrackastraTracker(model, max_candidates=None, max_gap=3, miss=-4.0)
+    tracker = TrackastraTracker(model, max_candidates=None, max_gap=3, miss=-4.0, from_corner=False)
     with torch.no_grad():
         graph = tracker.candidates(cells, progress=False)
     distance = (graph.coords[graph.mother] - graph.coords[graph.daughter]).norm(dim=1)
@@ -86,7 +86,7 @@ def test_within_the_windows_they_are_trackastras_own(crop: tuple[Movie, Detectio
 def test_logits_are_averaged_over_the_windows_that_hold_both_cells(crop: tuple[Movie, Detections]) -> None:
     _, cells = crop
     model = trained_on(2, window=3)
-    tracker = TrackastraTracker(model, max_candidates=None, max_gap=2, miss=0.0)
+    tracker = TrackastraTracker(model, max_candidates=None, max_gap=2, miss=0.0, from_corner=False)
     with torch.no_grad():
         found = scores_over(tracker.candidates(cells, progress=False), 2)
         t = 3  # frames 1 to 3 are the only window with frames 1 and 3

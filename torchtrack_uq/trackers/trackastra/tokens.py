@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import FEATURES, Detections
 from torchtrack_uq.movies.scale import is_isotropic
+from torchtrack_uq.trackers.trackastra.view import ModelView
 
 
-def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> Detections:
+def as_model_sees_it(
+    detections: Detections,
+    coord_dim: int,
+    feat_dim: int,
+    view: ModelView | None = None,
+) -> Detections:
     """Detections in the dimensions of a model; a 2D movie becomes one plane for a 3D model.
 
     Where voxels are no cubes, coordinates and features are in voxels again, as Trackastra gives them to its models: its
@@ -21,6 +27,7 @@ def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> D
         detections: Cells in 2 or 3 dimensions.
         coord_dim: Spatial dimensions of the model, 2 or 3.
         feat_dim: Number of features of the model; 0 for a model that looks at positions only.
+        view: How the model sees movies; by default as they are measured, in voxels.
 
     Raises:
         InputError: The movie is 3D and the model 2D, or the detections lack the model's features.
@@ -31,8 +38,7 @@ def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> D
             "(--tracker distance or overlap, or activity where there are images), or a published model for 3D, "
             "downloaded once: --model ctc"
         )
-    if not is_isotropic(detections.voxel_size):
-        detections = in_voxels(detections)
+    detections = seen_by(view or ModelView(), detections)
     if feat_dim:
         missing = [name for name in FEATURES if name not in detections.features]
         if missing:
@@ -50,6 +56,20 @@ def as_model_sees_it(detections: Detections, coord_dim: int, feat_dim: int) -> D
                 f"the model expects {feat_dim} features a cell but {measured} are measured; "
                 "expected a model trained with features 'wrfeat'"
             )
+    return detections
+
+
+def seen_by(view: ModelView, detections: Detections) -> Detections:
+    """A movie's cells in the size and with the features that a model sees."""
+    if view.usual is not None:
+        detections = view.usual.scaled(detections)
+    elif not is_isotropic(detections.voxel_size):
+        detections = in_voxels(detections)
+    if view.takes_points and not any(name in detections.features for name in FEATURES):
+        n, d = len(detections), detections.ndim
+        widths = dict.fromkeys(FEATURES, 1) | {"inertia_tensor": d * d}
+        features = {name: np.zeros((n, widths[name]), np.float32) for name in FEATURES}
+        detections = replace(detections, features=features)
     return detections
 
 

@@ -21,6 +21,7 @@ from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
 from torchtrack_uq.trackers.trackastra.scores import LinksByGap, LinkScores, renumbered
 from torchtrack_uq.trackers.trackastra.shares import ScoredShare, ShareScorer, WindowShare
 from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
+from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import (
     FramePair,
@@ -76,6 +77,9 @@ class TrackastraTracker(nn.Module):
         miss: Score of a cell being missed in a frame. The default was best on average over masks as annotated and
             masks with 5 % of the cells deleted, of -1, -2, ... -6 and -8 (mean NLL of small_2d, `auto` at T = 1, over
             six movies at every and every fourth frame: .145; without links over gaps .353).
+        from_corner: Count the coordinates of a window's cells from their corner, so that scores are the same wherever
+            in the field they lie; a transformer embeds absolute positions. False takes them as they are, as Trackastra
+            itself does.
 
     Raises:
         InputError: The model needs features that are not measured here, its `delta_cutoff` is no number of frames, or
@@ -94,6 +98,7 @@ class TrackastraTracker(nn.Module):
         average: Literal["logits", "probabilities"] = "logits",
         max_gap: int = 1,
         miss: float = MISS,
+        from_corner: bool = True,
     ) -> None:
         transformer = getattr(model, "transformer", model)
         if not isinstance(transformer, nn.Module) or not hasattr(transformer, "config"):
@@ -110,6 +115,7 @@ class TrackastraTracker(nn.Module):
         check_max_gap(max_gap)
         check_miss(miss)
         delta_cutoff = _delta_cutoff(model)
+        view = ModelView.of_model(getattr(model, "train_args", {}))
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         if max_candidates is not None and max_candidates < 1:
@@ -123,7 +129,8 @@ class TrackastraTracker(nn.Module):
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 8)
         self.copies_per_batch = batch_size or (4 if self.device.type == "cpu" else 32)
         self.max_candidates, self.average = max_candidates, average
-        self.max_gap, self.miss = max_gap, miss
+        self.max_gap, self.miss, self.view = max_gap, miss, view
+        self.from_corner = from_corner
         self.delta_cutoff = min(delta_cutoff, checked_window(config) - 1)
         self._forms = has_one_mask(transformer), has_local_form(transformer)
 
@@ -298,8 +305,8 @@ class TrackastraTracker(nn.Module):
 
     def _tokens(self, detections: Detections) -> TokenTensors:
         coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]
-        seen = as_model_sees_it(detections, coord_dim, feat_dim)
-        return TokenTensors.from_detections(seen, feat_dim > 0, self.device)
+        seen = as_model_sees_it(detections, coord_dim, feat_dim, self.view)
+        return TokenTensors.from_detections(seen, feat_dim > 0, self.device, from_corner=self.from_corner)
 
 
 def _delta_cutoff(model: Any) -> int:

@@ -46,10 +46,10 @@ class WindowModel:
             logits: Tensor = self.transformer(points, features=features, padding_mask=padding_mask)
         return logits
 
-    def embeddings(self, points: Tensor, features: Tensor | None) -> "Embeddings":
-        """Of the cells of one window."""
+    def embeddings(self, points: Tensor, features: Tensor | None, coords: Tensor) -> "Embeddings":
+        """Of the cells of one window, which stand at `coords` in the movie."""
         x, y = local_embeddings(self.transformer, points, features)
-        return Embeddings(x, y, points[0, :, 1:], self.reach)
+        return Embeddings(x, y, coords, self.reach)
 
 
 @dataclass(frozen=True)

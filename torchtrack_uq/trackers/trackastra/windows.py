@@ -45,16 +45,18 @@ class TokenTensors:
         coords: (N, D) float32 centroids.
         features: (N, F) float32, or None for a model without features.
         offsets: (n_frames + 1,) the cells of frame t are offsets[t] to offsets[t + 1] - 1.
+        from_corner: Whether a window's coordinates are counted from the corner of its cells.
     """
 
     time: Tensor
     coords: Tensor
     features: Tensor | None
     offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
+    from_corner: bool = True
 
     @classmethod
     def from_detections(
-        cls, detections: Detections, use_features: bool, device: torch.device
+        cls, detections: Detections, use_features: bool, device: torch.device, *, from_corner: bool = True
     ) -> "TokenTensors":
         """Put a movie's cells on a device; features in the order of Trackastra's `wrfeat`."""
         features = None
@@ -66,13 +68,18 @@ class TokenTensors:
             coords=torch.from_numpy(detections.coords).to(device),
             features=features,
             offsets=detections.offsets,
+            from_corner=from_corner,
         )
+
+    def of_window(self, start: int, window: int) -> Tensor:
+        """(L, D) coordinates of the cells of one window, where they are in the movie."""
+        return self.coords[int(self.offsets[start]) : int(self.offsets[start + window])]
 
     def batch(self, starts: list[int], window: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Pad the windows that start at the given frames to one batch of B windows of L tokens.
 
         Returns:
-            (B, L, 1 + D) time and coordinates, (B, L, F) features or None, (B, L) bool padding mask; padding
+            (B, L, 1 + D) time and coordinates from the corner of the window's cells, (B, L, F) features or None, (B, L) bool padding mask; padding
             as in `trackastra.data.collate_sequence_padding`.
         """
         spans = [(int(self.offsets[t]), int(self.offsets[t + window])) for t in starts]
@@ -86,7 +93,10 @@ class TokenTensors:
         for b, (start, end) in enumerate(spans):
             padding[b, : end - start] = False
             points[b, : end - start, 0] = self.time[start:end].to(points.dtype)
-            points[b, : end - start, 1:] = self.coords[start:end]
+            coords = self.coords[start:end]
+            points[b, : end - start, 1:] = (
+                coords - coords.amin(dim=0) if self.from_corner and end > start else coords
+            )
             if features is not None and self.features is not None:
                 features[b, : end - start] = self.features[start:end]
         return points, features, padding
@@ -140,7 +150,7 @@ def pair_logits(
     for batch in with_progress(batches, "Scoring links", show=progress):
         occupied = [t for t in batch if tokens.offsets[t + window] > tokens.offsets[t]]
         if occupied and local:
-            near = model.embeddings(*tokens.batch(occupied, window)[:2])
+            near = model.embeddings(*tokens.batch(occupied, window)[:2], tokens.of_window(occupied[0], window))
             for t, gap in _pairs_within(occupied[0], window, max_gap):
                 if counts[t - gap] and counts[t]:
                     waiting[t, gap].append(near.near_logits(*_places(tokens.offsets, occupied[0], t, gap)))

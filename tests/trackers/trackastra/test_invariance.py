@@ -1,0 +1,172 @@
+"""Scores do not depend on where cells lie, in which order they come, nor, for models that say so, how large they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.transformer import MODEL, small_transformer
+from torchtrack_uq import CandidateGraph, Detections, InputError, Movie, TrackastraTracker
+from torchtrack_uq.trackers.trackastra import window_model
+from torchtrack_uq.trackers.trackastra.models import bundled_models, load_model
+
+
+def scores(tracker: TrackastraTracker, cells: Detections) -> CandidateGraph:
+    with torch.no_grad():
+        return tracker.candidates(cells, progress=False)
+
+
+def moved(cells: Detections, by: float) -> Detections:
+    return replace(cells, coords=(cells.coords.astype(np.float64) + by).astype(np.float32), field_shape=None)
+
+
+def assert_same_scores(found: CandidateGraph, wanted: CandidateGraph, atol: float) -> None:
+    """Links of the same cells; of the sixteen that are kept of each daughter the last may be others."""
+    lists = [
+        {
+            (i, j): s
+            for i, j, s in zip(g.mother.tolist(), g.daughter.tolist(), g.score.tolist(), strict=True)
+        }
+        for g in (found, wanted)
+    ]
+    common = lists[0].keys() & lists[1].keys()
+    assert len(common) > 0.98 * len(lists[1])
+    assert max(abs(lists[0][link] - lists[1][link]) for link in common) < atol
+
+
+def with_view(transformer: object, **described: object) -> object:
+    return MODEL.Trackastra(transformer, {"features": "wrfeat", **described}, device="cpu")
+
+
+def on_a_grid(cells: Detections) -> Detections:
+    """Places that single precision still holds exactly 10,000 pixels farther on, where a pixel has 1024 of them."""
+    return replace(cells, coords=(np.round(cells.coords * 512) / 512).astype(np.float32))
+
+
+@pytest.mark.parametrize("max_gap", [1, 2])
+@pytest.mark.parametrize("by", [10_000.0, -3_333.25])
+def test_bundled_models_score_a_moved_movie_alike(
+    crop: tuple[Movie, Detections], by: float, max_gap: int
+) -> None:
+    cells = on_a_grid(crop[1])
+    for name in bundled_models():
+        tracker = load_model(name, "cpu", max_gap=max_gap)
+        if tracker.config["coord_dim"] == cells.ndim:
+            assert_same_scores(scores(tracker, moved(cells, by)), scores(tracker, cells), atol=1e-3)
+
+
+def test_tiles_of_near_cells_score_a_moved_movie_alike(
+    crop: tuple[Movie, Detections], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window_model, "LOCAL_FROM", 1)
+    cells = on_a_grid(crop[1])
+    tracker = TrackastraTracker(small_transformer())
+    tiled, there = scores(tracker, cells), scores(tracker, moved(cells, 10_000.0))
+    assert tracker._model.is_local(cells.offsets, 2)
+    assert_same_scores(there, tiled, atol=1e-3)
+
+
+def test_absolute_places_are_there_for_who_wants_trackastras_own_scores(crop: tuple[Movie, Detections]) -> None:
+    _, cells = crop
+    tracker = TrackastraTracker(small_transformer(), from_corner=False)
+    here, there = scores(tracker, cells), scores(tracker, moved(cells, 500.0))
+    assert (here.score - there.score).abs().max() > 0.01
+
+
+def test_the_order_of_cells_changes_no_score(crop: tuple[Movie, Detections]) -> None:
+    _, cells = crop
+    label = cells.label.max() + 1 - cells.label
+    order = np.lexsort((label, cells.frame))
+    turned = Detections(
+        frame=cells.frame[order],
+        label=label[order],
+        coords=cells.coords[order],
+        n_frames=cells.n_frames,
+        features={name: column[order] for name, column in cells.features.items()},
+        has_images=cells.has_images,
+    )
+    tracker = TrackastraTracker(small_transformer())
+    wanted, found = scores(tracker, cells), scores(tracker, turned)
+    back = torch.from_numpy(order)
+    renamed = {
+        (int(back[i]), int(back[j])): s
+        for i, j, s in zip(found.mother.tolist(), found.daughter.tolist(), found.score.tolist(), strict=True)
+    }
+    same = [
+        abs(renamed[i, j] - s)
+        for i, j, s in zip(wanted.mother.tolist(), wanted.daughter.tolist(), wanted.score.tolist(), strict=True)
+        if (i, j) in renamed
+    ]
+    assert len(same) > 0.98 * len(wanted.score)
+    assert max(same) < 1e-3
+
+
+@pytest.mark.parametrize("factor", [0.2, 7.0])
+def test_cells_of_any_size_are_scored_alike_by_a_model_with_a_usual_size(
+    crop: tuple[Movie, Detections], factor: float
+) -> None:
+    _, cells = crop
+    features = dict(cells.features)
+    features["equivalent_diameter_area"] = features["equivalent_diameter_area"] * np.float32(factor)
+    features["inertia_tensor"] = features["inertia_tensor"] * np.float32(factor**2)
+    larger = replace(cells, coords=cells.coords * np.float32(factor), features=features, field_shape=None)
+    tracker = TrackastraTracker(with_view(small_transformer(), usual_diameter=24.0, usual_spacing=30.0))
+    assert_same_scores(scores(tracker, larger), scores(tracker, cells), atol=1e-2)
+    as_it_is = TrackastraTracker(small_transformer())
+    links = [scores(as_it_is, one) for one in (larger, cells)]
+    assert len(links[0].score) != len(links[1].score) or not torch.allclose(links[0].score, links[1].score)
+
+
+class TestPoints:
+    def test_a_model_that_takes_points_scores_them_at_any_scale(self) -> None:
+        rng = np.random.default_rng(0)
+        place = rng.uniform(0, 100, (60, 3))
+        frame = np.repeat(np.arange(3), 20)
+        model = with_view(
+            small_transformer(coord_dim=3, feat_dim=12),
+            usual_diameter=24.0,
+            usual_spacing=30.0,
+            takes_points=True,
+        )
+        tracker = TrackastraTracker(model)
+        here = scores(tracker, Detections.from_points(frame, place))
+        far = scores(tracker, Detections.from_points(frame, place * 0.01 + 55))
+        assert_same_scores(far, here, atol=2e-2)
+
+    def test_depth_in_coarser_steps_is_depth(self) -> None:
+        rng = np.random.default_rng(1)
+        place = rng.uniform(0, 100, (60, 3))
+        frame = np.repeat(np.arange(3), 20)
+        model = with_view(
+            small_transformer(coord_dim=3, feat_dim=12),
+            usual_diameter=24.0,
+            usual_spacing=30.0,
+            takes_points=True,
+        )
+        tracker = TrackastraTracker(model)
+        planes = Detections.from_points(frame, place / [5.0, 1, 1], voxel_size=(5.0, 1.0, 1.0))
+        here = scores(tracker, Detections.from_points(frame, place))
+        assert_same_scores(scores(tracker, planes), here, atol=1e-2)
+
+    def test_others_refuse_them(self) -> None:
+        cells = Detections.from_points(np.arange(2), np.zeros((2, 2)))
+        model = with_view(small_transformer(), usual_diameter=24.0, usual_spacing=30.0)
+        with pytest.raises(InputError, match="the model looks at cell features, but these detections lack"):
+            scores(TrackastraTracker(model), cells)
+
+    def test_one_cell_a_frame_is_no_reason_to_fail(self) -> None:
+        cells = Detections.from_points(np.arange(4), np.zeros((4, 3)))
+        model = with_view(
+            small_transformer(coord_dim=3, feat_dim=12),
+            usual_diameter=24.0,
+            usual_spacing=30.0,
+            takes_points=True,
+        )
+        assert torch.isfinite(scores(TrackastraTracker(model), cells).score).all()
+
+
+@pytest.mark.parametrize("size", [0, -3.0, "large", True, float("nan"), float("inf"), None])
+def test_a_usual_size_that_is_none_is_refused(size: object) -> None:
+    with pytest.raises(InputError, match="usual_diameter is .*expected a positive number of pixels"):
+        TrackastraTracker(with_view(small_transformer(), usual_diameter=size, usual_spacing=30.0))

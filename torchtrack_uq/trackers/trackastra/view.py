@@ -1,0 +1,111 @@
+"""How a model sees a movie: in the size that it knows cells in, with features or without."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.movies.detections import Detections
+
+
+@dataclass(frozen=True)
+class UsualSize:
+    """How large and how far apart the cells are that a model was trained on; movies are scaled to that.
+
+    Attributes:
+        diameter: Median diameter of a movie's cells in pixels of the model.
+        spacing: Median distance of a cell to its nearest neighbour in the frame, where cells have no size.
+
+    Raises:
+        InputError: One of them is not positive and finite.
+
+    >>> cells = Detections.from_points(np.zeros(3, int), np.array([[0.0, 0], [0, 3], [0, 6]]))
+    >>> UsualSize(diameter=24.0, spacing=30.0).scaled(cells).coords.tolist()
+    [[0.0, 0.0], [0.0, 30.0], [0.0, 60.0]]
+    """
+
+    diameter: float
+    spacing: float
+
+    def __post_init__(self) -> None:
+        for name in ("diameter", "spacing"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
+                raise InputError(
+                    f"usual_{name} is {str(value)[:40]!r}; expected a positive number of pixels below a million"
+                )
+
+    def factor(self, detections: Detections) -> float:
+        """What a movie's lengths have to be multiplied by: its cells' median diameter is the usual one then.
+
+        Without diameters, distances to nearest neighbours decide; without these, as where there is one cell in each
+        frame, it is 1.
+        """
+        if "equivalent_diameter_area" in detections.features:
+            size = np.median(detections.features["equivalent_diameter_area"]) if len(detections) else 0.0
+            return float(self.diameter / size) if size > 0 else 1.0
+        nearest = median_spacing(detections)
+        return self.spacing / nearest if nearest > 0 else 1.0
+
+    def scaled(self, detections: Detections) -> Detections:
+        """The same cells in pixels of the model, the same along all axes."""
+        factor = self.factor(detections)
+        features = dict(detections.features)
+        for name, power in (("equivalent_diameter_area", 1), ("inertia_tensor", 2)):
+            if name in features:
+                features[name] = (features[name] * factor**power).astype(np.float32)
+        coords = (detections.isotropic_coords * factor).astype(np.float32)
+        return replace(detections, coords=coords, features=features, voxel_size=None)
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """How a model sees movies.
+
+    Attributes:
+        usual: The size that cells are scaled to, which are in space as they are then. None for models that take movies
+            as they are measured, in voxels, such as published ones.
+        takes_points: Whether cells without features are taken, which are all 0 then.
+
+    >>> view = ModelView(UsualSize(24.0, 30.0), takes_points=True)
+    >>> ModelView.of_model(view.described()) == view
+    True
+    """
+
+    usual: UsualSize | None = None
+    takes_points: bool = False
+
+    @classmethod
+    def of_model(cls, train_args: Mapping[str, Any]) -> "ModelView":
+        """As a model's `train_config.yaml` says.
+
+        Raises:
+            InputError: It says something that is no size.
+        """
+        said = {name: train_args.get(f"usual_{name}") for name in ("diameter", "spacing")}
+        usual = None if said["diameter"] is None and said["spacing"] is None else UsualSize(**said)  # type: ignore[arg-type]
+        return cls(usual, train_args.get("takes_points") is True)
+
+    def described(self) -> dict[str, Any]:
+        """For a model's `train_config.yaml`."""
+        if self.usual is None:
+            return {}
+        return {
+            "usual_diameter": self.usual.diameter,
+            "usual_spacing": self.usual.spacing,
+            "takes_points": self.takes_points,
+        }
+
+
+def median_spacing(detections: Detections) -> float:
+    """Median distance of a cell to its nearest neighbour in the frame, in pixels of x; 0 where no cell has one."""
+    distances = [np.zeros(0)]
+    for t in range(detections.n_frames):
+        place = detections.isotropic_coords[detections.in_frame(t)]
+        if len(place) > 1:
+            distances.append(KDTree(place).query(place, k=2)[0][:, 1])
+    every = np.concatenate(distances)
+    return float(np.median(every)) if len(every) else 0.0
