@@ -71,7 +71,7 @@ class LayerFineTuner(LinkScorer):
     def loss_of(self, batch: dict[str, Tensor]) -> LayerLoss:
         """The loss of a batch and what it is about."""
         settings: FineTuningSettings = self.settings  # type: ignore[assignment]
-        logits = self.model(batch["coords"], features=batch["features"], padding_mask=batch["padding_mask"])
+        logits = self.logits(batch)
         cutoff = self.model.config["spatial_pos_cutoff"]
         graph, targets = window_graph(logits, batch, cutoff, settings.max_candidates)
         nll = joint_nll if settings.loss == "joint" else daughters_nll
