@@ -27,6 +27,8 @@ _RUN = {
     "weight_decay": "of AdamW",
     "averaging": "decay of the running average of the weights",
     "validate_every": "steps between checkpoints, each with a validation",
+    "max_gap": "longest links to learn, in frames",
+    "simulated": "share of simulated windows",
 }
 _FROM_SCRATCH = {
     "window": "frames that the model sees at once",
@@ -36,9 +38,13 @@ _FROM_SCRATCH = {
     "dropout": "dropout in attention",
     "spatial_cutoff": "longest link in pixels",
     "random_start": "initialise at random, as Trackastra does",
+    "ndim": "dimensions of the model, 2 or 3",
+    "usual_diameter": "diameter of cells in pixels of the model, which scales every movie to it",
+    "usual_spacing": "the same for points: distance of nearest neighbours",
+    "points": "share of windows without features; above 0 the model takes points as well",
 }
 _FINE_TUNING = {
-    "train": "which weights: all, or heads",
+    "train": "which weights: all, heads, or events (heads that score events from the embeddings)",
     "method": "the layer's method (default auto for joint, SM for daughters)",
     "learn_events": "learn scores of appearing, disappearing and dividing as well",
     "learn_temperature": "learn the temperature as well",
@@ -81,23 +87,10 @@ def add_commands(commands: Any) -> None:
     )
     for name, text in _FINE_TUNING.items():
         _add(group, name, getattr(tuning, name), text)
-    parser.add_argument(
-        "--max-gap",
-        type=int,
-        metavar="N",
-        default=1,
-        help="1 only: models learn links between consecutive frames, at several strides; longer ones are scored by "
-        "track, fit and evaluate --max-gap N from every Nth frame",
-    )
     parser.set_defaults(run=_train)
 
 
 def _train(args: argparse.Namespace) -> None:
-    if args.max_gap != 1:
-        raise InputError(
-            f"--max-gap {args.max_gap} is not for train: models learn links between consecutive frames, at several "
-            "strides, and need no other training for links over gaps; give --max-gap to track, fit and evaluate"
-        )
     read = [*args.folders, *(args.segmentation or []), *([args.start_from] if args.start_from else [])]
     check_apart(args.output, [Path(path) for path in read])
     with output_folder(args.output, overwrite=True), _what_is_kept(args.output):

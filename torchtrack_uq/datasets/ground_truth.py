@@ -95,7 +95,7 @@ class AnnotatedMovie:
                 f"{self.name}: label {track[i]} stands in frame {frame[i]}, but that track is listed "
                 f"from frame {self.lineage.begin[row[i]]} to {self.lineage.end[row[i]]}"
             )
-        key = np.sort(self._key(frame, track)[has_track])
+        key = np.sort((frame * self._n_labels + track)[has_track])
         for twice in key[1:][np.diff(key) == 0]:
             t, label = divmod(int(twice), self._n_labels)
             raise InputError(
@@ -180,9 +180,7 @@ class AnnotatedMovie:
 
     def ancestor(self, gap: int) -> NDArray[np.int64]:
         """(N,) int64: index of each cell's ancestor exactly `gap` frames before, -1 where it is no detection there."""
-        stride = gap * self.detections.stride
-        found = nearest_ancestors(self.lineage, self.recording_frame, self.tracks, stride, 1)
-        return np.where(self._is_daughter, found, -1).astype(np.int64)
+        return self._mothers(1, gap)
 
     @cached_property
     def daughters_known(self) -> NDArray[np.bool_]:
@@ -194,10 +192,9 @@ class AnnotatedMovie:
         """
         return self._daughters_known(self.mother, 1)
 
-    def _mothers(self, max_gap: int) -> NDArray[np.int64]:
-        found = nearest_ancestors(
-            self.lineage, self.recording_frame, self.tracks, self.detections.stride, max_gap
-        )
+    def _mothers(self, max_gap: int, step: int = 1) -> NDArray[np.int64]:
+        stride = step * self.detections.stride
+        found = nearest_ancestors(self.lineage, self.recording_frame, self.tracks, stride, max_gap)
         return np.where(self._is_daughter, found, -1).astype(np.int64)
 
     def _missed(self, mother: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -237,9 +234,6 @@ class AnnotatedMovie:
     @property
     def _n_labels(self) -> int:
         return int(self.lineage.label.max(initial=0)) + 1
-
-    def _key(self, frame: NDArray[np.int64], track: NDArray[np.int64]) -> NDArray[np.int64]:
-        return frame * self._n_labels + track
 
     @property
     def crowded_mothers(self) -> NDArray[np.int64]:

@@ -126,7 +126,9 @@ def predict_mothers(model: Any, movie: AnnotatedMovie, view: ModelView | None = 
         first, last = int(offsets[start]), int(offsets[start + length])
         if last > first:
             window = cells.subset(np.arange(first, last))
-            window = window.replace(frame=window.frame - start, coords=window.coords - window.coords.min(axis=0))
+            window = window.replace(
+                frame=window.frame - start, coords=window.coords - window.coords.min(axis=0)
+            )
             batch = collate_windows([window])
             coords, timepoints = batch["coords"].to(device), batch["timepoints"].to(device)
             logits = model(coords, features=batch["features"].to(device))

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.training.window import Window
 
-
 _DIAMETER_OF_POINTS = 24.0
 
 

@@ -26,8 +26,8 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
         int64, `padding_mask` (B, N) bool, `mother` (B, N) int64 (index in the row, -1 for null) and `weight`
         (B, N) float32: 1 / (number of daughters with a target in the window), 0 for all other cells. And
         `window` (B, N) int64, index of each cell's window among those given, -1 for padding, and `mother_known`
-        (B, N) bool as in `Window`. And `earlier` (B, N, G) int64 and `earlier_weight` (B, N, G) float32, as `mother` and
-        `weight` for ancestors 2, ..., G + 1 frames before.
+        (B, N) bool as in `Window`. And `earlier` (B, N, G) int64 and `earlier_weight` (B, N, G) float32, as `mother`
+        and `weight` for ancestors 2, ..., G + 1 frames before.
     """
     weights = [_weights_of(window.has_target) for window in windows]
     rows = [[i] for i in range(len(windows))]
@@ -63,7 +63,8 @@ def collate_windows(windows: Sequence[Window], pack_apart: float | None = None) 
 
 def _weights_of(known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Of each column, 1 over the number of those that are known; 0 for all others."""
-    return (known / np.maximum(1, known.sum(axis=0))).astype(np.float32)
+    weights: NDArray[np.float32] = (known / np.maximum(1, known.sum(axis=0))).astype(np.float32)
+    return weights
 
 
 def _spread_out(windows: Sequence[Window], apart: float) -> list[Window]:

@@ -85,7 +85,7 @@ class HeldOutValidation(pl.Callback):
             self.best = None if np.isnan(score) else score
             training = {**self.description, "steps_done": trainer.global_step, "held_out_accuracy": self.best}
             training |= scorer.learnt()
-            save_trackastra_folder(scorer.averaged_model, self.folder, training)
+            save_trackastra_folder(scorer.averaged_model, self.folder, training, scorer.events_to_save())
         table = io.StringIO()
         writer = csv.DictWriter(table, fieldnames=list(row))
         writer.writeheader()

@@ -1,7 +1,8 @@
 """The Lightning module that fine-tunes a Trackastra model through the uncertainty layer."""
 
 import logging
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,13 @@ from torchtrack_uq.layers.assignment_posterior import POSTERIOR_METHODS
 from torchtrack_uq.layers.event_offsets import EventOffsets
 from torchtrack_uq.layers.likelihood import LayerLoss, daughters_nll, joint_nll
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.trackers.trackastra.event_heads import EventHeads, captured_embeddings
 from torchtrack_uq.training.module import LinkScorer
 from torchtrack_uq.training.settings import FineTuningSettings
 from torchtrack_uq.training.window_graph import window_graph
 
 _logger = logging.getLogger(__name__)
-_SUPPORTED = {"coord_dim": (2,), "feat_dim": (7,), "causal_norm": ("quiet_softmax", "none")}
+_SUPPORTED = {"coord_dim": (2, 3), "feat_dim": (7, 12), "causal_norm": ("quiet_softmax", "none")}
 _LEFT_OUT = ("n_unreachable", "n_crowded", "n_impossible")
 
 
@@ -59,21 +61,35 @@ class LayerFineTuner(LinkScorer):
         super().__init__(model, settings)
         self.layer = layer
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(settings.train == "all" or name.startswith("head_"))
+            chosen = settings.train == "heads" and name.startswith("head_")
+            parameter.requires_grad_(settings.train == "all" or chosen)
+        heads: EventHeads | None = getattr(tracker_or_model, "event_heads", None)
+        if settings.train == "events" and heads is None:
+            heads = EventHeads(model.config["d_model"])
+        if heads is not None:
+            heads.requires_grad_(settings.train != "heads")
+        self.event_heads = heads
+        average: Any = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]
+        self.averaged_heads = None if heads is None else AveragedModel(heads, multi_avg_fn=average)
         layer.scaler.raw_temperature.requires_grad_(settings.learn_temperature)
         scales = nn.ModuleDict({"scaler": layer.scaler})
         if layer.events is not None:
             scales["events"] = layer.events.requires_grad_(settings.learn_events)
         self.scales = scales
-        self.averaged_scales = AveragedModel(scales, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))  # type: ignore[no-untyped-call]
+        self.averaged_scales = AveragedModel(scales, multi_avg_fn=average)
         self.left_out = dict.fromkeys(_LEFT_OUT, 0)
 
     def loss_of(self, batch: dict[str, Tensor]) -> LayerLoss:
         """The loss of a batch and what it is about."""
         settings: FineTuningSettings = self.settings  # type: ignore[assignment]
-        logits = self.logits(batch)
+        frozen = settings.train == "events"
+        with torch.no_grad() if frozen else nullcontext(), captured_embeddings(self.model) as found:
+            logits = self.logits(batch)
+        events = None if self.event_heads is None else self.event_heads(**found)
         cutoff = self.model.config["spatial_pos_cutoff"]
-        graph, targets = window_graph(logits, batch, cutoff, settings.max_candidates)
+        graph, targets = window_graph(
+            logits, batch, cutoff, settings.max_candidates, max_gap=settings.max_gap, events=events
+        )
         nll = joint_nll if settings.loss == "joint" else daughters_nll
         return nll(self.layer, graph, targets)
 
@@ -94,6 +110,10 @@ class LayerFineTuner(LinkScorer):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """As `LinkScorer`, and the scales at a higher rate without decay."""
         optimizer = super().configure_optimizers()
+        if self.event_heads is not None:
+            trained = [p for p in self.event_heads.parameters() if p.requires_grad]
+            if trained:
+                optimizer.add_param_group({"params": trained, "weight_decay": self.settings.weight_decay})
         learnt = [p for p in self.scales.parameters() if p.requires_grad]
         if learnt:
             factor = self.settings.scale_factor  # type: ignore[attr-defined]
@@ -106,6 +126,13 @@ class LayerFineTuner(LinkScorer):
         if self.layer.events is not None:
             _keep_convex(self.layer.events)
         self.averaged_scales.update_parameters(self.scales)
+        if self.averaged_heads is not None and self.event_heads is not None:
+            self.averaged_heads.update_parameters(self.event_heads)
+
+    def events_to_save(self) -> EventHeads | None:
+        """The averaged heads."""
+        heads: Any = None if self.averaged_heads is None else self.averaged_heads.module
+        return cast("EventHeads | None", heads)
 
     def learnt(self) -> dict[str, Any]:
         """Method, temperature and event scores (averaged, as the saved weights are), and what was left out."""

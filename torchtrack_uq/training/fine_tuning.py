@@ -11,6 +11,8 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.frames import FramesLike
 from torchtrack_uq.trackers.trackastra.folder import weights_digest
 from torchtrack_uq.trackers.trackastra.models import bundled_models, load_model
+from torchtrack_uq.trackers.trackastra.tracker import TrackastraTracker
+from torchtrack_uq.training.augment import Augmentation
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.fine_tuner import LayerFineTuner
 from torchtrack_uq.training.from_scratch import read_and_report
@@ -23,6 +25,7 @@ from torchtrack_uq.training.run import (
     windows_to_train_on,
 )
 from torchtrack_uq.training.settings import FineTuningSettings
+from torchtrack_uq.training.simulated import SimulatedWindows
 from torchtrack_uq.utils.device import choose_device
 from torchtrack_uq.utils.staged_folder import output_folder
 
@@ -68,12 +71,14 @@ def fine_tune_on_movies(
         precision = "bf16" if chosen.type == "cuda" else "32"
     elif precision == "16" and chosen.type == "cpu":
         raise InputError("precision 16 needs a GPU; use bf16 or 32 on a CPU")
-    refuse_other_dimensions(movies, 2)
     start = bundled_models().get(str(start_from), Path(start_from).expanduser())
     if start.resolve() == folder.resolve():
         raise InputError(f"{folder} holds the model to start from; choose another output folder")
     tracker = load_model(str(start_from), "cpu")
-    sampler, cuts = windows_to_train_on(movies, settings, tracker.config["window"], tracker.view)
+    refuse_other_dimensions(movies, int(tracker.config["coord_dim"]))
+    sampler, cuts = windows_to_train_on(
+        movies, settings, tracker.config["window"], tracker.view, **_windows_for(tracker, settings)
+    )
     tuner = LayerFineTuner(tracker, settings=settings)
     run: dict[str, Any] = {
         "movies": [movie.name for movie in movies],
@@ -95,6 +100,33 @@ def fine_tune_on_movies(
     if left_out := {name: n for name, n in tuner.left_out.items() if n}:
         report("left out of the loss: " + ", ".join(f"{n} {name[2:]}" for name, n in left_out.items()))
     return folder
+
+
+def _windows_for(tracker: TrackastraTracker, settings: FineTuningSettings) -> dict[str, Any]:
+    """Options of `WindowSampler` for a model as it is.
+
+    Raises:
+        InputError: The model cannot be trained on such windows.
+    """
+    usual = tracker.view.usual
+    if settings.max_gap > tracker.delta_cutoff:
+        raise InputError(
+            f"the model was trained on links over up to {tracker.delta_cutoff} frames, got max_gap {settings.max_gap}; "
+            "train one from scratch on longer ones"
+        )
+    if usual is None:
+        if settings.simulated:
+            raise InputError(
+                "the model has no usual size of cells to simulate windows in; expected simulated 0"
+            )
+        return {"max_gap": settings.max_gap}
+    ndim = int(tracker.config["coord_dim"])
+    return {
+        "max_gap": settings.max_gap,
+        "augmentation": Augmentation(scale=1.5, points=0.25 if tracker.view.takes_points else 0.0),
+        "simulated": SimulatedWindows(ndim, usual.diameter) if settings.simulated else None,
+        "simulated_share": settings.simulated,
+    }
 
 
 def fine_tune(

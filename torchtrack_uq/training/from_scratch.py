@@ -9,6 +9,7 @@ from typing import Any
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.read import read_movies
 from torchtrack_uq.movies.frames import FramesLike
+from torchtrack_uq.trackers.trackastra.view import ModelView, UsualSize
 from torchtrack_uq.training.augment import Augmentation
 from torchtrack_uq.training.callbacks import HeldOutValidation
 from torchtrack_uq.training.module import LinkScorer, build_model
@@ -60,11 +61,14 @@ def train_on_movies(
     folder = Path(output)
     chosen = choose_device(device)
     refuse_other_dimensions(movies, settings.ndim)
+    view = ModelView(
+        UsualSize(settings.usual_diameter, settings.usual_spacing), takes_points=settings.points > 0
+    )
     sampler, cuts = windows_to_train_on(
         movies,
         settings,
         settings.window,
-        settings.view,
+        view,
         max_gap=settings.max_gap,
         augmentation=Augmentation(scale=1.5, points=settings.points),
         simulated=SimulatedWindows(settings.ndim, settings.usual_diameter) if settings.simulated else None,
@@ -77,7 +81,7 @@ def train_on_movies(
             report(f"{folder} holds a finished run; nothing is left to train")
             return folder
         described = {**run, "first_held_out_frame": cuts, "delta_cutoff": settings.max_gap}
-        validation = HeldOutValidation(movies, cuts, folder, described, report, settings.view)
+        validation = HeldOutValidation(movies, cuts, folder, described, report, view)
         scorer = LinkScorer(build_model(settings), settings)
         fit(scorer, sampler, validation, folder, checkpoint, device=chosen, progress=progress)
     return folder

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from torchtrack_uq.trackers.trackastra.attention import has_one_mask, one_attention_mask
+from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
 from torchtrack_uq.trackers.trackastra.folder import import_trackastra
 from torchtrack_uq.training.initialise import initialise_as_nearest
 from torchtrack_uq.training.loss import candidate_mask, link_nll
 from torchtrack_uq.training.settings import RunSettings, TrainingSettings
-
 
 _SHARE_OF_GAPS = 0.5
 """What links over gaps count in the loss: they are few, and harder."""
@@ -85,6 +85,10 @@ class LinkScorer(pl.LightningModule):
                 batch["coords"], features=batch["features"], padding_mask=batch["padding_mask"]
             )
         return logits
+
+    def events_to_save(self) -> EventHeads | None:
+        """Heads for events that belong to the averaged model, None for none."""
+        return None
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
         """Daughter-wise negative log-likelihood of a batch from `collate_windows`."""

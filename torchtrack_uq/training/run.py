@@ -15,6 +15,7 @@ import yaml
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.folder import EVENT_HEADS
 from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.callbacks import CHECKPOINT
 from torchtrack_uq.training.checkpoint_file import WholeCheckpoints
@@ -25,7 +26,15 @@ from torchtrack_uq.training.window_data import WindowDataModule
 from torchtrack_uq.utils.files import write_atomically
 from torchtrack_uq.utils.temporary_names import is_temporary
 
-_OUTPUT_FILES = {"run.yaml", "validation.csv", "config.yaml", "train_config.yaml", "model.pt", CHECKPOINT}
+_OUTPUT_FILES = {
+    "run.yaml",
+    "validation.csv",
+    "config.yaml",
+    "train_config.yaml",
+    "model.pt",
+    EVENT_HEADS,
+    CHECKPOINT,
+}
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _MAY_CHANGE = {"steps", "minutes", "validate_every"}  # when a run is continued
 

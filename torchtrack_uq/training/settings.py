@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.trackers.trackastra.view import ModelView, UsualSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +101,15 @@ class TrainingSettings(RunSettings):
         for name in ("simulated", "points"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be at least 0 and at most 1, got {getattr(self, name)}")
-        _ = self.view  # refuses sizes
+        for name in ("usual_diameter", "usual_spacing"):
+            if not 0 < getattr(self, name) < 1e6:
+                raise InputError(f"{name} must be a positive number of pixels, got {getattr(self, name)}")
         least = 32 * self.ndim + 8
         if self.d_model % (2 * self.n_heads) or self.d_model < least:
             raise InputError(
                 f"d_model must be at least {least} and a multiple of {2 * self.n_heads} (twice the heads), "
                 f"got {self.d_model}"
             )
-
-    @property
-    def view(self) -> ModelView:
-        """How the model sees movies."""
-        return ModelView(UsualSize(self.usual_diameter, self.usual_spacing), takes_points=self.points > 0)
 
     def model_config(self) -> dict[str, Any]:
         """Arguments of `trackastra.model.TrackingTransformer` with `wrfeat` features."""
@@ -142,7 +138,10 @@ class FineTuningSettings(RunSettings):
     Attributes:
         loss: "joint": -log p of the true assignment of each frame pair; "daughters": -log P(true mother) of each
             daughter.
-        train: "all" weights of the transformer, or its two output "heads" alone.
+        train: "all" weights of the transformer, its two output "heads" alone, or "events": heads that score the
+            events of cells from its embeddings (`EventHeads`), which it gets if it has none, and nothing else.
+        max_gap: Longest links, in frames; up to what the model was trained on.
+        simulated: Share of simulated windows (`SimulatedWindows`), for models with a usual size.
         method: The layer's method; by default "auto" for the joint loss and "SM" for daughters.
         learn_events: Learn one score each for appearing, disappearing and dividing (`EventOffsets`).
         learn_temperature: Learn T as well. With train="all" the weights can make up for any T.
@@ -159,7 +158,9 @@ class FineTuningSettings(RunSettings):
     averaging: float = 0.99
     validate_every: int = 500
     loss: Literal["joint", "daughters"] = "joint"
-    train: Literal["all", "heads"] = "all"
+    train: Literal["all", "heads", "events"] = "all"
+    max_gap: int = 1
+    simulated: float = 0.0
     method: str | None = None
     learn_events: bool = False
     learn_temperature: bool = False
@@ -172,6 +173,10 @@ class FineTuningSettings(RunSettings):
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.max_gap < 1:
+            raise InputError(f"max_gap must be at least 1, got {self.max_gap}")
+        if not 0 <= self.simulated <= 1:
+            raise InputError(f"simulated must be at least 0 and at most 1, got {self.simulated}")
         for name in ("scale_factor", "max_candidates"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)}")
@@ -184,6 +189,6 @@ class FineTuningSettings(RunSettings):
 
 _CHOICES = {
     "loss": ("joint", "daughters"),
-    "train": ("all", "heads"),
+    "train": ("all", "heads", "events"),
     "precision": ("auto", "32", "bf16", "16"),
 }

@@ -56,9 +56,7 @@ class Window:
         return len(self.frame)
 
     @classmethod
-    def of_movie(
-        cls, movie: AnnotatedMovie, view: ModelView | None = None, *, max_gap: int = 1
-    ) -> "Window":
+    def of_movie(cls, movie: AnnotatedMovie, view: ModelView | None = None, *, max_gap: int = 1) -> "Window":
         """All cells of a movie as one window.
 
         Args:

@@ -1,4 +1,4 @@
-"""Scores do not depend on where cells lie, in which order they come, nor, for models that say so, how large they are."""
+"""Scores do not depend on where cells lie, in which order they come, nor on their size where a model says so."""
 
 from dataclasses import replace
 
@@ -24,10 +24,7 @@ def moved(cells: Detections, by: float) -> Detections:
 def assert_same_scores(found: CandidateGraph, wanted: CandidateGraph, atol: float) -> None:
     """Links of the same cells; of the sixteen that are kept of each daughter the last may be others."""
     lists = [
-        {
-            (i, j): s
-            for i, j, s in zip(g.mother.tolist(), g.daughter.tolist(), g.score.tolist(), strict=True)
-        }
+        {(i, j): s for i, j, s in zip(g.mother.tolist(), g.daughter.tolist(), g.score.tolist(), strict=True)}
         for g in (found, wanted)
     ]
     common = lists[0].keys() & lists[1].keys()
@@ -67,7 +64,9 @@ def test_tiles_of_near_cells_score_a_moved_movie_alike(
     assert_same_scores(there, tiled, atol=1e-3)
 
 
-def test_absolute_places_are_there_for_who_wants_trackastras_own_scores(crop: tuple[Movie, Detections]) -> None:
+def test_absolute_places_are_there_for_who_wants_trackastras_own_scores(
+    crop: tuple[Movie, Detections],
+) -> None:
     _, cells = crop
     tracker = TrackastraTracker(small_transformer(), from_corner=False)
     here, there = scores(tracker, cells), scores(tracker, moved(cells, 500.0))
@@ -95,7 +94,9 @@ def test_the_order_of_cells_changes_no_score(crop: tuple[Movie, Detections]) -> 
     }
     same = [
         abs(renamed[i, j] - s)
-        for i, j, s in zip(wanted.mother.tolist(), wanted.daughter.tolist(), wanted.score.tolist(), strict=True)
+        for i, j, s in zip(
+            wanted.mother.tolist(), wanted.daughter.tolist(), wanted.score.tolist(), strict=True
+        )
         if (i, j) in renamed
     ]
     assert len(same) > 0.98 * len(wanted.score)
@@ -168,5 +169,5 @@ class TestPoints:
 
 @pytest.mark.parametrize("size", [0, -3.0, "large", True, float("nan"), float("inf"), None])
 def test_a_usual_size_that_is_none_is_refused(size: object) -> None:
-    with pytest.raises(InputError, match="usual_diameter is .*expected a positive number of pixels"):
+    with pytest.raises(InputError, match=r"usual_diameter is .*expected a positive number of pixels"):
         TrackastraTracker(with_view(small_transformer(), usual_diameter=size, usual_spacing=30.0))

@@ -76,7 +76,9 @@ class TestAgainstTrackastrasOwnNormalisation:
         movie, cells = crop
         transformer = small_transformer(window=cells.n_frames, coord_dim=3, feat_dim=12)
         theirs = trackastras_own(transformer, movie, threshold=0.0)
-        for link, p in ours(TrackastraTracker(transformer, max_candidates=None, from_corner=False), cells).items():
+        for link, p in ours(
+            TrackastraTracker(transformer, max_candidates=None, from_corner=False), cells
+        ).items():
             assert p == pytest.approx(theirs[link], abs=1e-5)
 
     def test_its_default_threshold_raises_what_survives_and_drops_the_rest(
@@ -90,7 +92,10 @@ class TestAgainstTrackastrasOwnNormalisation:
         movie, cells = crop
         transformer = small_transformer(window=3)
         theirs = trackastras_own(transformer, movie, threshold=0.05)
-        found = ours(TrackastraTracker(transformer, max_candidates=None, average="probabilities", from_corner=False), cells)
+        found = ours(
+            TrackastraTracker(transformer, max_candidates=None, average="probabilities", from_corner=False),
+            cells,
+        )
         higher = same = 0
         for link, p in found.items():
             if link not in theirs:
@@ -109,7 +114,9 @@ class TestAgainstTrackastrasOwnNormalisation:
         transformer = small_transformer(window=cells.n_frames, causal_norm="none")
         theirs = trackastras_own(transformer, movie, threshold=0.0)
         with torch.no_grad():
-            graph = TrackastraTracker(transformer, max_candidates=None, from_corner=False).candidates(cells, progress=False)
+            graph = TrackastraTracker(transformer, max_candidates=None, from_corner=False).candidates(
+                cells, progress=False
+            )
         p = ParentalSoftmax()(graph)
         odds = p.link / p.null[graph.daughter]
         for i, j, o in zip(graph.mother.tolist(), graph.daughter.tolist(), odds.tolist(), strict=True):
@@ -129,7 +136,9 @@ def test_scores_do_not_depend_on_the_batch_size(crop: tuple[Movie, Detections], 
 def test_logits_are_averaged_over_the_windows_that_hold_both_cells(crop: tuple[Movie, Detections]) -> None:
     _, cells = crop
     transformer = small_transformer(window=2)
-    single = TrackastraTracker(transformer, max_candidates=None, from_corner=False).candidates(cells, progress=False)
+    single = TrackastraTracker(transformer, max_candidates=None, from_corner=False).candidates(
+        cells, progress=False
+    )
     t = 3
     frames = slice(cells.in_frame(t - 1).start, cells.in_frame(t).stop)
     features = np.concatenate(list(cells.features.values()), axis=-1)[frames]

@@ -12,7 +12,7 @@ from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.simulated import Scene, SimulatedWindows
 from torchtrack_uq.training.simulated.cells import simulate_cells
 from torchtrack_uq.training.simulated.detected import detect
-from torchtrack_uq.training.simulated.windows import simulated_window
+from torchtrack_uq.training.simulated.drawn_windows import simulated_window
 from torchtrack_uq.training.window import Window
 
 seeds = st.integers(0, 2**32 - 1)

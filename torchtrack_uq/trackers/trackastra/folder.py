@@ -16,9 +16,11 @@ import yaml
 from torch import nn
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
 from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
+EVENT_HEADS = "event_heads.pt"
 _FILES = ("config.yaml", "train_config.yaml", "model.pt")
 FORMAT = "torchtrack-uq model 1"
 """In `train_config.yaml` of folders that are written here; Trackastra's own have none, nor had earlier ones."""
@@ -77,7 +79,32 @@ def load_folder(folder: Path) -> Any:
     if bad:
         raise InputError(f"the model in {folder} holds NaN or infinite weights, the first in {bad[0]}")
     logging.getLogger(__name__).debug("loaded %s with features %s", folder, features)
-    return model.Trackastra(transformer=transformer, train_args=train_args, device="cpu")
+    found = model.Trackastra(transformer=transformer, train_args=train_args, device="cpu")
+    found.event_heads = _read_event_heads(folder, transformer.config)
+    return found
+
+
+def _read_event_heads(folder: Path, config: Mapping[str, Any]) -> EventHeads | None:
+    """None where the model has none.
+
+    Raises:
+        InputError: They are damaged, or of another model.
+    """
+    file = folder / EVENT_HEADS
+    if not file.is_file():
+        return None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        heads = EventHeads(config["d_model"], len(state["of_daughter.1.bias"]))
+        heads.load_state_dict(state)
+    except Exception as error:  # whatever a damaged pickle raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"the event heads in {file} cannot be loaded, they are damaged or foreign: {reason}"
+        ) from error
+    if not all(torch.isfinite(value).all() for value in state.values()):
+        raise InputError(f"the event heads in {file} hold NaN or infinite weights")
+    return heads
 
 
 def _read_weights(file: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +138,9 @@ def download_model(name: str, download_dir: Path | None = None) -> Path:
     return folder
 
 
-def save_trackastra_folder(model: Any, folder: Path, training: Mapping[str, Any]) -> None:
+def save_trackastra_folder(
+    model: Any, folder: Path, training: Mapping[str, Any], event_heads: EventHeads | None = None
+) -> None:
     """Save a model so that `trackastra.model.Trackastra.from_folder(folder)` loads it.
 
     Args:
@@ -119,23 +148,33 @@ def save_trackastra_folder(model: Any, folder: Path, training: Mapping[str, Any]
         folder: Gets `config.yaml`, `train_config.yaml` and, last, `model.pt`.
         training: How it was trained: plain numbers, texts and lists. Trackastra reads `features` from it,
             which is set to "wrfeat"; `format` is set as well.
+        event_heads: What scores events from the model's embeddings, in a file of its own that Trackastra does not read.
     """
-    weights = io.BytesIO()
-    torch.save({name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}, weights)
+    heads = {} if event_heads is None else {folder / EVENT_HEADS: _weights_of(event_heads)}
     described = {**training, "features": "wrfeat", "format": FORMAT}
+    if event_heads is None:
+        (folder / EVENT_HEADS).unlink(missing_ok=True)  # of a model that is replaced
     write_together(
         {
             folder / "config.yaml": yaml.safe_dump(dict(model.config)).encode(),
             folder / "train_config.yaml": yaml.safe_dump(described).encode(),
-            folder / "model.pt": weights.getvalue(),
+            **heads,
+            folder / "model.pt": _weights_of(model),
         }
     )
 
 
-def weights_digest(model: nn.Module) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of a model's weights and their names."""
+def _weights_of(module: nn.Module) -> bytes:
+    weights = io.BytesIO()
+    torch.save({name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}, weights)
+    return weights.getvalue()
+
+
+def weights_digest(*parts: nn.Module) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of the weights of a model and their names."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for part in parts:
+        for name, tensor in sorted(part.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -11,6 +11,7 @@ from torchtrack_uq.functional.segments import segment_logsumexp
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
 from torchtrack_uq.trackers.trackastra.window_model import best_of_daughter, near_links
 from torchtrack_uq.trackers.trackastra.windows import TokenTensors
 
@@ -98,32 +99,69 @@ class LinkScores:
         mean = log_p.logsumexp(dim=0)
         return mean[1:] - mean[:1]
 
-    def chunk(self, tokens: TokenTensors, first: int, last: int, links: list[Links]) -> LinkChunk:
-        """Links of the frame pairs from `first` to `last`, with the scores of the events."""
+    def chunk(
+        self,
+        tokens: TokenTensors,
+        first: int,
+        last: int,
+        links: list[Links],
+        events: EventAverage | None = None,
+    ) -> LinkChunk:
+        """Links of the frame pairs from `first` to `last`, with the scores of the events.
+
+        Args:
+            tokens: The movie.
+            first: Frame of the first mothers.
+            last: Frame of the last daughters.
+            links: From `links`, frame by frame.
+            events: What the model's heads add, see `EventHeads`.
+        """
         mother, daughter, score = _together(links, tokens.coords.device)
         first_mother, first_daughter, first_last, end = (
             int(tokens.offsets[t]) for t in (first, first + 1, last, last + 1)
         )
         appear = self._null(score, daughter - first_daughter, end - first_daughter)
-        no_event = score.new_zeros(first_last - first_mother)
+        disappear = divide = score.new_zeros(first_last - first_mother)
+        if events is not None:
+            appear = appear + events.mean(slice(first_daughter, end))[:, 0].to(appear)
+            mothers = events.mean(slice(first_mother, first_last)).to(appear)
+            disappear, divide = mothers[:, 1], mothers[:, 2]
         is_candidate = score.detach() != -torch.inf
-        return LinkChunk(first, last, mother, daughter, score, is_candidate, appear, no_event, no_event)
+        return LinkChunk(first, last, mother, daughter, score, is_candidate, appear, disappear, divide)
 
-    def graph(self, detections: Detections, tokens: TokenTensors, links: LinksByGap) -> CandidateGraph:
-        """The links of a whole movie; the same links between consecutive frames and events whatever `max_gap` is."""
+    def graph(
+        self,
+        detections: Detections,
+        tokens: TokenTensors,
+        links: LinksByGap,
+        events: EventAverage | None = None,
+    ) -> CandidateGraph:
+        """The links of a whole movie; the same links between consecutive frames and events whatever `max_gap` is.
+
+        Args:
+            detections: The movie.
+            tokens: Its cells as the model sees them.
+            links: From `links`, by gap.
+            events: What the model's heads add, see `EventHeads`.
+        """
         n, last = len(detections), detections.n_frames - 1
         chunks = [self.chunk(tokens, 0, last, links[1])] if last > 0 else []
         graph = candidates_from_chunks(detections, chunks, tokens.coords.device)
         parts = [(graph.mother, graph.daughter, graph.score)]
+        added = None if events is None else events.mean()
         for gap in range(2, self.max_gap + 1):
             mother, daughter, score = _together(links[gap], tokens.coords.device)
             # a score is relative to that of no mother in the frame of the mothers
             score = score + (graph.appear - self._null(score, daughter, n))[daughter] + (gap - 1) * self.miss
+            if added is not None:
+                score = score + (gap - 1) * added[mother, 3]
             meant = score.detach() != -torch.inf
             parts.append((mother[meant], daughter[meant], score[meant]))
         mother, daughter, score = (torch.cat(column) for column in zip(*parts, strict=True))
-        events = graph.appear, graph.disappear, graph.divide
-        return CandidateGraph.from_links(detections, mother, daughter, score, *events, max_gap=self.max_gap)
+        scored = [graph.appear, graph.disappear, graph.divide]
+        if added is not None:
+            scored = [column + added[:, k].to(column) for k, column in enumerate(scored)]
+        return CandidateGraph.from_links(detections, mother, daughter, score, *scored, max_gap=self.max_gap)
 
     def _null(self, score: Tensor, daughter: Tensor, n_daughters: int) -> Tensor:
         """(n_daughters,) score of having no mother among these links, as the model's normalisation has it."""

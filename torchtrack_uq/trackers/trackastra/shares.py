@@ -1,7 +1,7 @@
 """The windows of a movie in shares that are scored apart from each other, and put together as if they were not."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
 from torchtrack_uq.trackers.trackastra.scores import Links, LinksByGap, LinkScores, renumbered
 from torchtrack_uq.trackers.trackastra.tokens import every_frame
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
@@ -54,11 +55,14 @@ class ScoredShare:
         share: The windows.
         links: Scored links of the pairs of frames that no other window holds.
         blocks: Logits of the others, from each window.
+        events: First frame and (L, 4) scores of events of each window of consecutive frames, if the model has heads
+            for them.
     """
 
     share: WindowShare
     links: list[tuple[FramePair, Links]]
     blocks: list[tuple[FramePair, Blocks]]
+    events: list[tuple[int, Tensor]] = field(default_factory=list)
 
     def on_host(self) -> "ScoredShare":
         """On the CPU, without gradients, and without the memory that the tensors are views of."""
@@ -66,6 +70,7 @@ class ScoredShare:
             self.share,
             [(pair, (_sent(a), _sent(b), _sent(c))) for pair, (a, b, c) in self.links],
             [(pair, [_sent(block) for block in blocks]) for pair, blocks in self.blocks],
+            [(start, _sent(scores)) for start, scores in self.events],
         )
 
 
@@ -125,6 +130,7 @@ class ShareScorer:
             max_gap=self.longest if share.way.step == 1 else 1,
             progress=progress,
             starts=starts,
+            add_events=None if share.way.step > 1 else lambda t, scores: found.events.append((t, scores)),
         ):
             for (t, gap), blocks in pairs:
                 holders = _holders(t, gap, tokens, self.window)
@@ -138,14 +144,18 @@ class ShareScorer:
     def join(self, detections: Detections, parts: Iterable[ScoredShare]) -> CandidateGraph:
         """The links of a movie from all its shares, in their order."""
         found: dict[tuple[int, int, int], Links] = {}
+        events: EventAverage | None = None
         for way, its_parts in groupby(parts, key=lambda part: part.share.way):
             index, tokens = self.seen(detections, way)
+            if index is None and self.model.event_heads is not None:
+                events = EventAverage(tokens.offsets, self.window, tokens.coords)
+                its_parts = _noting_events(its_parts, events)
             for (t, gap), links in self._joined(its_parts, tokens):
                 found[gap * way.step, way.first, t] = links if index is None else renumbered(links, index)
         by_gap: LinksByGap = {gap: [] for gap in range(1, self.scores.max_gap + 1)}
         for gap, first, t in sorted(found):
             by_gap[gap].append(found[gap, first, t])
-        return self.scores.graph(detections, self.tokens_of(detections), by_gap)
+        return self.scores.graph(detections, self.tokens_of(detections), by_gap, events)
 
     def _joined(
         self, parts: Iterable[ScoredShare], tokens: TokenTensors
@@ -170,6 +180,13 @@ class ShareScorer:
         index, part = every_frame(detections, way.step, way.first)
         tokens = self.tokens_of(part)
         return torch.from_numpy(index).to(tokens.coords.device), tokens
+
+
+def _noting_events(parts: Iterable[ScoredShare], events: EventAverage) -> Iterator[ScoredShare]:
+    for part in parts:
+        for start, scores in part.events:
+            events.add(start, scores)
+        yield part
 
 
 def _holders(t: int, gap: int, tokens: TokenTensors, window: int) -> range:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -16,18 +16,17 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.trackers.gaps import check_miss
 from torchtrack_uq.trackers.trackastra.attention import has_one_mask
+from torchtrack_uq.trackers.trackastra.copied_windows import score_copies
+from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
 from torchtrack_uq.trackers.trackastra.folder import download_model, load_folder, weights_digest
 from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
-from torchtrack_uq.trackers.trackastra.scores import LinksByGap, LinkScores, renumbered
+from torchtrack_uq.trackers.trackastra.model_facts import ModelFacts
+from torchtrack_uq.trackers.trackastra.scores import LinkScores
 from torchtrack_uq.trackers.trackastra.shares import ScoredShare, ShareScorer, WindowShare
 from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
-from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import (
-    FramePair,
     TokenTensors,
-    checked_window,
-    copies_logits,
     pair_logits,
 )
 from torchtrack_uq.utils.device import choose_device
@@ -56,9 +55,10 @@ class TrackastraTracker(nn.Module):
     that frame"; a link scores that logit and (g - 1) `miss`. Up to the model's `delta_cutoff`, the longest links that
     it was trained on (2 by default in Trackastra; `train_config.yaml` says so), logits over gaps are in the windows of
     consecutive frames anyway. Longer ones nobody trained: for these the model is shown every g-th frame, as it would be
-    of a recording that much slower, which takes as long as the movie itself for each such g. (small_2d has seen links
-    over one frame only, but strides up to 8. On masks with 5 % of the cells deleted: NLL .160 this way, .186 from the
-    windows of consecutive frames, .585 without links over gaps.)
+    of a recording that much slower, which takes as long as the movie itself for each such g.
+
+    A model folder may say more (`ModelFacts`): the size of cells that movies are scaled to, that points without
+    features are taken, and heads that score the events of each cell, which are added to the above.
 
     Gradients flow from the scores into the model's weights unless the caller works under `torch.no_grad()`. It is a
     module: whatever module owns it sees the transformer's `parameters()`, moves it with `to`, and saves it with
@@ -100,22 +100,9 @@ class TrackastraTracker(nn.Module):
         miss: float = MISS,
         from_corner: bool = True,
     ) -> None:
-        transformer = getattr(model, "transformer", model)
-        if not isinstance(transformer, nn.Module) or not hasattr(transformer, "config"):
-            raise InputError(
-                f"model is a {type(model).__name__}; expected a trackastra.model.Trackastra or TrackingTransformer"
-            )
-        config = cast("dict[str, Any]", transformer.config)
-        kind = getattr(model, "train_args", {}).get("features", "wrfeat")
-        if "pretrained_feat_dim" in config or str(kind).startswith("pretrained"):
-            raise InputError(
-                "this model needs image embeddings (trackastra[etultra]), which are not supported; "
-                "use a model trained with features 'wrfeat', such as general_2d"
-            )
+        facts = ModelFacts.of(model)
         check_max_gap(max_gap)
         check_miss(miss)
-        delta_cutoff = _delta_cutoff(model)
-        view = ModelView.of_model(getattr(model, "train_args", {}))
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         if max_candidates is not None and max_candidates < 1:
@@ -123,16 +110,16 @@ class TrackastraTracker(nn.Module):
         if average not in ("logits", "probabilities"):
             raise InputError(f"average must be 'logits' or 'probabilities', got {average!r}")
         super().__init__()
-        own = next(transformer.parameters()).device
-        self.transformer = transformer.to(own if device is None else choose_device(device))
+        own = next(facts.transformer.parameters()).device
+        self.transformer = facts.transformer.to(own if device is None else choose_device(device))
+        self.event_heads = None if facts.event_heads is None else facts.event_heads.to(self.device)
         self.eval()
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 8)
         self.copies_per_batch = batch_size or (4 if self.device.type == "cpu" else 32)
         self.max_candidates, self.average = max_candidates, average
-        self.max_gap, self.miss, self.view = max_gap, miss, view
-        self.from_corner = from_corner
-        self.delta_cutoff = min(delta_cutoff, checked_window(config) - 1)
-        self._forms = has_one_mask(transformer), has_local_form(transformer)
+        self.max_gap, self.miss, self.from_corner = max_gap, miss, from_corner
+        self.view, self.delta_cutoff = facts.view, facts.delta_cutoff
+        self._forms = has_one_mask(self.transformer), has_local_form(self.transformer)
 
     @classmethod
     def from_pretrained(
@@ -174,7 +161,8 @@ class TrackastraTracker(nn.Module):
     @property
     def identity(self) -> str:
         """Name and digest of the weights, see `tracker_identity`."""
-        return f"{self.name}:{weights_digest(self.transformer)}"
+        parts = [self.transformer] if self.event_heads is None else [self.transformer, self.event_heads]
+        return f"{self.name}:{weights_digest(*parts)}"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -234,13 +222,19 @@ class TrackastraTracker(nn.Module):
 
     def _stream(self, detections: Detections, *, progress: bool) -> Iterator[LinkChunk]:
         tokens, scores = self._tokens(detections), self._scores
-        known = 0
+        known, window = 0, self.config["window"]
+        events = self._events(tokens)
         for last, pairs in pair_logits(
-            self._model, tokens, self.config["window"], self.batch_size, progress=progress
+            self._model,
+            tokens,
+            window,
+            self.batch_size,
+            progress=progress,
+            add_events=None if events is None else events.add,
         ):
             if last > known:
                 links = [scores.links(tokens, t, torch.stack(blocks)) for (t, _), blocks in pairs]
-                yield scores.chunk(tokens, known, last, links)
+                yield scores.chunk(tokens, known, last, links, events)
                 known = last
 
     def candidates_of_copies(
@@ -255,20 +249,8 @@ class TrackastraTracker(nn.Module):
         cells = [cells for cells, _ in copies]
         if self._model.is_local(detections.offsets, min(self.config["window"], detections.n_frames)):
             return [self.candidates(copy, progress=progress) for copy in cells]
-        tokens, scores = [self._tokens(copy) for copy in cells], self._scores
-        links: list[LinksByGap] = [{gap: [] for gap in range(1, self.max_gap + 1)} for _ in tokens]
-        for (t, gap), logits in self._copies_logits(tokens, self._gap_in_window, progress=progress):
-            for r, copy in enumerate(tokens):
-                links[r][gap].append(scores.links(copy, t, logits[:, r], gap))
-        for way in self._sharing.ways(detections.n_frames)[1:]:
-            index, its_tokens = zip(*(self._sharing.seen(copy, way) for copy in cells), strict=True)
-            for (t, _), logits in self._copies_logits(list(its_tokens), 1, progress=progress):
-                for r, copy in enumerate(its_tokens):
-                    links[r][way.step].append(renumbered(scores.links(copy, t, logits[:, r]), index[0]))
-        return [
-            scores.graph(copy, its_tokens, found)
-            for copy, its_tokens, found in zip(cells, tokens, links, strict=True)
-        ]
+        n_frames, per_batch = detections.n_frames, self.copies_per_batch
+        return score_copies(self._sharing, n_frames, cells, per_batch, progress=progress)
 
     @property
     def _scores(self) -> LinkScores:
@@ -293,27 +275,16 @@ class TrackastraTracker(nn.Module):
         window, longest = self.config["window"], self._gap_in_window
         return ShareScorer(self._model, self._scores, window, self.batch_size, longest, self._tokens)
 
-    def _copies_logits(
-        self, tokens: list[TokenTensors], max_gap: int, *, progress: bool
-    ) -> Iterator[tuple[FramePair, Tensor]]:
-        window, batch = self.config["window"], self.copies_per_batch
-        return copies_logits(self._model, tokens, window, batch, max_gap=max_gap, progress=progress)
-
     @property
     def _model(self) -> WindowModel:
-        return WindowModel(self.transformer, *self._forms)
+        return WindowModel(self.transformer, *self._forms, self.event_heads)
+
+    def _events(self, tokens: TokenTensors) -> EventAverage | None:
+        if self.event_heads is None:
+            return None
+        return EventAverage(tokens.offsets, self.config["window"], tokens.coords)
 
     def _tokens(self, detections: Detections) -> TokenTensors:
         coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]
         seen = as_model_sees_it(detections, coord_dim, feat_dim, self.view)
         return TokenTensors.from_detections(seen, feat_dim > 0, self.device, from_corner=self.from_corner)
-
-
-def _delta_cutoff(model: Any) -> int:
-    """Over how many frames the links went that a model was trained on; 1 where its training does not say."""
-    said = getattr(model, "train_args", {}).get("delta_cutoff", 1)
-    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
-        raise InputError(
-            f"the model's train_config.yaml says delta_cutoff: {said!r}; expected a whole number of frames, at least 1"
-        )
-    return said

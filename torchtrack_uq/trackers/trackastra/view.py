@@ -106,6 +106,6 @@ def median_spacing(detections: Detections) -> float:
     for t in range(detections.n_frames):
         place = detections.isotropic_coords[detections.in_frame(t)]
         if len(place) > 1:
-            distances.append(KDTree(place).query(place, k=2)[0][:, 1])
+            distances.append(np.asarray(KDTree(place).query(place, k=2)[0])[:, 1])
     every = np.concatenate(distances)
     return float(np.median(every)) if len(every) else 0.0

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.trackers.trackastra.attention import one_attention_mask
+from torchtrack_uq.trackers.trackastra.event_heads import EventHeads, captured_embeddings
 from torchtrack_uq.trackers.trackastra.local_attention import local_embeddings
 from torchtrack_uq.trackers.trackastra.tiles import near_pairs
 
@@ -24,11 +25,13 @@ class WindowModel:
         transformer: The model.
         one_mask: Whether all its layers have the same attention mask, see `has_one_mask`.
         local_form: Whether it can be run on near pairs, see `has_local_form`.
+        event_heads: What scores events from its embeddings, or None.
     """
 
     transformer: Any
     one_mask: bool
     local_form: bool
+    event_heads: EventHeads | None = None
 
     @property
     def reach(self) -> float:
@@ -40,16 +43,23 @@ class WindowModel:
         most = int((offsets[window:] - offsets[: len(offsets) - window]).max(initial=0))
         return self.local_form and most > LOCAL_FROM
 
-    def logits(self, points: Tensor, features: Tensor | None, padding_mask: Tensor | None) -> Tensor:
-        """(B, L, L) logits of all pairs."""
-        with one_attention_mask(self.transformer) if self.one_mask else nullcontext():
+    def logits(
+        self, points: Tensor, features: Tensor | None, padding_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, L, L) logits of all pairs, and (B, L, 4) scores of events if there are heads for them."""
+        with (
+            one_attention_mask(self.transformer) if self.one_mask else nullcontext(),
+            captured_embeddings(self.transformer) as found,
+        ):
             logits: Tensor = self.transformer(points, features=features, padding_mask=padding_mask)
-        return logits
+        return logits, None if self.event_heads is None else self.event_heads(**found)
 
     def embeddings(self, points: Tensor, features: Tensor | None, coords: Tensor) -> "Embeddings":
         """Of the cells of one window, which stand at `coords` in the movie."""
-        x, y = local_embeddings(self.transformer, points, features)
-        return Embeddings(x, y, coords, self.reach)
+        with captured_embeddings(self.transformer) as found:
+            x, y = local_embeddings(self.transformer, points, features)
+        events = None if self.event_heads is None else self.event_heads(**found)[0]
+        return Embeddings(x, y, coords, self.reach, events)
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,14 @@ class Embeddings:
         daughters: (L, E).
         coords: (L, D).
         reach: Longest link.
+        events: (L, 4) scores of events, if there are heads for them.
     """
 
     mothers: Tensor
     daughters: Tensor
     coords: Tensor
     reach: float
+    events: Tensor | None = None
 
     def near_logits(self, mothers: slice, daughters: slice) -> Tensor:
         """(P,) logits of near pairs of some mothers and some daughters, in the order of `near_links`."""

@@ -1,39 +1,15 @@
 """Run a tracking transformer over sliding windows and average its logits, staying on the device."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.utils.progress import with_progress
-
-_LONGEST_WINDOW = 1_000_000
-
-
-def checked_window(config: Mapping[str, Any]) -> int:
-    """How many frames a model sees at once, from its configuration.
-
-    Raises:
-        InputError: It is no whole number, or too few frames for a link.
-
-    >>> checked_window({"window": 4})
-    4
-    >>> checked_window({"window": 1})
-    Traceback (most recent call last):
-    torchtrack_uq.errors.InputError: the model's config.yaml says window: 1; expected a whole number of frames, at ...
-    """
-    window = config.get("window")
-    if isinstance(window, bool) or not isinstance(window, int) or not 2 <= window <= _LONGEST_WINDOW:
-        raise InputError(
-            f"the model's config.yaml says window: {str(window)[:40]}; expected a whole number of frames, at least 2"
-        )
-    return window
 
 
 @dataclass(frozen=True)
@@ -79,8 +55,8 @@ class TokenTensors:
         """Pad the windows that start at the given frames to one batch of B windows of L tokens.
 
         Returns:
-            (B, L, 1 + D) time and coordinates from the corner of the window's cells, (B, L, F) features or None, (B, L) bool padding mask; padding
-            as in `trackastra.data.collate_sequence_padding`.
+            (B, L, 1 + D) time and coordinates from the corner of the window's cells, (B, L, F) features or None, (B, L)
+            bool padding mask; padding as in `trackastra.data.collate_sequence_padding`.
         """
         spans = [(int(self.offsets[t]), int(self.offsets[t + window])) for t in starts]
         longest = max(end - start for start, end in spans)
@@ -105,6 +81,9 @@ class TokenTensors:
 Blocks = list[Tensor]
 """Logits of one pair of frames from every window that holds both: (n_mothers, n_daughters), or (P,) of near pairs."""
 
+AddEvents = Callable[[int, Tensor], None]
+"""Takes the scores of events that a window gives, with its first frame."""
+
 FramePair = tuple[int, int]
 """Frame t of the daughters, and how many frames before the mothers stand."""
 
@@ -118,6 +97,7 @@ def pair_logits(
     max_gap: int = 1,
     progress: bool,
     starts: range | None = None,
+    add_events: AddEvents | None = None,
 ) -> Iterator[tuple[int, list[tuple[FramePair, Blocks]]]]:
     """Logits between frames up to `max_gap` apart from every window that holds both.
 
@@ -129,6 +109,8 @@ def pair_logits(
         max_gap: How many frames a pair may be apart.
         progress: Whether to show a progress bar.
         starts: First frames of the windows that are looked at, whole batches; all by default.
+        add_events: Gets the first frame of each window and its (L, 4) scores of events, in order, if the model has
+            heads for them.
 
     Yields:
         After each batch of windows the frame up to which all is known now, since no later window holds it and
@@ -150,7 +132,11 @@ def pair_logits(
     for batch in with_progress(batches, "Scoring links", show=progress):
         occupied = [t for t in batch if tokens.offsets[t + window] > tokens.offsets[t]]
         if occupied and local:
-            near = model.embeddings(*tokens.batch(occupied, window)[:2], tokens.of_window(occupied[0], window))
+            near = model.embeddings(
+                *tokens.batch(occupied, window)[:2], tokens.of_window(occupied[0], window)
+            )
+            if add_events is not None and near.events is not None:
+                add_events(occupied[0], near.events)
             for t, gap in _pairs_within(occupied[0], window, max_gap):
                 if counts[t - gap] and counts[t]:
                     waiting[t, gap].append(near.near_logits(*_places(tokens.offsets, occupied[0], t, gap)))
@@ -158,8 +144,10 @@ def pair_logits(
             points, features, padding = tokens.batch(occupied, window)
             # without padding no mask: applying it to all pairs of tokens takes a tenth of the time
             mask = padding if len(occupied) > 1 else None
-            logits = model.logits(points, features, mask)
+            logits, events = model.logits(points, features, mask)
             for b, start in enumerate(occupied):
+                if add_events is not None and events is not None:
+                    add_events(start, events[b, : len(tokens.of_window(start, window))])
                 for t, gap in _pairs_within(start, window, max_gap):
                     if counts[t - gap] and counts[t]:
                         mothers, daughters = _places(tokens.offsets, start, t, gap)
@@ -178,10 +166,13 @@ def copies_logits(
     *,
     max_gap: int = 1,
     progress: bool,
+    add_events: AddEvents | None = None,
 ) -> Iterator[tuple[FramePair, Tensor]]:
     """`pair_logits` of R copies of a movie that differ in coordinates and features only.
 
     The copies of a window have the same cells, so they form a batch without padding.
+
+    `add_events` gets the (R, L, 4) scores of events of each window.
 
     Yields:
         A pair of frames and its (n_windows, R, n_mothers, n_daughters) logits.
@@ -194,14 +185,19 @@ def copies_logits(
     starts = list(window_starts(n_frames, window))
     for start in with_progress(starts, "Scoring perturbed copies", show=progress):
         if offsets[start + window] > offsets[start]:
-            pieces = []
+            pieces: list[Tensor] = []
+            found: list[Tensor] = []
             for first in range(0, len(copies), batch_size):
                 batch = [copy.batch([start], window) for copy in copies[first : first + batch_size]]
                 points = torch.cat([part[0] for part in batch])
                 features = [part[1] for part in batch if part[1] is not None]
                 stacked = torch.cat(features) if features else None
-                pieces.append(model.logits(points, stacked, None))
+                piece, events = model.logits(points, stacked, None)
+                pieces.append(piece)
+                found += [] if events is None else [events]
             logits = torch.cat(pieces)
+            if add_events is not None and found:
+                add_events(start, torch.cat(found))
             for t, gap in _pairs_within(start, window, max_gap):
                 if counts[t - gap] and counts[t]:
                     mothers, daughters = _places(offsets, start, t, gap)

@@ -95,7 +95,7 @@ def _first(scene: Scene, rng: np.random.Generator) -> Cells:
     usual = np.tile(math.log(0.5) + rng.normal(size=n) * scene.size_sd, (d, 1)).T
     usual[:, 0] += np.log(aspect) * (d - 1) / d
     usual[:, 1:] -= np.log(aspect)[:, None] / d
-    phase = rng.random(n)
+    phase = np.asarray(rng.random(n))
     cells = Cells(
         place=place,
         step=rng.normal(size=(n, d)),

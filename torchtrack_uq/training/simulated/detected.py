@@ -61,22 +61,22 @@ def _with_mergers(found: Detected, scene: Scene, rng: np.random.Generator) -> De
     if not scene.merged or n < 2:
         return found
     distance, nearest = KDTree(found.place).query(found.place, k=2)
-    touch = distance[:, 1] < 0.75 * (found.size + found.size[nearest[:, 1]])
+    gap, partner = np.asarray(distance)[:, 1], np.asarray(nearest)[:, 1]
+    touch = gap < 0.75 * (found.size + found.size[partner])
     chosen = np.flatnonzero(touch & (rng.random(n) < scene.merged))
     place, size, covariance = found.place.copy(), found.size.copy(), found.covariance.copy()
     sure, gone = found.sure.copy(), np.zeros(n, dtype=bool)
-    for a in chosen:
-        b = int(nearest[a, 1])
-        if gone[a] or gone[b] or not (sure[a] and sure[b]):
+    for one in chosen.tolist():
+        other = int(partner[one])
+        if gone[one] or gone[other] or not (sure[one] and sure[other]):
             continue
-        a, b = (a, b) if size[a] >= size[b] else (b, a)
+        a, b = (one, other) if size[one] >= size[other] else (other, one)
         volume = size[[a, b]] ** scene.ndim
         share = volume / volume.sum()
         middle = share @ place[[a, b]]
         apart = place[[a, b]] - middle
-        covariance[a] = sum(
-            w * (covariance[i] + np.outer(x, x)) for w, i, x in zip(share, (a, b), apart, strict=True)
-        )
+        covariance[a] = np.einsum("n,nij->ij", share, covariance[[a, b]])
+        covariance[a] += np.einsum("n,ni,nj->ij", share, apart, apart)
         place[a], size[a] = middle, volume.sum() ** (1 / scene.ndim)
         sure[a], gone[b] = False, True
     merged = replace(found, place=place, size=size, covariance=covariance, sure=sure)

@@ -65,7 +65,10 @@ def simulated_window(
         frames.append((cells, detect(cells, scene, rng)))
     parts = [found for _, found in frames]
     starts = np.concatenate([[0], np.cumsum([len(found) for found in parts])]).astype(np.int64)
-    index = [_index_of_cells(cells, found, start) for (cells, found), start in zip(frames, starts[:-1], strict=True)]
+    index = [
+        _index_of_cells(cells, found, start)
+        for (cells, found), start in zip(frames, starts[:-1], strict=True)
+    ]
     frame = np.repeat(np.arange(len(parts)), np.diff(starts))
     sure = np.concatenate([found.sure for found in parts])
     ancestors = np.full((len(frame), max_gap), -1, dtype=np.int64)

@@ -1,0 +1,84 @@
+"""What a model says of itself, in its configuration and in how it was trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import nn
+
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
+from torchtrack_uq.trackers.trackastra.view import ModelView
+
+_LONGEST_WINDOW = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A Trackastra model and what it was trained on.
+
+    Attributes:
+        transformer: The `TrackingTransformer`.
+        delta_cutoff: Longest links that it was trained on, in frames; 1 where nothing says so.
+        view: How it sees movies.
+        event_heads: What scores events from its embeddings, or None.
+    """
+
+    transformer: nn.Module
+    delta_cutoff: int
+    view: ModelView
+    event_heads: EventHeads | None
+
+    @classmethod
+    def of(cls, model: Any) -> "ModelFacts":
+        """Of a `trackastra.model.Trackastra` or a bare `TrackingTransformer`.
+
+        Raises:
+            InputError: It is neither, needs features that are not measured here, or says something that cannot be.
+        """
+        transformer = getattr(model, "transformer", model)
+        if not isinstance(transformer, nn.Module) or not hasattr(transformer, "config"):
+            raise InputError(
+                f"model is a {type(model).__name__}; expected a trackastra.model.Trackastra or TrackingTransformer"
+            )
+        config = cast("dict[str, Any]", transformer.config)
+        trained = getattr(model, "train_args", {})
+        kind = trained.get("features", "wrfeat")
+        if "pretrained_feat_dim" in config or str(kind).startswith("pretrained"):
+            raise InputError(
+                "this model needs image embeddings (trackastra[etultra]), which are not supported; "
+                "use a model trained with features 'wrfeat', such as general_2d"
+            )
+        longest = min(_delta_cutoff(trained), checked_window(config) - 1)
+        heads = getattr(model, "event_heads", None)
+        return cls(transformer, longest, ModelView.of_model(trained), heads)
+
+
+def checked_window(config: Mapping[str, Any]) -> int:
+    """How many frames a model sees at once, from its configuration.
+
+    Raises:
+        InputError: It is no whole number, or too few frames for a link.
+
+    >>> checked_window({"window": 4})
+    4
+    >>> checked_window({"window": 1})
+    Traceback (most recent call last):
+    torchtrack_uq.errors.InputError: the model's config.yaml says window: 1; expected a whole number of frames, at ...
+    """
+    window = config.get("window")
+    if isinstance(window, bool) or not isinstance(window, int) or not 2 <= window <= _LONGEST_WINDOW:
+        raise InputError(
+            f"the model's config.yaml says window: {str(window)[:40]}; expected a whole number of frames, at least 2"
+        )
+    return window
+
+
+def _delta_cutoff(trained: Mapping[str, Any]) -> int:
+    """Over how many frames the links went that a model was trained on; 1 where its training does not say."""
+    said = trained.get("delta_cutoff", 1)
+    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
+        raise InputError(
+            f"the model's train_config.yaml says delta_cutoff: {said!r}; expected a whole number of frames, at least 1"
+        )
+    return said
