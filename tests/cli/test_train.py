@@ -66,8 +66,10 @@ def test_arguments_of_the_other_kind_of_training_are_refused(options: list[str],
         args.run(args)
 
 
-def test_links_over_gaps_are_not_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_links_longer_than_a_window_are_not_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "model"
-    assert main(["train", "movie/01", "-o", str(out), "--max-gap", "2"]) == 2
-    assert "--max-gap 2 is not for train" in capsys.readouterr().err
+    assert main(["train", "movie/01", "-o", str(out), "--max-gap", "4"]) == 2
+    assert "max_gap must be at least 1 and below the window of 4, got 4" in capsys.readouterr().err
     assert not out.exists()

@@ -1,6 +1,7 @@
 """Scores do not depend on where cells lie, in which order they come, nor on their size where a model says so."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from tests.support.transformer import MODEL, small_transformer
 from torchtrack_uq import CandidateGraph, Detections, InputError, Movie, TrackastraTracker
 from torchtrack_uq.trackers.trackastra import window_model
+from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
 from torchtrack_uq.trackers.trackastra.models import bundled_models, load_model
 
 
@@ -171,3 +173,17 @@ class TestPoints:
 def test_a_usual_size_that_is_none_is_refused(size: object) -> None:
     with pytest.raises(InputError, match=r"usual_diameter is .*expected a positive number of pixels"):
         TrackastraTracker(with_view(small_transformer(), usual_diameter=size, usual_spacing=30.0))
+
+
+def test_a_transformer_taken_out_of_its_wrapper_still_knows_how_it_sees_movies(
+    crop: tuple[Movie, Detections], tmp_path: Path
+) -> None:
+    _, cells = crop
+    described = {"usual_diameter": 24.0, "usual_spacing": 30.0, "takes_points": False, "delta_cutoff": 2}
+    save_trackastra_folder(small_transformer(), tmp_path, described)
+    tracker = TrackastraTracker.from_folder(tmp_path)
+    bare = TrackastraTracker(tracker.transformer)
+    wrapped = TrackastraTracker(MODEL.Trackastra(tracker.transformer, {}, device="cpu"))
+    for other in (bare, wrapped):
+        assert (other.view, other.delta_cutoff) == (tracker.view, 2)
+        assert torch.equal(scores(other, cells).score, scores(tracker, cells).score)

@@ -17,6 +17,7 @@ from torch import nn
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
+from torchtrack_uq.trackers.trackastra.model_facts import keep_facts
 from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
@@ -79,6 +80,7 @@ def load_folder(folder: Path) -> Any:
     if bad:
         raise InputError(f"the model in {folder} holds NaN or infinite weights, the first in {bad[0]}")
     logging.getLogger(__name__).debug("loaded %s with features %s", folder, features)
+    keep_facts(transformer, train_args)
     found = model.Trackastra(transformer=transformer, train_args=train_args, device="cpu")
     found.event_heads = _read_event_heads(folder, transformer.config)
     return found

@@ -11,6 +11,11 @@ from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
 from torchtrack_uq.trackers.trackastra.view import ModelView
 
 _LONGEST_WINDOW = 1_000_000
+KEPT = "trained_on"
+"""Attribute of a transformer that was read from a folder: what its `train_config.yaml` says of how it sees movies.
+
+Whoever takes the transformer out of its wrapper does not lose the size that it knows cells in.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class ModelFacts:
                 f"model is a {type(model).__name__}; expected a trackastra.model.Trackastra or TrackingTransformer"
             )
         config = cast("dict[str, Any]", transformer.config)
-        trained = getattr(model, "train_args", {})
+        trained = {**getattr(transformer, KEPT, {}), **getattr(model, "train_args", {})}
         kind = trained.get("features", "wrfeat")
         if "pretrained_feat_dim" in config or str(kind).startswith("pretrained"):
             raise InputError(
@@ -52,6 +57,12 @@ class ModelFacts:
         longest = min(_delta_cutoff(trained), checked_window(config) - 1)
         heads = getattr(model, "event_heads", None)
         return cls(transformer, longest, ModelView.of_model(trained), heads)
+
+
+def keep_facts(transformer: nn.Module, train_args: Mapping[str, Any]) -> None:
+    """Let a transformer know how it sees movies, as its `train_config.yaml` says."""
+    names = ("delta_cutoff", "usual_diameter", "usual_spacing", "takes_points")
+    setattr(transformer, KEPT, {name: train_args[name] for name in names if name in train_args})
 
 
 def checked_window(config: Mapping[str, Any]) -> int:
