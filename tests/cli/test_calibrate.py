@@ -365,6 +365,12 @@ def test_frames_that_a_segmentation_lacks_are_empty_where_that_is_asked_for(
     assert not report.exists()
     assert main([*command, "--missing-frames", "empty"]) == 0
     assert json.loads(report.read_text())["n_after_gap"] > 0  # linked over the frame that is not there
+    fitted = tmp_path / "T.json"
+    fit = ["fit", *command[1:-2], "-o", str(fitted)]
+    assert main(fit) == 2
+    assert not fitted.exists()
+    assert main([*fit, "--missing-frames", "empty"]) == 0
+    assert json.loads(fitted.read_text())["temperature"] > 0
 
 
 def test_options_that_a_fit_to_folders_would_ignore_are_refused(

@@ -164,6 +164,18 @@ class TestFolder:
         for name, value in transformer.state_dict().items():
             assert torch.equal(theirs.state_dict()[name], value)
 
+    def test_a_tracker_saves_all_that_it_has(self, crop: tuple[Movie, Detections], tmp_path: Path) -> None:
+        _, cells = crop
+        described = {"usual_diameter": 24.0, "usual_spacing": 30.0, "delta_cutoff": 2}
+        save_trackastra_folder(small_transformer(), tmp_path / "first", described, trained_heads())
+        first = TrackastraTracker.from_folder(tmp_path / "first", max_gap=2)
+        first.save(tmp_path / "second", {"why": "a test"})
+        save_trackastra_folder(first.transformer, tmp_path / "third", {}, first.event_heads)
+        for name in ("second", "third"):
+            again = TrackastraTracker.from_folder(tmp_path / name, max_gap=2)
+            assert (again.view, again.delta_cutoff, again.identity) == (first.view, 2, first.identity)
+            assert torch.equal(scored(again, cells).appear, scored(first, cells).appear)
+
     def test_another_tracker_than_the_model_without_them(self) -> None:
         identities = {
             TrackastraTracker(a_model(heads)).identity

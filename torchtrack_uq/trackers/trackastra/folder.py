@@ -17,7 +17,7 @@ from torch import nn
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
-from torchtrack_uq.trackers.trackastra.model_facts import keep_facts
+from torchtrack_uq.trackers.trackastra.model_facts import KEPT, keep_facts
 from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
@@ -153,7 +153,8 @@ def save_trackastra_folder(
         event_heads: What scores events from the model's embeddings, in a file of its own that Trackastra does not read.
     """
     heads = {} if event_heads is None else {folder / EVENT_HEADS: _weights_of(event_heads)}
-    described = {**training, "features": "wrfeat", "format": FORMAT}
+    kept = getattr(model, KEPT, {})  # how a model sees movies is not lost when it is saved again
+    described = {**kept, **training, "features": "wrfeat", "format": FORMAT}
     if event_heads is None:
         (folder / EVENT_HEADS).unlink(missing_ok=True)  # of a model that is replaced
     write_together(

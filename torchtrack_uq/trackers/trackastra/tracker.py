@@ -1,7 +1,7 @@
 """Trackastra's transformer (Gallusser and Weigert, ECCV 2024) as a tracker that keeps its logits."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,7 +18,12 @@ from torchtrack_uq.trackers.gaps import check_miss
 from torchtrack_uq.trackers.trackastra.attention import has_one_mask
 from torchtrack_uq.trackers.trackastra.copied_windows import score_copies
 from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
-from torchtrack_uq.trackers.trackastra.folder import download_model, load_folder, weights_digest
+from torchtrack_uq.trackers.trackastra.folder import (
+    download_model,
+    load_folder,
+    save_trackastra_folder,
+    weights_digest,
+)
 from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
 from torchtrack_uq.trackers.trackastra.model_facts import ModelFacts
 from torchtrack_uq.trackers.trackastra.scores import LinkScores
@@ -147,6 +152,18 @@ class TrackastraTracker(nn.Module):
             InputError: A file is missing or cannot be read.
         """
         return cls(load_folder(Path(folder).expanduser()), device=choose_device(device), **options)
+
+    def save(self, folder: str | os.PathLike[str], training: Mapping[str, Any] | None = None) -> None:
+        """Save the model as a folder that `from_folder` loads, and Trackastra's own `from_folder` as well.
+
+        Args:
+            folder: Gets `config.yaml`, `train_config.yaml`, `model.pt`, and `event_heads.pt` if there are any.
+            training: How it was trained: plain numbers, texts and lists, for `train_config.yaml`.
+        """
+        facts = {**self.view.described(), "delta_cutoff": self.delta_cutoff}
+        save_trackastra_folder(
+            self.transformer, Path(folder), {**(training or {}), **facts}, self.event_heads
+        )
 
     @property
     def device(self) -> torch.device:
