@@ -115,7 +115,10 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for name, make in runs(options.data, options.runs).items():
         folder = make()
-        rows += [{"model": name, **one} for one in judged(folder, movies, folder.with_suffix(".judged.json"))]
+        rows += [
+            {"model": name, **one}
+            for one in judged(folder, movies, folder.parent / f"{folder.name}.judged.json")
+        ]
     table = pd.DataFrame(rows)
     assert np.isfinite(table[list(SHOWN)].to_numpy()).all()
     write_results(options.output, "small_2d_ablations", page(table), {"small_2d_ablations": table.round(5)})
