@@ -41,6 +41,7 @@ _FROM_SCRATCH = {
     "ndim": "dimensions of the model, 2 or 3",
     "usual_diameter": "diameter of cells in pixels of the model, which scales every movie to it",
     "usual_spacing": "the same for points: distance of nearest neighbours",
+    "common_motion": "leave in the windows what neighbours have in common in how they move",
     "points": "share of windows without features; above 0 the model takes points as well",
 }
 _FINE_TUNING = {

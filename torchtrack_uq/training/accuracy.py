@@ -126,9 +126,10 @@ def predict_mothers(model: Any, movie: AnnotatedMovie, view: ModelView | None = 
         first, last = int(offsets[start]), int(offsets[start + length])
         if last > first:
             window = cells.subset(np.arange(first, last))
-            window = window.replace(
-                frame=window.frame - start, coords=window.coords - window.coords.min(axis=0)
-            )
+            window = window.replace(frame=window.frame - start)
+            if view is not None and view.without_common_motion:
+                window = window.without_common_motion()
+            window = window.replace(coords=window.coords - window.coords.min(axis=0))
             batch = collate_windows([window])
             coords, timepoints = batch["coords"].to(device), batch["timepoints"].to(device)
             logits = model(coords, features=batch["features"].to(device))

@@ -62,7 +62,9 @@ def train_on_movies(
     chosen = choose_device(device)
     refuse_other_dimensions(movies, settings.ndim)
     view = ModelView(
-        UsualSize(settings.usual_diameter, settings.usual_spacing), takes_points=settings.points > 0
+        UsualSize(settings.usual_diameter, settings.usual_spacing),
+        takes_points=settings.points > 0,
+        without_common_motion=not settings.common_motion,
     )
     sampler, cuts = windows_to_train_on(
         movies,

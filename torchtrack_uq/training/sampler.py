@@ -79,7 +79,7 @@ class WindowSampler(Dataset[Any]):
             if self.augmentation is not None:
                 window = self.augmentation(window, rng)
             if window.has_target.any():
-                return window
+                return window.without_common_motion() if self.view.without_common_motion else window
         raise InputError("no window with a daughter was found in 100 draws; are most frames empty?")
 
     def _cut(self, movie: AnnotatedMovie, rng: np.random.Generator) -> Window:

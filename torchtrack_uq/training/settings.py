@@ -70,6 +70,8 @@ class TrainingSettings(RunSettings):
         usual_spacing: Median distance of nearest neighbours, for movies whose cells have no size.
         simulated: Share of simulated windows (`SimulatedWindows`).
         points: Share of windows whose cells lose their features; above 0, the model takes points as well.
+        common_motion: Leave the motion that neighbours have in common in the windows; by default it is taken out, here
+            and wherever the model is used.
     """
 
     window: int = 4
@@ -85,6 +87,7 @@ class TrainingSettings(RunSettings):
     usual_spacing: float = 30.0
     simulated: float = 0.5
     points: float = 0.0
+    common_motion: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import FEATURES
+from torchtrack_uq.trackers.common_motion import motion_since
 from torchtrack_uq.trackers.trackastra.tokens import seen_by
 from torchtrack_uq.trackers.trackastra.view import ModelView
 
@@ -90,6 +91,14 @@ class Window:
     def replace(self, **changes: Any) -> "Window":
         """A copy with other values in some fields."""
         return replace(self, **changes)
+
+    def without_common_motion(self) -> "Window":
+        """With coordinates as if the surroundings of each cell had stayed where they are in the first frame."""
+        offsets = np.searchsorted(self.frame, np.arange(int(self.frame.max(initial=0)) + 2)).astype(np.int64)
+        reach = max(len(offsets) - 2, 1)
+        motion = motion_since(offsets, self.coords.astype(np.float64), reach)
+        moved = motion[np.arange(len(self)), np.maximum(self.frame - 1, 0)] * (self.frame > 0)[:, None]
+        return self.replace(coords=(self.coords - moved).astype(np.float32))
 
     def subset(self, where: NDArray[np.int64]) -> "Window":
         """The cells at ascending indices; daughters whose mother is left out lose their target.

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.crews import Pickled
 from tests.support.transformer import MODEL, small_transformer
 from torchtrack_uq import CandidateGraph, Detections, InputError, Movie, TrackastraTracker
+from torchtrack_uq.trackers.shared_out import SharedOut
 from torchtrack_uq.trackers.trackastra import window_model
 from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
 from torchtrack_uq.trackers.trackastra.models import bundled_models, load_model
+from torchtrack_uq.training.window import Window
+from torchtrack_uq.utils.device import one_torch_thread
 
 
 def scores(tracker: TrackastraTracker, cells: Detections) -> CandidateGraph:
@@ -187,3 +191,57 @@ def test_a_transformer_taken_out_of_its_wrapper_still_knows_how_it_sees_movies(
     for other in (bare, wrapped):
         assert (other.view, other.delta_cutoff) == (tracker.view, 2)
         assert torch.equal(scores(other, cells).score, scores(tracker, cells).score)
+
+
+class TestCommonMotion:
+    """A model whose windows are without the motion that neighbours have in common."""
+
+    @staticmethod
+    def a_tracker(**options: int) -> TrackastraTracker:
+        model = with_view(small_transformer(), without_common_motion=True, delta_cutoff=2)
+        return TrackastraTracker(model, **options)
+
+    def test_windows_are_those_of_training(self, crop: tuple[Movie, Detections]) -> None:
+        _, cells = crop
+        points, _, _ = self.a_tracker()._tokens(cells).batch([2], 3)
+        where = slice(int(cells.offsets[2]), int(cells.offsets[5]))
+        features = np.concatenate(list(cells.features.values()), axis=-1)[where]
+        nobody = np.full(len(features), -1, dtype=np.int64)
+        window = Window(cells.frame[where] - 2, cells.coords[where], features, nobody, nobody > 0)
+        still = window.without_common_motion().coords
+        np.testing.assert_allclose(points[0, :, 1:], still - still.min(axis=0), atol=1e-3)
+
+    def test_a_drifting_movie_looks_as_if_it_stood_still(self, crop: tuple[Movie, Detections]) -> None:
+        _, cells = crop
+        tracker = self.a_tracker()
+        drift = cells.frame[:, None] * np.array([4.0, -3.0], np.float32)
+        drifting = replace(cells, coords=cells.coords + drift, field_shape=None)
+        here, there = (tracker._tokens(one).batch([1], 3)[0][0, :, 1:] for one in (cells, drifting))
+        apart = (here - there - (here - there).median(dim=0).values).norm(dim=1)
+        moved = np.linalg.norm(drift[cells.frame == 2].max(axis=0))
+        assert float(apart.median()) < 0.25 * moved
+
+    @pytest.mark.parametrize("max_gap", [1, 2, 3])
+    def test_workers_score_the_same_bits(self, crop: tuple[Movie, Detections], max_gap: int) -> None:
+        _, cells = crop
+        tracker = self.a_tracker(max_gap=max_gap)
+        with torch.no_grad(), one_torch_thread():
+            shared = SharedOut(tracker, Pickled(2)).candidates(cells, None, progress=False)
+            alone = tracker.candidates(cells, progress=False)
+        assert torch.equal(shared.score, alone.score)
+
+    def test_moved_by_ten_thousand_pixels(self, crop: tuple[Movie, Detections]) -> None:
+        cells = on_a_grid(crop[1])
+        tracker = self.a_tracker(max_gap=2)
+        assert_same_scores(scores(tracker, moved(cells, 10_000.0)), scores(tracker, cells), atol=1e-3)
+
+    def test_links_are_as_long_as_cells_really_moved(self, crop: tuple[Movie, Detections]) -> None:
+        _, cells = crop
+        graph = scores(self.a_tracker(), cells)
+        distance = (graph.coords[graph.mother] - graph.coords[graph.daughter]).norm(dim=1)
+        assert float(distance.max()) <= 60
+        assert torch.equal(graph.coords, torch.from_numpy(cells.coords))
+
+    def test_it_is_kept_in_the_folder(self, tmp_path: Path) -> None:
+        self.a_tracker().save(tmp_path)
+        assert TrackastraTracker.from_folder(tmp_path).view.without_common_motion

@@ -8,7 +8,7 @@ from torch import nn
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
-from torchtrack_uq.trackers.trackastra.view import ModelView
+from torchtrack_uq.trackers.trackastra.view import VIEW, ModelView
 
 _LONGEST_WINDOW = 1_000_000
 KEPT = "trained_on"
@@ -61,7 +61,7 @@ class ModelFacts:
 
 def keep_facts(transformer: nn.Module, train_args: Mapping[str, Any]) -> None:
     """Let a transformer know how it sees movies, as its `train_config.yaml` says."""
-    names = ("delta_cutoff", "usual_diameter", "usual_spacing", "takes_points")
+    names = ("delta_cutoff", *VIEW)
     setattr(transformer, KEPT, {name: train_args[name] for name in names if name in train_args})
 
 

@@ -304,4 +304,7 @@ class TrackastraTracker(nn.Module):
     def _tokens(self, detections: Detections) -> TokenTensors:
         coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]
         seen = as_model_sees_it(detections, coord_dim, feat_dim, self.view)
-        return TokenTensors.from_detections(seen, feat_dim > 0, self.device, from_corner=self.from_corner)
+        still_for = self.config["window"] if self.view.without_common_motion else None
+        return TokenTensors.from_detections(
+            seen, feat_dim > 0, self.device, from_corner=self.from_corner, still_for=still_for
+        )

@@ -10,6 +10,9 @@ from scipy.spatial import KDTree
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
 
+VIEW = ("usual_diameter", "usual_spacing", "takes_points", "without_common_motion")
+"""What a model's `train_config.yaml` says of how it sees movies."""
+
 
 @dataclass(frozen=True)
 class UsualSize:
@@ -69,6 +72,8 @@ class ModelView:
         usual: The size that cells are scaled to, which are in space as they are then. None for models that take movies
             as they are measured, in voxels, such as published ones.
         takes_points: Whether cells without features are taken, which are all 0 then.
+        without_common_motion: Whether the motion that neighbours have in common is taken out of each window
+            (`common_motion`), so that what is left is each cell's own.
 
     >>> view = ModelView(UsualSize(24.0, 30.0), takes_points=True)
     >>> ModelView.of_model(view.described()) == view
@@ -77,6 +82,7 @@ class ModelView:
 
     usual: UsualSize | None = None
     takes_points: bool = False
+    without_common_motion: bool = False
 
     @classmethod
     def of_model(cls, train_args: Mapping[str, Any]) -> "ModelView":
@@ -87,17 +93,15 @@ class ModelView:
         """
         said = {name: train_args.get(f"usual_{name}") for name in ("diameter", "spacing")}
         usual = None if said["diameter"] is None and said["spacing"] is None else UsualSize(**said)  # type: ignore[arg-type]
-        return cls(usual, train_args.get("takes_points") is True)
+        flags = (train_args.get(name) is True for name in ("takes_points", "without_common_motion"))
+        return cls(usual, *flags)
 
     def described(self) -> dict[str, Any]:
         """For a model's `train_config.yaml`."""
+        flags = {name: True for name in ("takes_points", "without_common_motion") if getattr(self, name)}
         if self.usual is None:
-            return {}
-        return {
-            "usual_diameter": self.usual.diameter,
-            "usual_spacing": self.usual.spacing,
-            "takes_points": self.takes_points,
-        }
+            return flags
+        return {"usual_diameter": self.usual.diameter, "usual_spacing": self.usual.spacing, **flags}
 
 
 def median_spacing(detections: Detections) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.common_motion import motion_since
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.utils.progress import with_progress
 
@@ -22,6 +23,8 @@ class TokenTensors:
         features: (N, F) float32, or None for a model without features.
         offsets: (n_frames + 1,) the cells of frame t are offsets[t] to offsets[t + 1] - 1.
         from_corner: Whether a window's coordinates are counted from the corner of its cells.
+        motion: (N, G, D) how far the surroundings of each cell have moved since 1, ..., G frames before, which is taken
+            out of windows; or None.
     """
 
     time: Tensor
@@ -29,12 +32,31 @@ class TokenTensors:
     features: Tensor | None
     offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
     from_corner: bool = True
+    motion: Tensor | None = None
 
     @classmethod
     def from_detections(
-        cls, detections: Detections, use_features: bool, device: torch.device, *, from_corner: bool = True
+        cls,
+        detections: Detections,
+        use_features: bool,
+        device: torch.device,
+        *,
+        from_corner: bool = True,
+        still_for: int | None = None,
     ) -> "TokenTensors":
-        """Put a movie's cells on a device; features in the order of Trackastra's `wrfeat`."""
+        """Put a movie's cells on a device; features in the order of Trackastra's `wrfeat`.
+
+        Args:
+            detections: The movie as the model sees it.
+            use_features: Whether the model looks at features.
+            device: Where to put them.
+            from_corner: See the class.
+            still_for: Frames of windows out of which the motion is taken that neighbours have in common, or None.
+        """
+        motion = None
+        if still_for is not None:
+            since = motion_since(detections.offsets, detections.isotropic_coords, still_for - 1)
+            motion = torch.from_numpy(since.astype(np.float32)).to(device)
         features = None
         if use_features:
             stacked = np.concatenate(list(detections.features.values()), axis=-1)
@@ -45,6 +67,7 @@ class TokenTensors:
             features=features,
             offsets=detections.offsets,
             from_corner=from_corner,
+            motion=motion,
         )
 
     def of_window(self, start: int, window: int) -> Tensor:
@@ -66,16 +89,26 @@ class TokenTensors:
         features = None
         if self.features is not None:
             features = self.features.new_zeros(len(spans), longest, self.features.shape[1])
-        for b, (start, end) in enumerate(spans):
+        for b, (t, (start, end)) in enumerate(zip(starts, spans, strict=True)):
             padding[b, : end - start] = False
             points[b, : end - start, 0] = self.time[start:end].to(points.dtype)
-            coords = self.coords[start:end]
-            points[b, : end - start, 1:] = (
-                coords - coords.amin(dim=0) if self.from_corner and end > start else coords
-            )
+            points[b, : end - start, 1:] = self._places(t, start, end)
             if features is not None and self.features is not None:
                 features[b, : end - start] = self.features[start:end]
         return points, features, padding
+
+    def _places(self, first: int, start: int, end: int) -> Tensor:
+        """Coordinates of the cells of a window that begins with frame `first`, as the model gets them."""
+        coords = self.coords[start:end]
+        if self.from_corner and end > start:  # first of all: near 0 single precision is finer
+            coords = coords - coords.amin(dim=0)
+        if self.motion is None or end == start:
+            return coords
+        since = self.time[start:end] - first
+        before = (since - 1).clamp(min=0)[:, None, None].expand(-1, 1, coords.shape[1])
+        moved = self.motion[start:end].gather(1, before).squeeze(1)
+        coords = coords - moved * (since > 0)[:, None]
+        return coords - coords.amin(dim=0) if self.from_corner else coords
 
 
 Blocks = list[Tensor]

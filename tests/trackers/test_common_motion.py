@@ -1,0 +1,105 @@
+"""The motion that neighbours have in common, found without links."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchtrack_uq.trackers.common_motion import common_motion, motion_since
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def scattered(rng: np.random.Generator, n: int = 150, ndim: int = 2, spacing: float = 10.0) -> np.ndarray:
+    """Places on a shaken grid, `spacing` apart."""
+    along = round(n ** (1 / ndim))
+    grid = np.stack(np.meshgrid(*[np.arange(along)] * ndim), axis=-1).reshape(-1, ndim)
+    return spacing * (grid + rng.uniform(-0.25, 0.25, grid.shape))
+
+
+@given(seeds, st.sampled_from([2, 3]), st.floats(0, 0.6))
+def test_a_drift_is_found(seed: int, ndim: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    before = scattered(rng, ndim=ndim)
+    drift = rng.normal(size=ndim)
+    drift *= 10 * 0.6 * share / np.linalg.norm(drift)
+    order = rng.permutation(len(before))
+    after = (before + drift)[order]
+    assert np.abs(common_motion(before, after) - drift).max() < 0.7
+
+
+def test_growth_and_rotation_are_found_to_a_tenth_of_what_cells_move() -> None:
+    rng = np.random.default_rng(0)
+    before = scattered(rng)
+    centre = before.mean(axis=0)
+    turn = np.array([[np.cos(0.05), -np.sin(0.05)], [np.sin(0.05), np.cos(0.05)]])
+    after = (before - centre) @ turn.T * 1.06 + centre
+    true = after - before
+    found = common_motion(before, after)
+    inside = (np.abs(before - centre) < 45).all(axis=1)  # neighbours at the edge lie on one side
+    assert (
+        np.linalg.norm((found - true)[inside], axis=1).mean()
+        < 0.1 * np.linalg.norm(true, axis=1).mean() + 0.2
+    )
+
+
+@given(seeds)
+def test_cells_that_go_their_own_way_have_nothing_in_common(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = scattered(rng)
+    after = before + rng.normal(size=before.shape) * 1.5
+    assert np.linalg.norm(common_motion(before, after), axis=1).mean() < 1.0
+
+
+@given(seeds, st.floats(0.01, 100), st.integers(2, 3))
+def test_it_moves_turns_and_grows_with_the_movie(seed: int, factor: float, ndim: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = scattered(rng, 80, ndim)
+    after = before + rng.normal(size=ndim) * 2 + rng.normal(size=before.shape) * 0.5
+    wanted = factor * common_motion(before, after)
+    found = common_motion(factor * before + 500, factor * after + 500)
+    np.testing.assert_allclose(found, wanted, atol=1e-6 * factor)
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_few_cells_say_nothing(n: int) -> None:
+    rng = np.random.default_rng(0)
+    many = scattered(rng)
+    assert not common_motion(many[:n], many).any()
+    assert common_motion(many, many[:n]).shape == (n, 2)
+
+
+def test_cells_that_come_and_go_do_not_matter() -> None:
+    rng = np.random.default_rng(3)
+    before = scattered(rng, 200)
+    after = before + np.array([3.0, -2.0])
+    found = common_motion(before[rng.random(len(before)) > 0.1], after[rng.random(len(after)) > 0.1])
+    assert np.abs(np.median(found, axis=0) - [3.0, -2.0]).max() < 0.3
+
+
+def test_places_upon_each_other_are_no_reason_to_fail() -> None:
+    same = np.zeros((20, 2))
+    assert np.isfinite(common_motion(same, same)).all()
+    assert np.isfinite(common_motion(same, same + 5)).all()
+
+
+class TestSince:
+    def test_steps_add_up_over_frames(self) -> None:
+        rng = np.random.default_rng(1)
+        first = scattered(rng)
+        frames = [first + np.array(shift) for shift in ((0, 0), (3.0, 0), (3.0, 2.0), (0, 2.0))]
+        n = len(first)
+        found = motion_since(np.arange(5) * n, np.concatenate(frames), 3)
+        assert not found[:n].any()
+        last = found[3 * n :]
+        for back, wanted in enumerate(([-3.0, 0], [-3.0, 2.0], [0, 2.0])):
+            assert np.abs(np.median(last[:, back], axis=0) - wanted).max() < 0.2
+        np.testing.assert_allclose(found[n : 2 * n, 1], found[n : 2 * n, 0])
+
+    def test_empty_frames_say_nothing(self) -> None:
+        rng = np.random.default_rng(1)
+        first = scattered(rng)
+        n = len(first)
+        found = motion_since(np.array([0, n, n, 2 * n]), np.concatenate([first, first + 3.0]), 2)
+        assert not found.any()
+        assert motion_since(np.zeros(4, np.int64), np.zeros((0, 3)), 2).shape == (0, 2, 3)
