@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchtrack_uq import Detections, DistanceTracker, UncertaintyLayer
 from torchtrack_uq.trackers.common_motion import common_motion, motion_since
 
 seeds = st.integers(0, 2**32 - 1)
@@ -103,3 +104,57 @@ class TestSince:
         found = motion_since(np.array([0, n, n, 2 * n]), np.concatenate([first, first + 3.0]), 2)
         assert not found.any()
         assert motion_since(np.zeros(4, np.int64), np.zeros((0, 3)), 2).shape == (0, 2, 3)
+
+
+class TestDistances:
+    """`DistanceTracker(common_motion=True)`."""
+
+    @staticmethod
+    def flowing(drift: float, n_frames: int = 6) -> tuple[Detections, np.ndarray]:
+        """Cells 10 apart that go the same way, and which cell each is."""
+        rng = np.random.default_rng(0)
+        place = scattered(rng, 144)
+        frames = [
+            place + t * np.array([drift, drift / 2]) + rng.normal(size=place.shape) * 0.7
+            for t in range(n_frames)
+        ]
+        frame = np.repeat(np.arange(n_frames), len(place))
+        label = np.tile(np.arange(len(place)) + 1, n_frames)
+        return Detections.from_points(frame, np.concatenate(frames), label), label
+
+    @staticmethod
+    def share_right(tracker: DistanceTracker, cells: Detections, label: np.ndarray) -> float:
+        graph = tracker.candidates(cells, progress=False)
+        selected = UncertaintyLayer("auto")(graph).link > 0.5
+        mother, daughter = graph.mother[selected].numpy(), graph.daughter[selected].numpy()
+        right = (label[mother] == label[daughter]).sum()
+        return float(right / (cells.frame > 0).sum())
+
+    @pytest.mark.parametrize("max_gap", [1, 2])
+    def test_cells_that_flow_together_are_linked(self, max_gap: int) -> None:
+        cells, label = self.flowing(4.0)
+        plain, still = (
+            self.share_right(DistanceTracker(max_gap=max_gap, common_motion=common), cells, label)
+            for common in (False, True)
+        )
+        assert still > 0.97
+        assert still > plain + 0.05
+
+    def test_links_over_gaps_follow_the_flow(self) -> None:
+        cells, label = self.flowing(4.0)
+        kept = (np.arange(len(cells)) % 10 != 3) | (cells.frame == 0)
+        some = Detections.from_points(cells.frame[kept], cells.coords[kept], cells.label[kept])
+        assert self.share_right(DistanceTracker(max_gap=2, common_motion=True), some, label[kept]) > 0.95
+
+    def test_it_is_off_by_default_and_copies_have_their_own(self) -> None:
+        cells, _ = self.flowing(3.0)
+        assert not DistanceTracker().common_motion
+        tracker = DistanceTracker(max_gap=2, common_motion=True)
+        (copy,) = tracker.candidates_of_copies(cells, None, [(cells, None)], progress=False)
+        whole = tracker.candidates(cells, progress=False)
+        assert copy.score.tolist() == whole.score.tolist()
+
+    def test_one_cell_a_frame_is_no_reason_to_fail(self) -> None:
+        cells = Detections.from_points(np.arange(3), np.array([[0.0, 0], [3, 4], [6, 8]]))
+        tracker = DistanceTracker(common_motion=True)
+        assert tracker.candidates(cells).score.tolist() == DistanceTracker().candidates(cells).score.tolist()

@@ -18,6 +18,7 @@ _MUTUAL_QUANTILE = 0.95  # pairs that are nearest to each other leave out part o
 _MOSTLY_MUTUAL = 5 / 6
 
 Links = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+Motion = NDArray[np.float64] | None
 
 
 def neighbour_links(
@@ -25,6 +26,7 @@ def neighbour_links(
     radius: float | Sequence[float],
     max_candidates: int | None = None,
     max_gap: int = 1,
+    motion: Motion = None,
 ) -> Links:
     """All pairs of cells up to `max_gap` frames apart whose centroids are at most `radius` apart.
 
@@ -34,6 +36,8 @@ def neighbour_links(
             each number of frames between them, 1 to `max_gap`, as cells move farther the longer they are not seen.
         max_candidates: Keep only this many nearest mothers of each daughter in each of the frames before; all if None.
         max_gap: How many frames apart the cells of a pair may be, at least 1.
+        motion: (N, max_gap, D) how far the surroundings of each cell have moved since 1, ..., `max_gap` frames before
+            (`motion_since`), which distances leave out; None for nothing.
 
     Returns:
         Index of the mother and of the daughter, int64, and their distance in pixels, float64; each (E,).
@@ -62,7 +66,7 @@ def neighbour_links(
     found = [
         links
         for gap, reach in enumerate(radii, start=1)
-        for links in _links_over(detections, gap, reach, max_candidates)
+        for links in _links_over(detections, gap, reach, max_candidates, motion)
     ]
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
@@ -71,23 +75,31 @@ def neighbour_links(
 
 
 def _links_over(
-    detections: Detections, gap: int, radius: float, max_candidates: int | None
+    detections: Detections, gap: int, radius: float, max_candidates: int | None, motion: Motion
 ) -> Iterator[Links]:
     """Pairs of cells exactly `gap` frames apart, frame after frame."""
     coords = detections.isotropic_coords
+    came_from = _before(detections, gap, motion)
     for mothers, daughters in _frame_pairs(detections, gap):
         tree = cKDTree(coords[mothers])
         if max_candidates is None:
-            pairs = cKDTree(coords[daughters]).sparse_distance_matrix(tree, radius, output_type="ndarray")
+            pairs = cKDTree(came_from[daughters]).sparse_distance_matrix(tree, radius, output_type="ndarray")
             daughter, mother, distance = pairs["i"], pairs["j"], pairs["v"]
         else:
             k = min(max_candidates, mothers.stop - mothers.start)
             near, which = map(
-                np.asarray, tree.query(coords[daughters], k=np.arange(1, k + 1), distance_upper_bound=radius)
+                np.asarray,
+                tree.query(came_from[daughters], k=np.arange(1, k + 1), distance_upper_bound=radius),
             )
             daughter, column = np.nonzero(np.isfinite(near))
             mother, distance = which[daughter, column], near[daughter, column]
         yield mother + mothers.start, daughter + daughters.start, distance
+
+
+def _before(detections: Detections, gap: int, motion: Motion) -> NDArray[np.float64]:
+    """(N, D) where each cell would have been `gap` frames before, had it moved as its surroundings did."""
+    coords = detections.isotropic_coords
+    return coords if motion is None else coords - motion[:, gap - 1]
 
 
 def _frame_pairs(detections: Detections, gap: int) -> Iterator[tuple[slice, slice]]:
@@ -121,16 +133,18 @@ def typical_displacement(detections: Detections, gap: int = 1) -> float:
     return _spread(_nearest(detections, gap)[0], detections, gap)
 
 
-def _nearest(detections: Detections, gap: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _nearest(
+    detections: Detections, gap: int, motion: Motion = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(N,) distance of each cell to the nearest one `gap` frames before, NaN if there is none; whether it is mutual.
 
     Mutual: of the cells of her own frame, she is the nearest one to that cell.
     """
-    coords = detections.isotropic_coords
+    coords, came_from = detections.isotropic_coords, _before(detections, gap, motion)
     nearest, mutual = np.full(len(detections), np.nan), np.zeros(len(detections), np.bool_)
     for mothers, daughters in _frame_pairs(detections, gap):
-        nearest[daughters], to = map(np.asarray, cKDTree(coords[mothers]).query(coords[daughters]))
-        back = np.asarray(cKDTree(coords[daughters]).query(coords[mothers])[1])
+        nearest[daughters], to = map(np.asarray, cKDTree(coords[mothers]).query(came_from[daughters]))
+        back = np.asarray(cKDTree(came_from[daughters]).query(coords[mothers])[1])
         mutual[daughters] = back[to] == np.arange(len(to))
     return nearest, mutual
 
@@ -153,7 +167,7 @@ def _least_spread(detections: Detections) -> float:
     return min(_HALF_A_PIXEL, apart / _SPACINGS) if apart > 0 else _HALF_A_PIXEL
 
 
-def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.float64]:
+def typical_displacements(detections: Detections, max_gap: int, motion: Motion = None) -> NDArray[np.float64]:
     """How far cells move in 1, 2, ... `max_gap` frames, in pixels per axis: `typical_displacement` of each.
 
     How it grows says how cells move. A random walk spreads with the square root of the time, a straight path with the
@@ -175,6 +189,7 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
     Args:
         detections: The movie's cells.
         max_gap: How many frames to look ahead, at least 1.
+        motion: As for `neighbour_links`: then how far cells move beside their surroundings.
 
     Returns:
         (max_gap,) float64, increasing. Where no two frames that far apart hold cells, as for a random walk.
@@ -187,7 +202,7 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
     array([2.04..., 4.08...])
     """
     check_max_gap(max_gap)
-    measured = _measured_spreads(detections, min(max_gap, max(detections.n_frames - 1, 1)))
+    measured = _measured_spreads(detections, min(max_gap, max(detections.n_frames - 1, 1)), motion)
     if not measured:
         return np.array([typical_displacement(detections)])  # says what is missing
     shortest = min(measured)
@@ -199,9 +214,9 @@ def typical_displacements(detections: Detections, max_gap: int) -> NDArray[np.fl
     return displacements
 
 
-def _measured_spreads(detections: Detections, max_gap: int) -> dict[int, float]:
+def _measured_spreads(detections: Detections, max_gap: int, motion: Motion) -> dict[int, float]:
     """Spread by gap, of the cells that count, see `typical_displacements`; none where no cells can be compared."""
-    found = {gap: _nearest(detections, gap) for gap in range(1, max_gap + 1)}
+    found = {gap: _nearest(detections, gap, motion) for gap in range(1, max_gap + 1)}
     found = {gap: (distance, mutual) for gap, (distance, mutual) in found.items() if mutual.any()}
     kept = {}
     for gap, (distance, _) in found.items():
