@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +35,13 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals], None]:
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[signal.Signals], None]]:
     """Sends a signal to this process while results are being written, after the first table."""
 
     def at_table(number: signal.Signals) -> None:
+        if signal.getsignal(number) == signal.SIG_IGN:  # as in a job that a shell has put in the background
+            ignored.append(number)
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         write = save.write_csv
 
         def interrupting(*arguments: object, **options: object) -> None:
@@ -47,7 +50,10 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals], N
 
         monkeypatch.setattr(save, "write_csv", interrupting)
 
-    return at_table
+    ignored: list[signal.Signals] = []
+    yield at_table
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT])
