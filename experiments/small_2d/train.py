@@ -48,7 +48,7 @@ Models = dict[str, TrackastraTracker]
 
 
 def train_small_2d(folder: Path) -> Path:
-    """Train as the model in `checkpoints` was; the run resumes."""
+    """Train the next one, with what `train` has learnt since the model in `checkpoints` was made; the run resumes."""
     return train([DATA / name / "01" for name in TRAINED], folder, SETTINGS, device="cpu")
 
 
