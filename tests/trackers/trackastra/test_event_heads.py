@@ -2,7 +2,9 @@
 
 import gc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -144,6 +146,29 @@ def test_tiles_of_near_cells_have_the_same_events(
     tiled = scored(tracker, cells)
     for name in ("appear", "disappear", "divide"):
         torch.testing.assert_close(getattr(tiled, name), getattr(whole, name), atol=2e-2, rtol=1e-2)
+
+
+def test_threads_that_share_a_model_have_events_of_their_own() -> None:
+    """Both are within `captured_embeddings` at once, and both have made their forward pass before either looks."""
+    transformer = small_transformer()
+    barrier = Barrier(2)
+
+    def embedded(seed: int) -> dict[str, torch.Tensor]:
+        random = torch.Generator().manual_seed(seed)
+        points = torch.rand(1, 6, 3, generator=random) * 50
+        with captured_embeddings(transformer) as found, torch.no_grad():
+            barrier.wait()
+            transformer(points, features=torch.rand(1, 6, 7, generator=random))
+            barrier.wait()
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(embedded, (0, 1)))
+    barrier = Barrier(1)
+    for seed, found in enumerate(together):
+        alone = embedded(seed)
+        for name in ("mothers", "daughters"):
+            torch.testing.assert_close(found[name], alone[name], atol=1e-5, rtol=1e-5)
 
 
 class TestFolder:

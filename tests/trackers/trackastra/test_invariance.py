@@ -126,17 +126,16 @@ def test_cells_of_any_size_are_scored_alike_by_a_model_with_a_usual_size(
 
 
 class TestPoints:
+    @staticmethod
+    def of_points() -> TrackastraTracker:
+        described = {"usual_diameter": 24.0, "usual_spacing": 30.0, "takes_points": True}
+        return TrackastraTracker(with_view(small_transformer(coord_dim=3, feat_dim=12), **described))
+
     def test_a_model_that_takes_points_scores_them_at_any_scale(self) -> None:
         rng = np.random.default_rng(0)
         place = rng.uniform(0, 100, (60, 3))
         frame = np.repeat(np.arange(3), 20)
-        model = with_view(
-            small_transformer(coord_dim=3, feat_dim=12),
-            usual_diameter=24.0,
-            usual_spacing=30.0,
-            takes_points=True,
-        )
-        tracker = TrackastraTracker(model)
+        tracker = self.of_points()
         here = scores(tracker, Detections.from_points(frame, place))
         far = scores(tracker, Detections.from_points(frame, place * 0.01 + 55))
         assert_same_scores(far, here, atol=2e-2)
@@ -145,13 +144,7 @@ class TestPoints:
         rng = np.random.default_rng(1)
         place = rng.uniform(0, 100, (60, 3))
         frame = np.repeat(np.arange(3), 20)
-        model = with_view(
-            small_transformer(coord_dim=3, feat_dim=12),
-            usual_diameter=24.0,
-            usual_spacing=30.0,
-            takes_points=True,
-        )
-        tracker = TrackastraTracker(model)
+        tracker = self.of_points()
         planes = Detections.from_points(frame, place / [5.0, 1, 1], voxel_size=(5.0, 1.0, 1.0))
         here = scores(tracker, Detections.from_points(frame, place))
         assert_same_scores(scores(tracker, planes), here, atol=1e-2)
@@ -164,13 +157,7 @@ class TestPoints:
 
     def test_one_cell_a_frame_is_no_reason_to_fail(self) -> None:
         cells = Detections.from_points(np.arange(4), np.zeros((4, 3)))
-        model = with_view(
-            small_transformer(coord_dim=3, feat_dim=12),
-            usual_diameter=24.0,
-            usual_spacing=30.0,
-            takes_points=True,
-        )
-        assert torch.isfinite(scores(TrackastraTracker(model), cells).score).all()
+        assert torch.isfinite(scores(self.of_points(), cells).score).all()
 
 
 @pytest.mark.parametrize("size", [0, -3.0, "large", True, float("nan"), float("inf"), None])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,19 @@ def _zero(n_in: int, n_out: int) -> nn.Linear:
 
 @contextmanager
 def captured_embeddings(transformer: Any) -> Iterator[dict[str, Tensor]]:
-    """Within it, a forward pass leaves here what its heads get: `mothers` and `daughters`, (B, L, d_model) each."""
+    """Within it, a forward pass leaves here what its heads get: `mothers` and `daughters`, (B, L, d_model) each.
+
+    Threads may share a model: each finds what its own forward pass leaves.
+    """
     found: dict[str, Tensor] = {}
+    own = get_ident()
 
     def keep(name: str) -> Any:
-        return lambda _, given: found.__setitem__(name, given[0])
+        def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            if get_ident() == own:
+                found[name] = given[0]
+
+        return hook
 
     handles = [
         head.register_forward_pre_hook(keep(name))

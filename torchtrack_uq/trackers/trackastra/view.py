@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.trackers.neighbours import spacing
 
 VIEW = ("usual_diameter", "usual_spacing", "takes_points", "without_common_motion")
 """What a model's `train_config.yaml` says of how it sees movies."""
@@ -50,7 +50,7 @@ class UsualSize:
         if "equivalent_diameter_area" in detections.features:
             size = np.median(detections.features["equivalent_diameter_area"]) if len(detections) else 0.0
             return float(self.diameter / size) if size > 0 else 1.0
-        nearest = median_spacing(detections)
+        nearest = spacing(detections)
         return self.spacing / nearest if nearest > 0 else 1.0
 
     def scaled(self, detections: Detections) -> Detections:
@@ -102,14 +102,3 @@ class ModelView:
         if self.usual is None:
             return flags
         return {"usual_diameter": self.usual.diameter, "usual_spacing": self.usual.spacing, **flags}
-
-
-def median_spacing(detections: Detections) -> float:
-    """Median distance of a cell to its nearest neighbour in the frame, in pixels of x; 0 where no cell has one."""
-    distances = [np.zeros(0)]
-    for t in range(detections.n_frames):
-        place = detections.isotropic_coords[detections.in_frame(t)]
-        if len(place) > 1:
-            distances.append(np.asarray(KDTree(place).query(place, k=2)[0])[:, 1])
-    every = np.concatenate(distances)
-    return float(np.median(every)) if len(every) else 0.0

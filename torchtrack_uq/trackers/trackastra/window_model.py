@@ -1,6 +1,6 @@
 """The transformer on one window of frames: on all pairs of cells at once, or on pairs of near cells only."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,14 +49,17 @@ class WindowModel:
         """(B, L, L) logits of all pairs, and (B, L, 4) scores of events if there are heads for them."""
         with (
             one_attention_mask(self.transformer) if self.one_mask else nullcontext(),
-            captured_embeddings(self.transformer) as found,
+            self._captured() as found,
         ):
             logits: Tensor = self.transformer(points, features=features, padding_mask=padding_mask)
         return logits, None if self.event_heads is None else self.event_heads(**found)
 
+    def _captured(self) -> AbstractContextManager[dict[str, Tensor]]:
+        return nullcontext({}) if self.event_heads is None else captured_embeddings(self.transformer)
+
     def embeddings(self, points: Tensor, features: Tensor | None, coords: Tensor) -> "Embeddings":
         """Of the cells of one window, which stand at `coords` in the movie."""
-        with captured_embeddings(self.transformer) as found:
+        with self._captured() as found:
             x, y = local_embeddings(self.transformer, points, features)
         events = None if self.event_heads is None else self.event_heads(**found)[0]
         return Embeddings(x, y, coords, self.reach, events)
