@@ -139,9 +139,9 @@ def test_overfitting_lowers_the_nll_of_links(movies: list[AnnotatedMovie], loss:
     tuner = LayerFineTuner(model, settings=replace(TINY, loss=loss, method=None))
     before = link_nll_of(model, movies)
     batch = collate_windows([Window.of_movie(movie.frames(t, t + 4)) for movie in movies for t in (0, 4)])
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     model.train()
-    for _ in range(15):
+    for _ in range(25):
         optimizer.zero_grad()
         tuner.loss(batch).backward()
         optimizer.step()

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
+from torchtrack_uq.trackers.trackastra.attention import has_one_mask
+from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
 from torchtrack_uq.trackers.trackastra.view import ModelView
-from torchtrack_uq.training.batch import collate_windows
-from torchtrack_uq.training.loss import candidate_mask
-from torchtrack_uq.training.window import Window
+from torchtrack_uq.trackers.trackastra.window_model import WindowModel
+from torchtrack_uq.trackers.trackastra.windows import TokenTensors, pair_logits
 
 
 @dataclass(frozen=True)
@@ -114,38 +115,20 @@ def predict_mothers(model: Any, movie: AnnotatedMovie, view: ModelView | None = 
     Returns:
         (N,) int64.
     """
-    cells = Window.of_movie(movie, view)
-    offsets, n_frames = movie.detections.offsets, movie.detections.n_frames
-    predicted = np.full(len(movie), -1, dtype=np.int64)
-    length = min(model.config["window"], n_frames)
-    sums: dict[int, torch.Tensor] = {}
-    counts: dict[int, int] = {}
+    config, view = model.config, view or ModelView()
+    seen = as_model_sees_it(movie.detections, config["coord_dim"], config["feat_dim"], view)
     device = next(model.parameters()).device
+    still_for = config["window"] if view.without_common_motion else None
+    tokens = TokenTensors.from_detections(seen, config["feat_dim"] > 0, device, still_for=still_for)
     model.eval()
-    for start in range(n_frames - length + 1):
-        first, last = int(offsets[start]), int(offsets[start + length])
-        if last > first:
-            window = cells.subset(np.arange(first, last))
-            window = window.replace(frame=window.frame - start)
-            if view is not None and view.without_common_motion:
-                window = window.without_common_motion()
-            window = window.replace(coords=window.coords - window.coords.min(axis=0))
-            batch = collate_windows([window])
-            coords, timepoints = batch["coords"].to(device), batch["timepoints"].to(device)
-            logits = model(coords, features=batch["features"].to(device))
-            candidates = candidate_mask(coords, timepoints, model.config["spatial_pos_cutoff"])
-            scores = logits.masked_fill(~candidates, -torch.inf)[0]
-            for t in range(start + 1, start + length):
-                mothers = slice(int(offsets[t - 1]) - first, int(offsets[t]) - first)
-                daughters = slice(int(offsets[t]) - first, int(offsets[t + 1]) - first)
-                sums[t] = sums.get(t, 0) + scores[mothers, daughters]
-                counts[t] = counts.get(t, 0) + 1
-    for t, total in sums.items():
-        if 0 in total.shape:
-            continue
-        best, index = (total / counts[t]).max(dim=0)
-        mother = torch.where(best > 0, index + int(offsets[t - 1]), -1)
-        predicted[movie.detections.in_frame(t)] = mother.cpu().numpy()
+    whole = WindowModel(model, has_one_mask(model), local_form=False)
+    predicted = np.full(len(movie), -1, dtype=np.int64)
+    for _, pairs in pair_logits(whole, tokens, config["window"], 1, progress=False):
+        for (t, _), logits in pairs:
+            mothers, daughters = (movie.detections.in_frame(frame) for frame in (t - 1, t))
+            far = torch.cdist(tokens.coords[mothers], tokens.coords[daughters]) > config["spatial_pos_cutoff"]
+            best, index = torch.stack(logits).mean(dim=0).masked_fill(far, -torch.inf).max(dim=0)
+            predicted[daughters] = torch.where(best > 0, index + mothers.start, -1).cpu().numpy()
     return predicted
 
 

@@ -71,7 +71,7 @@ def test_they_add_the_mean_over_windows_that_can_say_something(
         where = slice(int(cells.offsets[start]), int(cells.offsets[start + 3]))
         place = torch.from_numpy(cells.coords[where])
         points = torch.cat(
-            [torch.from_numpy(cells.frame[where, None]).float(), place - place.amin(dim=0)], dim=1
+            [torch.from_numpy(cells.frame[where, None] - start).float(), place - place.amin(dim=0)], dim=1
         )
         with torch.no_grad(), captured_embeddings(transformer) as embedded:
             transformer(points[None], features=features[where][None])

@@ -91,7 +91,9 @@ class TokenTensors:
             features = self.features.new_zeros(len(spans), longest, self.features.shape[1])
         for b, (t, (start, end)) in enumerate(zip(starts, spans, strict=True)):
             padding[b, : end - start] = False
-            points[b, : end - start, 0] = self.time[start:end].to(points.dtype)
+            # Trackastra takes the first frame's number off places as well, so late frames would lie elsewhere
+            time = self.time[start:end] - t if self.from_corner else self.time[start:end]
+            points[b, : end - start, 0] = time.to(points.dtype)
             points[b, : end - start, 1:] = self._places(t, start, end)
             if features is not None and self.features is not None:
                 features[b, : end - start] = self.features[start:end]
