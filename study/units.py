@@ -39,6 +39,8 @@ ALL = (*METHODS, FITTED)
 COMPARED = ("Distance", "Transformer")
 """Trackers whose scores also go through the comparisons that the paper does not have."""
 MODEL = "small_2d"
+MODELS = {"Transformer": MODEL, "Transformer 3D": "small_3d"}
+"""Of trackers that have one; the second is not in the study, whose movies in 3D are few and alike."""
 FEWEST_FRAMES = 4
 LONGEST_POINTS_MOVIE = 200
 """Frames of a movie of points that are used: c2c12-points has 780, more than all others together."""
@@ -68,7 +70,7 @@ class Unit:
     @property
     def key(self) -> str:
         """A name for files; the transformer's has a digest of its weights: another model's are not mixed in."""
-        model = f"_{_model_digest()}" if self.tracker == "Transformer" else ""
+        model = f"_{_model_digest(MODELS[self.tracker])}" if self.tracker in MODELS else ""
         return f"{self.movie}_{self.stride:02d}_{self.tracker}{model}"
 
     @property
@@ -78,8 +80,9 @@ class Unit:
 
 
 @cache
-def _model_digest() -> str:
-    return hashlib.sha256((bundled_models()[MODEL] / "model.pt").read_bytes()).hexdigest()[:12]
+def _model_digest(model: str) -> str:
+    files = [bundled_models()[model] / name for name in ("model.pt", "event_heads.pt")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()[:12]
 
 
 def find_units(data: Path, movies: list[str] | None, strides: tuple[int, ...]) -> list[Unit]:
@@ -142,9 +145,9 @@ def make_unit_tracker(name: str) -> Tracker:
 
 def trained_on(movie: str, tracker: str) -> bool:
     """Whether the tracker's weights were trained on frames of this recording."""
-    if tracker != "Transformer":
+    if tracker not in MODELS:
         return False
-    config = yaml.safe_load((bundled_models()[MODEL] / "train_config.yaml").read_text())
+    config = yaml.safe_load((bundled_models()[MODELS[tracker]] / "train_config.yaml").read_text())
     seen = {str(name).split("/")[0] for name in config.get("movies", [])}
     return SAME_RECORDING.get(movie, movie) in {SAME_RECORDING.get(name, name) for name in seen}
 

@@ -29,11 +29,12 @@ from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.provenance import run_settings
 from torchtrack_uq.results.stages import Stages
 from torchtrack_uq.results.tracking_result import TrackingResult
+from torchtrack_uq.trackers.by_name import TrackerByName
 from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_max_gap
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
-from torchtrack_uq.trackers.registry import TRACKERS, make_tracker
+from torchtrack_uq.trackers.registry import TRACKERS
 from torchtrack_uq.trackers.shared_out import SharedOut
 from torchtrack_uq.utils.crew import Crew
 
@@ -42,7 +43,7 @@ class UncertainTracker:
     """Tracks movies with any tracker and says how sure it is of every link.
 
     Args:
-        tracker: "trackastra" (with the bundled model), "distance", "overlap", "activity", or any `Tracker`.
+        tracker: "trackastra" (the bundled model for 2D or 3D), "distance", "overlap", "activity", or any `Tracker`.
         method: "SM", "FP", "FP+A", "AS", "exact", "auto" or "bp" (see `UncertaintyLayer` and docs/methods.md), or an
             `UncertaintyLayer`, or any module that makes `LinkProbabilities` from a `CandidateGraph`.
         temperature: Divides all scores; above 1 for a tracker that is too sure of itself. A number, a fitted
@@ -84,17 +85,18 @@ class UncertainTracker:
     ) -> None:
         if isinstance(temperature, str | os.PathLike):
             temperature = Calibration.load(temperature)
-        by_name = isinstance(tracker, str)
+        self._by_name: TrackerByName | None = None
         if isinstance(tracker, str):
             wanted = wanted_max_gap(max_gap, paper=paper, calibration=temperature)
-            tracker = make_tracker(tracker, device, max_gap=wanted)
+            self._by_name = TrackerByName(tracker, device, wanted)
+            tracker = self._by_name(2)
         self.tracker = tracker
         if not isinstance(self.tracker, Tracker):
             raise InputError(
                 f"tracker is a {type(tracker).__name__}; expected a name ({', '.join(TRACKERS)}) or an object with "
                 "`name` and `candidates(detections, movie)`"
             )
-        if max_gap is not None and not by_name:
+        if max_gap is not None and self._by_name is None:
             raise InputError(
                 f"max_gap={max_gap} is given beside a {type(tracker).__name__}, which decides itself how many frames "
                 "its links span; give max_gap to that tracker, if it takes one"
@@ -255,6 +257,8 @@ class UncertainTracker:
             InputError: The tracker needs pixels, or detections and movie do not belong together.
         """
         self._check_stride(detections.stride)
+        if self._by_name is not None and self.calibration is None:  # a calibration is of one model
+            self.tracker = self._by_name(detections.ndim)
         prior = self.prior
         layer, found = self._probabilities(prior, (detections, movie), progress, stages, crew)
         probabilities = found.to("cpu")

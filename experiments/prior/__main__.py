@@ -21,8 +21,8 @@ from experiments.prior.detections import judge_detections_of
 from experiments.prior.judge import fitted_items, judge_item, learn, parameters
 from experiments.prior.page import page
 from experiments.prior.pool import Likelihood
-from experiments.prior.units import RATES, STRIDES, Item, find_items
-from study.units import MODEL, TRACKERS
+from experiments.prior.units import PRIOR_TRACKERS, RATES, STRIDES, Item, find_items
+from study.units import MODELS
 from torchtrack_uq.calibration.movie_prior import FORMAT, MoviePrior
 from torchtrack_uq.trackers import make_tracker
 from torchtrack_uq.trackers.identity import tracker_identity
@@ -38,11 +38,15 @@ FITTED_RATES = {2: RATES, 1: (0.0,)}
 EMBRYOS_USED = ("ascidian-Pm02", "ascidian-Pm04", "celegans-20241108_JIM767_25_L5", "celegans-CE")
 """Of the embryos of one kind, which are alike; at strides of `EMBRYO_STRIDES`."""
 EMBRYO_STRIDES = (1, 4)
+VOLUMES_USED = ("ascidian-Pm04", "ascidian-Pm05", "celegans-20241108_JIM767_25_L5", "celegans-CE")
+"""For small_3d, at all strides: movies that it was not trained on."""
 FEW_STRIDES = (1, 4)
 FEW_TRACKERS = ("Distance", "Transformer")
 """For which fits to few daughters are judged."""
 AROUND = {"Transformer": "Distance"}
 """Trackers with few kinds of movies that they were not trained on, and the tracker whose prior theirs is drawn to."""
+FILES = {"Transformer 3D": "small_3d"}
+"""Names of files of priors, where that is not the tracker's."""
 
 
 def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
@@ -52,6 +56,8 @@ def chosen_items(data: Path, tracker: str, max_gap: int) -> list[Item]:
     def wanted(item: Item) -> bool:
         if item.rate not in FITTED_RATES[max_gap]:
             return False
+        if tracker == "Transformer 3D":
+            return item.unit.movie in VOLUMES_USED and item.unit.stride in FITTED_STRIDES[max_gap]
         if item.kind == item.unit.recording:
             return item.unit.stride in FITTED_STRIDES[max_gap]
         return item.unit.movie in used and item.unit.stride in EMBRYO_STRIDES
@@ -91,7 +97,7 @@ class Fits:
             items = chosen_items(data, name, max_gap)
             return fitted_items(tqdm(items, f"{name}, gap {max_gap}"), cache, max_gap)
 
-        made = make_tracker(TRACKERS[tracker], "cpu", model=MODEL if tracker == "Transformer" else None)
+        made = make_tracker(PRIOR_TRACKERS[tracker], "cpu", model=MODELS.get(tracker))
         other = fitted(AROUND[tracker]) if tracker in AROUND else []
         return cls(tracker, tracker_identity(made), parameters(max_gap), fitted(tracker), other)
 
@@ -104,11 +110,23 @@ class Fits:
         return learn(self.tracker, self.identity, version, own, self.names, around)
 
 
+def beside_others(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """With what earlier runs wrote of the trackers that this one was not asked for."""
+    if not file.is_file():
+        return table
+    earlier = pd.read_csv(file)
+    others = earlier[~earlier["tracker"].isin(set(table["tracker"]))]
+    order = list(PRIOR_TRACKERS)
+    return pd.concat([others, table]).sort_values(
+        "tracker", key=lambda names: names.map(order.index), kind="stable"
+    )
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", nargs="?", type=Path, default=data_folder())
-    parser.add_argument("--trackers", nargs="+", choices=TRACKERS, default=list(TRACKERS))
+    parser.add_argument("--trackers", nargs="+", choices=PRIOR_TRACKERS, default=list(PRIOR_TRACKERS))
     parser.add_argument("--cache", type=Path, default=CHECKOUT / ".cache" / "prior")
     parser.add_argument("--few", action="store_true", help="also fits to 30 and 100 daughters")
     parser.add_argument("--ship", action="store_true", help="write what comes with the package")
@@ -133,12 +151,14 @@ def main() -> None:
         if options.ship:
             content = {"format": FORMAT, "tracker": identity, "gaps": shipped}
             write_atomically(
-                PRIORS / f"{TRACKERS[tracker]}.json", (json.dumps(content, indent=1) + "\n").encode()
+                PRIORS / f"{FILES.get(tracker, PRIOR_TRACKERS[tracker])}.json",
+                (json.dumps(content, indent=1) + "\n").encode(),
             )
-    tables = {
+    found = {
         "movie_prior": pd.DataFrame(rows).round(5),
         "movie_prior_detections": pd.DataFrame(doubts).round(5),
     }
+    tables = {name: beside_others(table, options.output / f"{name}.csv") for name, table in found.items()}
     write_results(options.output, "movie_prior", page(*tables.values()), tables)
 
 

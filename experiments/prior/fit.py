@@ -18,6 +18,8 @@ from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
 
 NAMES = (LOG_TEMPERATURE, "appear", "disappear", "divide", "miss")
 START = (0.4, 0.5, -1.5, -2.0, 0.0)
+KNOW_EVENTS = ("Transformer", "Transformer 3D")
+"""Trackers whose own scores say what each cell is likely to do: fits start there, and priors are drawn to them."""
 TEMPERATURE_WIDTH, OFFSET_WIDTH = 1.0, 4.0
 """Of the weak prior that keeps single fits finite, and that pooling takes out again."""
 MOST_STEPS = 15
@@ -26,8 +28,14 @@ LOOK_AT = {
     "Overlap": (1.2, {"appear": 0.0, "disappear": -1.0, "divide": -1.0}),
     "Activity": (1.2, {"appear": 0.0, "disappear": -1.0, "divide": -1.5}),
     "Transformer": (1.2, {"appear": 0.0, "disappear": -1.0, "divide": -1.0}),
+    "Transformer 3D": (1.0, {}),
 }
 """Temperature and offsets that a movie is first looked at with: about what single movies ask for."""
+
+
+def start_of(tracker: str) -> tuple[float, ...]:
+    """Of `NAMES`, where fits begin and what means are drawn to."""
+    return (0.0,) * len(START) if tracker in KNOW_EVENTS else START
 
 
 def fit_item(item: Item, cache: Path, max_gap: int) -> Likelihood | None:
@@ -49,7 +57,7 @@ def _fitted(item: Item, cache: Path, max_gap: int) -> dict[str, Any]:
             objective = objective_of(layer, [movie], TEMPERATURE_WIDTH, OFFSET_WIDTH, None)
         except InputError:
             return {}
-        objective.set(START[: len(objective.parameters)])
+        objective.set(start_of(item.unit.tracker)[: len(objective.parameters)])
         _minimise(list(objective.parameters.values()), objective.loss, MOST_STEPS)
         found = FitCertainty.of(objective)
         slope = mean_gradient(objective, found.value) * objective.n_daughters

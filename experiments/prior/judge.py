@@ -9,7 +9,7 @@ import torch
 
 from common.results import kept
 from experiments.event_model import JUDGED_GAP
-from experiments.prior.fit import LOOK_AT, NAMES, START, fit_item
+from experiments.prior.fit import KNOW_EVENTS, LOOK_AT, NAMES, fit_item, start_of
 from experiments.prior.pool import Likelihood, pool
 from experiments.prior.units import Item, score_item
 from study.units import trained_on
@@ -46,16 +46,21 @@ def learn(
         version: To be told apart by.
         found: Movies and what their annotation says.
         names: Parameters that it is about.
-        around: The prior of a tracker that was seen on more movies, which this one is drawn to.
+        around: The prior of a tracker that was seen on more movies, which this one is drawn to. One of `KNOW_EVENTS`
+            is drawn to its own scores, whatever a movie looks like.
     """
     likelihoods = [likelihood for _, likelihood in found]
     k = len(names)
+    drawn_to = None if around is None else around.coefficients
+    if tracker in KNOW_EVENTS:  # the constant to its own scores, how a look moves them to the other tracker's
+        drawn_to = np.zeros((1 + len(likelihoods[0].look), k)) if drawn_to is None else drawn_to.copy()
+        drawn_to[0] = 0.0
     coefficients, covariance = pool(
         likelihoods,
-        np.array(START[:k]),
+        np.array(start_of(tracker)[:k]),
         WIDTHS[:k],
-        around=None if around is None else around.coefficients,
-        ridge=RIDGE if around is None else RIDGE_AROUND,
+        around=drawn_to,
+        ridge=RIDGE if drawn_to is None else RIDGE_AROUND,
     )
     looks = np.array([likelihood.look for likelihood in likelihoods])
     return MoviePrior(

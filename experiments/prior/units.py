@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from experiments.event_model import JUDGED_GAP, rates_at, with_errors
-from study.units import MODEL, MOVIES, TRACKERS, Unit, find_units, read_unit
+from study.units import MODELS, MOVIES, TRACKERS, Unit, find_units, read_unit
 from torchtrack_uq.calibration import ScoredMovie
 from torchtrack_uq.datasets import AnnotatedMovie
 from torchtrack_uq.datasets.points import is_points_folder
 from torchtrack_uq.trackers import make_tracker
 
+PRIOR_TRACKERS = {**TRACKERS, "Transformer 3D": "trackastra"}
 STRIDES = (1, 2, 4, 8)
 RATES = (0.0, 0.05)
 """Of missed cells; a fifth of it each for merged, split and made-up ones. Half of the movies have perfect masks."""
@@ -63,7 +64,11 @@ def find_items(data: Path, tracker: str, strides: tuple[int, ...] = STRIDES) -> 
     """All that a data folder allows; quick ones first."""
     names = [name for name in MOVIES if (data / name).is_dir()]
     names += [folder.name for folder in sorted(data.iterdir()) if folder.name.startswith(EMBRYOS)]
-    units = [unit for unit in find_units(data, names, strides) if unit.tracker == tracker]
+    if tracker == "Transformer 3D":  # on the embryos, which the study has for the distance tracker alone
+        found = find_units(data, [name for name in names if name.startswith(EMBRYOS)], strides)
+        units = [replace(unit, tracker=tracker) for unit in found]
+    else:
+        units = [unit for unit in find_units(data, names, strides) if unit.tracker == tracker]
     return [Item(unit, rate) for unit in reversed(units) for rate in RATES]
 
 
@@ -91,8 +96,8 @@ def score_item(item: Item, cache: Path, *, max_gap: int = JUDGED_GAP) -> ScoredM
     file = cache / f"{item.key}_{max_gap}.pt"
     if not file.is_file():
         movie = read_item(item)
-        model = MODEL if item.unit.tracker == "Transformer" else None
-        tracker = make_tracker(TRACKERS[item.unit.tracker], "cpu", model=model, max_gap=max_gap)
+        name = item.unit.tracker
+        tracker = make_tracker(PRIOR_TRACKERS[name], "cpu", model=MODELS.get(name), max_gap=max_gap)
         with torch.no_grad():
             graph = tracker.candidates(movie.detections, movie.movie, progress=False)
         scored = ScoredMovie(f"{item.unit.movie} {item.unit.stride}", graph, movie.targets(JUDGED_GAP))

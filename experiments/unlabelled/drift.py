@@ -85,7 +85,7 @@ def score_stretches(
         targets = part.targets(MAX_GAP)
         if not targets.n_judged:
             continue
-        graphs = (tracker._score(part.detections, its) for its in (common, scale))
+        graphs = (tracker._score(part.detections, its, None) for its in (common, scale))
         found.append(Stretch(*(ScoredMovie(part.name, graph, targets) for graph in graphs)))
     return found
 

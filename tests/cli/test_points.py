@@ -190,7 +190,7 @@ def test_annotated_points_take_a_voxel_size(tmp_path: Path, command: str) -> Non
     ("options", "said"),
     [
         (("--tracker", "overlap"), "--tracker overlap looks at masks or images, and --points FILE has none"),
-        (("--tracker", "trackastra"), "leave --tracker out, which takes distance"),
+        (("--tracker", "activity"), "leave --tracker out, which takes distance"),
         (("--model", "small_2d"), "--model is for --tracker trackastra, not distance"),
         (("-i", "images"), "-i IMAGES go with -m MASKS"),
         (("--columns", "y=down"), "no column 'down'; it has"),

@@ -1,12 +1,21 @@
 """The motion that neighbours have in common, found without links."""
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from torchtrack_uq import Detections, DistanceTracker, UncertaintyLayer
+from torchtrack_uq.calibration.movie_prior import movie_prior
+from torchtrack_uq.cli import main
+from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers import make_tracker
 from torchtrack_uq.trackers.common_motion import common_motion, motion_since
+from torchtrack_uq.trackers.identity import tracker_identity
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -107,7 +116,7 @@ class TestSince:
 
 
 class TestDistances:
-    """`DistanceTracker(common_motion=True)`."""
+    """`DistanceTracker(without_common_motion=True)`."""
 
     @staticmethod
     def flowing(drift: float, n_frames: int = 6) -> tuple[Detections, np.ndarray]:
@@ -134,7 +143,7 @@ class TestDistances:
     def test_cells_that_flow_together_are_linked(self, max_gap: int) -> None:
         cells, label = self.flowing(4.0)
         plain, still = (
-            self.share_right(DistanceTracker(max_gap=max_gap, common_motion=common), cells, label)
+            self.share_right(DistanceTracker(max_gap=max_gap, without_common_motion=common), cells, label)
             for common in (False, True)
         )
         assert still > 0.97
@@ -144,17 +153,41 @@ class TestDistances:
         cells, label = self.flowing(4.0)
         kept = (np.arange(len(cells)) % 10 != 3) | (cells.frame == 0)
         some = Detections.from_points(cells.frame[kept], cells.coords[kept], cells.label[kept])
-        assert self.share_right(DistanceTracker(max_gap=2, common_motion=True), some, label[kept]) > 0.95
+        assert (
+            self.share_right(DistanceTracker(max_gap=2, without_common_motion=True), some, label[kept]) > 0.95
+        )
 
     def test_it_is_off_by_default_and_copies_have_their_own(self) -> None:
         cells, _ = self.flowing(3.0)
-        assert not DistanceTracker().common_motion
-        tracker = DistanceTracker(max_gap=2, common_motion=True)
+        assert not DistanceTracker().without_common_motion
+        tracker = DistanceTracker(max_gap=2, without_common_motion=True)
         (copy,) = tracker.candidates_of_copies(cells, None, [(cells, None)], progress=False)
         whole = tracker.candidates(cells, progress=False)
         assert copy.score.tolist() == whole.score.tolist()
 
     def test_one_cell_a_frame_is_no_reason_to_fail(self) -> None:
         cells = Detections.from_points(np.arange(3), np.array([[0.0, 0], [3, 4], [6, 8]]))
-        tracker = DistanceTracker(common_motion=True)
+        tracker = DistanceTracker(without_common_motion=True)
         assert tracker.candidates(cells).score.tolist() == DistanceTracker().candidates(cells).score.tolist()
+
+    def test_its_calibrations_are_its_own_and_its_prior_is_that_of_distances(self) -> None:
+        plain, still = (make_tracker("distance", without_common_motion=out) for out in (None, True))
+        assert tracker_identity(plain) != tracker_identity(still)
+        assert movie_prior(still) is movie_prior(plain) is not None
+        with pytest.raises(
+            InputError, match="tracker overlap takes no without common motion; it is for distance"
+        ):
+            make_tracker("overlap", without_common_motion=True)
+
+    def test_the_command_line_takes_it(self, tmp_path: Path) -> None:
+        cells, label = self.flowing(4.0, n_frames=4)
+        table = pd.DataFrame({"frame": cells.frame, "y": cells.coords[:, 0], "x": cells.coords[:, 1]})
+        table.to_csv(tmp_path / "cells.csv", index=False)
+        out = tmp_path / "out"
+        options = ["--points", str(tmp_path / "cells.csv"), "--quiet", "--without-common-motion"]
+        assert main(["track", *options, "-o", str(out)]) == 0
+        found = pd.read_csv(out / "cells.csv")["track"].to_numpy()
+        assert np.mean([found[label == one].std() == 0 for one in range(1, 145)]) > 0.97
+        settings = json.loads((out / "settings.json").read_text())
+        assert settings["tracker"]["identity"] == "distance:without-common-motion"
+        assert settings["prior"]["name"] == "distance"

@@ -140,7 +140,8 @@ def movie_prior(tracker: Tracker) -> MoviePrior | None:
     """
     if not getattr(tracker, "default_events", False):
         return None
-    return _bundled().get((tracker_identity(tracker), min(max_gap_of(tracker), 2)))
+    identity = getattr(tracker, "prior_identity", None) or tracker_identity(tracker)
+    return _bundled().get((identity, min(max_gap_of(tracker), 2)))
 
 
 @cache

@@ -15,6 +15,7 @@ from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
     annotated_inputs_of,
+    dimensions_of,
     nothing_written_on_error,
     read_temperature,
     scored_movies,
@@ -72,7 +73,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.picture is not None:
         import_optional("matplotlib", "files", "--picture")
     temperature = read_temperature(options)
-    tracker = tracker_of(options, temperature)
+    tracker = tracker_of(options, temperature, ndim=dimensions_of(options))
     with nothing_written_on_error():
         if isinstance(temperature, Calibration):
             asked = paper_options(options.method) if options.paper else None

@@ -25,6 +25,7 @@ from torchtrack_uq.cli.shared import (
     add_device_and_quiet,
     add_tracker_arguments,
     annotated_inputs_of,
+    dimensions_of,
     nothing_written_on_error,
     scored_movies,
     tracker_of,
@@ -119,7 +120,7 @@ def _fit(options: argparse.Namespace) -> None:
     check_file_apart(options.output, [*annotated_inputs_of(options), *inputs_of(options), options.decisions])
     given = 0.5 if options.prior_width is None else options.prior_width
     width = None if math.isinf(given) else given
-    tracker = tracker_of(options)
+    tracker = tracker_of(options, ndim=dimensions_of(options))
     there_is = None if options.paper else movie_prior(tracker)
     known = there_is if options.prior_width is None else None
     asked = options.events or options.event_model

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 DEFAULT_TRACKER, FOR_POINTS = "trackastra", "distance"
 """What scores links where nobody says, with masks and with points."""
+_TAKE_POINTS = (FOR_POINTS, "trackastra")
+"""The second with a model that was trained on points, such as small_3d."""
 _NEED_POINTS = ("columns", "field")
 _NEED_PIXELS = ("channel", "mask_channel", "axes", "scene")
 
@@ -58,7 +60,7 @@ def choose_tracker(options: argparse.Namespace) -> None:
         options.tracker = options.tracker or DEFAULT_TRACKER
         return
     options.tracker = options.tracker or FOR_POINTS
-    if options.tracker != FOR_POINTS:
+    if options.tracker not in _TAKE_POINTS:
         raise InputError(
             f"--tracker {options.tracker} looks at masks or images, and --points FILE has none; leave --tracker out, "
             f"which takes {FOR_POINTS}"

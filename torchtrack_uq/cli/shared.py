@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--tracker`, `--model`, `--search-range`, `--max-gap`, `--method`, `--paper` and `--stride`."""
+    """`--tracker` with what is for single ones, `--method`, `--paper` and `--stride`."""
     parser.add_argument(
         "--tracker",
         choices=tuple(TRACKERS),
@@ -34,8 +34,8 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="for trackastra: small_2d, which comes with the package; a model folder; or a published model that is "
-        "downloaded once, such as general_2d (default: small_2d)",
+        help="for trackastra: small_2d or small_3d, which come with the package; a model folder; or a published model "
+        "that is downloaded once, such as general_2d (default: small_2d, and small_3d for volumes)",
     )
     parser.add_argument(
         "--search-range",
@@ -43,6 +43,13 @@ def add_tracker_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LENGTH",
         help="for distance: largest displacement in pixels of x, or in micrometres with the unit, 12um "
         "(default: estimated)",
+    )
+    parser.add_argument(
+        "--without-common-motion",
+        action="store_const",
+        const=True,
+        help="for distance: leave out of how far cells move what neighbours have in common, for cells that drift, flow "
+        "or grow together",
     )
     add_max_gap_argument(parser)
     parser.add_argument(
@@ -95,6 +102,15 @@ def annotated_inputs_of(options: argparse.Namespace) -> list[Path]:
     given = getattr(options, "temperature", None)
     calibration = [Path(given)] if given is not None and Path(given).is_file() else []
     return [*options.folders, *annotations, *(options.segmentation or []), *calibration]
+
+
+def dimensions_of(options: argparse.Namespace) -> int:
+    """Dimensions in space of the first annotated movie that was named, 2 where none was."""
+    from torchtrack_uq.datasets.read import spatial_dimensions
+
+    if not options.folders:
+        return 2
+    return spatial_dimensions(options.folders[0], options.missing_frames)
 
 
 def add_device_and_quiet(parser: argparse.ArgumentParser) -> None:
@@ -167,14 +183,20 @@ def check_temperature(given: str | None) -> None:
 def check_tracker_options(options: argparse.Namespace) -> None:
     """Refuse options of another tracker than the one that was asked for."""
     taken = TRACKERS[options.tracker].options
-    for option in ("model", "search_range"):
+    for option in ("model", "search_range", "without_common_motion"):
         if getattr(options, option) is not None and option not in taken:
             owners = ", ".join(name for name, entry in TRACKERS.items() if option in entry.options)
             raise InputError(f"--{option.replace('_', '-')} is for --tracker {owners}, not {options.tracker}")
 
 
-def tracker_of(options: argparse.Namespace, temperature: Any = None) -> Any:
-    """The tracker that was asked for, with the gap of the calibration where `temperature` is one."""
+def tracker_of(options: argparse.Namespace, temperature: Any = None, *, ndim: int = 2) -> Any:
+    """The tracker that was asked for, with the gap of the calibration where `temperature` is one.
+
+    Args:
+        options: Parsed arguments.
+        temperature: What `--temperature` stands for.
+        ndim: Dimensions in space of the movie, for the default model.
+    """
     from torchtrack_uq.trackers.gaps import wanted_max_gap
 
     check_tracker_options(options)
@@ -183,9 +205,11 @@ def tracker_of(options: argparse.Namespace, temperature: Any = None) -> Any:
         options.device,
         model=options.model,
         search_range=options.search_range,
+        without_common_motion=options.without_common_motion,
         max_gap=wanted_max_gap(
             options.max_gap, paper=getattr(options, "paper", False), calibration=temperature
         ),
+        ndim=ndim,
     )
 
 

@@ -137,10 +137,12 @@ def _track_into(options: argparse.Namespace) -> None:
     # refuse bad input before a model is loaded
     if options.points is None:
         options.movie = open_movie(options)
+        ndim = len(options.movie.frame_shape)
     else:
         options.points = read_points_of(options, scale_of(options))
+        ndim = options.points.detections.ndim
     acceptance = _acceptance(options, getattr(temperature, "review", None))
-    tracker = tracker_of(options, temperature)
+    tracker = tracker_of(options, temperature, ndim=ndim)
     reach, fitted = max_gap_of(tracker), getattr(temperature, "max_gap", None)
     if acceptance is not None and reach != fitted:
         raise InputError(

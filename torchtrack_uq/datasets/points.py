@@ -24,6 +24,17 @@ def is_points_folder(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("points.csv", "points.csv.gz"))
 
 
+def dimensions_of_points(folder: Path) -> int:
+    """3 if the table has a column z, else 2; what is wrong with a table is left to its reader."""
+    for file in (folder / "points.csv.gz", folder / "points.csv"):
+        if file.is_file():
+            try:
+                return 3 if _DEPTH in pd.read_csv(file, nrows=0) else 2
+            except (OSError, ValueError, EOFError, zlib.error):
+                break
+    return 2
+
+
 def read_points_movie(
     folder: str | os.PathLike[str],
     stride: int = 1,

@@ -11,7 +11,7 @@ from torchtrack_uq.datasets.ctc import CtcSequence, read_ctc_sequence
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.datasets.match import check_same_frames
 from torchtrack_uq.datasets.one_in_a_million import is_one_in_a_million, read_one_in_a_million
-from torchtrack_uq.datasets.points import is_points_folder, read_points_movie
+from torchtrack_uq.datasets.points import dimensions_of_points, is_points_folder, read_points_movie
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.movies.frames import FramesLike, open_frames
 from torchtrack_uq.movies.sanity import check_movie
@@ -21,6 +21,10 @@ PathLike = str | os.PathLike[str]
 
 def _resolved(folder: Path) -> Path:
     return folder.resolve()
+
+
+def _planar(folder: Path) -> int:
+    return 2
 
 
 def _annotation_of(folder: Path) -> Path:
@@ -38,16 +42,18 @@ class Format:
         read: Reads it: folder, stride, use_images, progress, and if it can voxel_size.
         key: What a folder's movie is known by, however its path is written, so that none is taken twice; by default
             the folder itself.
+        dimensions: How many dimensions in space a folder's movie has.
     """
 
     name: str
     recognises: Callable[[Path], bool]
     read: Callable[..., AnnotatedMovie]
     key: Callable[[Path], Path] = _resolved
+    dimensions: Callable[[Path], int] = _planar
 
 
 FORMATS = [
-    Format("points", is_points_folder, read_points_movie),
+    Format("points", is_points_folder, read_points_movie, dimensions=dimensions_of_points),
     Format("one in a million", is_one_in_a_million, read_one_in_a_million, _annotation_of),
 ]
 """Formats told by what a folder holds, tried in order; any other folder is a Cell Tracking Challenge sequence."""
@@ -107,6 +113,25 @@ def read_annotated(
         missing_frames=missing_frames,
         progress=progress,
     )
+
+
+def spatial_dimensions(folder: PathLike, missing_frames: str = "refuse") -> int:
+    """Whether an annotated movie is in 2D or 3D, from a header: 2 or 3.
+
+    Args:
+        folder: As for `read_annotated`.
+        missing_frames: Likewise.
+
+    Raises:
+        InputError: There is no movie there.
+    """
+    path = _named(folder)
+    one = _format_of(path)
+    if one is None:
+        return len(
+            CtcSequence.find(path).open_movie(use_images=False, missing_frames=missing_frames).frame_shape
+        )
+    return one.dimensions(path)
 
 
 def read_movies(

@@ -62,10 +62,12 @@ class DistanceTracker:
             masks with 5 % of the cells deleted, of -1, -2, ... -6 and -8 (mean NLL of `auto` at T = 1 over nine movies
             at every and every fourth frame: .254; without links over gaps .538). Where more cells are missed or frames
             are crowded, -3 to -5 finds more of the true mothers; `fit` with events finds out.
-        common_motion: Take the motion that neighbours have in common (drift, flow, growth; found without links, see
-            `torchtrack_uq.trackers.common_motion`) out of the distances. It halves the NLL where cells flow (embryos at
-            every fourth frame: .209 and .097 without, .114 and .069 with) and changes little where each goes its own
-            way (HeLa, mouse-epidermis). Off by default: priors and temperatures were fitted without.
+        without_common_motion: Take the motion that neighbours have in common (drift, flow, growth; found without links,
+            see `torchtrack_uq.trackers.common_motion`) out of the distances. It halves the NLL where cells flow
+            (embryos at every fourth frame: .209 and .097 with it, .114 and .069 without) and changes little where each
+            goes its own way (HeLa, mouse-epidermis). Off by default: with fitted scores embryos had fewer errors
+            without it, but worse probabilities at every second frame (experiments/results/small_3d.md). Priors were
+            learned with it in; they are used all the same, and the numbers above are with them.
 
     Raises:
         InputError: A range or scale that is not positive, a reach below 1, or a max_gap or miss that cannot be.
@@ -88,7 +90,7 @@ class DistanceTracker:
         reach: float = REACH,
         max_gap: int = 1,
         miss: float = MISS,
-        common_motion: bool = False,
+        without_common_motion: bool = False,
     ) -> None:
         check_max_gap(max_gap)
         check_miss(miss)
@@ -101,7 +103,17 @@ class DistanceTracker:
         self.search_range, self.scale = search_range, scale
         self.appear, self.disappear, self.divide = appear, disappear, divide
         self.max_candidates, self.reach = max_candidates, reach
-        self.max_gap, self.miss, self.common_motion = max_gap, miss, common_motion
+        self.max_gap, self.miss, self.without_common_motion = max_gap, miss, without_common_motion
+
+    @property
+    def identity(self) -> str:
+        """What it is called in calibration files: scores without common motion are others, see `tracker_identity`."""
+        return f"{self.name}:without-common-motion" if self.without_common_motion else self.name
+
+    @property
+    def prior_identity(self) -> str:
+        """Of the tracker whose prior is used: the same with common motion and without."""
+        return self.name
 
     @property
     def default_events(self) -> bool:
@@ -140,7 +152,7 @@ class DistanceTracker:
 
     def _motion(self, detections: Detections) -> Motion:
         """(N, max_gap, D) that of the surroundings of each cell, None where it is left in."""
-        if not self.common_motion:
+        if not self.without_common_motion:
             return None
         return motion_since(detections.offsets, detections.isotropic_coords, self.max_gap)
 

@@ -24,7 +24,7 @@ def load_model(
     """Load a Trackastra model by name or folder.
 
     Args:
-        model: A model folder; "small_2d", which comes with the package; or a published model such as
+        model: A model folder; "small_2d" or "small_3d", which come with the package; or a published model such as
             "general_2d", which trackastra downloads once.
         device: "auto", "cpu", "cuda".
         max_gap: How many frames a link may span.

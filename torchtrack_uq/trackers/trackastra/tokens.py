@@ -34,17 +34,18 @@ def as_model_sees_it(
     """
     if detections.ndim > coord_dim:
         raise InputError(
-            f"the movie is {detections.ndim}D but the model {coord_dim}D; use a tracker that works in 3D as it is "
-            "(--tracker distance or overlap, or activity where there are images), or a published model for 3D, "
-            "downloaded once: --model ctc"
+            f"the movie is {detections.ndim}D but the model {coord_dim}D; use a model for 3D (--model small_3d, which "
+            "comes with the package, or ctc, a published one that is downloaded once), or a tracker that works in 3D "
+            "as it is (--tracker distance or overlap, or activity where there are images)"
         )
     detections = seen_by(view or ModelView(), detections)
     if feat_dim:
         missing = [name for name in FEATURES if name not in detections.features]
         if missing:
             raise InputError(
-                f"the model looks at cell features, but these detections lack {', '.join(missing)}; "
-                "measure them from masks with Detections.from_movie"
+                f"the model looks at cell features, but these detections lack {', '.join(missing)}; measure them from "
+                "masks with Detections.from_movie, or use a model that takes points, such as small_3d for volumes, or "
+                "the tracker distance"
             )
     if detections.ndim < coord_dim:
         detections = _as_one_plane(detections)
