@@ -54,13 +54,16 @@ class UsualSize:
         return self.spacing / nearest if nearest > 0 else 1.0
 
     def scaled(self, detections: Detections) -> Detections:
-        """The same cells in pixels of the model, the same along all axes."""
+        """The same cells in pixels of the model, the same along all axes, from the corner of the movie's cells."""
         factor = self.factor(detections)
         features = dict(detections.features)
         for name, power in (("equivalent_diameter_area", 1), ("inertia_tensor", 2)):
             if name in features:
                 features[name] = (features[name] * factor**power).astype(np.float32)
-        coords = (detections.isotropic_coords * factor).astype(np.float32)
+        places = detections.isotropic_coords.astype(np.float64)
+        if len(places):  # far from the origin single precision would lose more of a larger movie
+            places -= places.min(axis=0)
+        coords = (places * factor).astype(np.float32)
         return replace(detections, coords=coords, features=features, voxel_size=None)
 
 
