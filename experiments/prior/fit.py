@@ -19,7 +19,7 @@ from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
 NAMES = (LOG_TEMPERATURE, "appear", "disappear", "divide", "miss")
 START = (0.4, 0.5, -1.5, -2.0, 0.0)
 KNOW_EVENTS = ("Transformer", "Transformer 3D")
-"""Trackers whose own scores say what each cell is likely to do: fits start there, and priors are drawn to them."""
+"""Trackers whose own scores say what each cell is likely to do: fits start there, and constants are drawn to them."""
 TEMPERATURE_WIDTH, OFFSET_WIDTH = 1.0, 4.0
 """Of the weak prior that keeps single fits finite, and that pooling takes out again."""
 MOST_STEPS = 15

@@ -46,8 +46,8 @@ def learn(
         version: To be told apart by.
         found: Movies and what their annotation says.
         names: Parameters that it is about.
-        around: The prior of a tracker that was seen on more movies, which this one is drawn to. One of `KNOW_EVENTS`
-            is drawn to its own scores, whatever a movie looks like.
+        around: The prior of a tracker that was seen on more movies, which this one is drawn to. Of one of
+            `KNOW_EVENTS` only what a look changes: its constant is drawn to its own scores.
     """
     likelihoods = [likelihood for _, likelihood in found]
     k = len(names)
