@@ -52,10 +52,13 @@ def test_other_units_are_refused(masks: Path, tmp_path: Path, capsys: pytest.Cap
     assert "expected micrometres such as '12um', or a number of pixels" in capsys.readouterr().err
 
 
-def test_the_bundled_model_says_which_trackers_work_in_3d(
+def test_a_2d_model_says_what_works_in_3d_and_the_default_one_does(
     masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["track", "-m", str(masks), "-o", str(tmp_path / "out"), "--quiet"]) != 0
+    named = ["--model", "small_2d"]
+    assert main(["track", "-m", str(masks), "-o", str(tmp_path / "out"), "--quiet", *named]) != 0
     said = capsys.readouterr().err
+    assert "--model small_3d" in said
     assert "--tracker distance or overlap" in said
-    assert "--model ctc" in said
+    assert not (tmp_path / "out").exists()
+    assert main(["track", "-m", str(masks), "-o", str(tmp_path / "out"), "--quiet"]) == 0

@@ -147,7 +147,7 @@ class TestTransformer:
     def test_a_2d_model_refuses_3d_and_names_what_works(self) -> None:
         from torchtrack_uq.trackers.trackastra.tracker import TrackastraTracker
 
-        with pytest.raises(InputError, match=r"--tracker distance or overlap.*--model ctc"):
+        with pytest.raises(InputError, match=r"--model small_3d.*--tracker distance or overlap"):
             TrackastraTracker(small_transformer()).candidates(annotated_balls().detections)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from torchtrack_uq import Calibration, Detections, TrackastraTracker, UncertainTracker
 from torchtrack_uq.cli import main
@@ -111,6 +112,22 @@ class TestCommandLine:
         named = ["-o", str(file)] if command == "fit" else ["--json", str(file)]
         assert main([command, str(tmp_path), *named, *options]) == 0
         assert model_of("small_3d") in file.read_text() if command == "fit" else file.is_file()
+
+    @pytest.mark.parametrize("given", ["spots", "volumes"])
+    def test_decisions_on_cells_in_space_are_fitted_with_the_model_that_tracked_them(
+        self, spots: Path, tmp_path: Path, given: str
+    ) -> None:
+        verdicts = [f"{t},{k},mother,{t - 1},{k}" for t in (1, 2, 3) for k in (1, 2, 3)]
+        file = tmp_path / "decisions.csv"
+        file.write_text("\n".join(["frame,label,verdict,mother_frame,mother", *verdicts]) + "\n")
+        if given == "volumes":
+            tifffile.imwrite(tmp_path / "masks.tif", balls(), metadata={"axes": "TZYX"})
+            movie = ["-m", str(tmp_path / "masks.tif")]
+        else:
+            movie = ["--points", str(spots), "--columns", "id=track"]
+        options = ["--tracker", "trackastra", "--device", "cpu", "--quiet", "--decisions", str(file)]
+        assert main(["fit", *movie, *options, "-o", str(tmp_path / "fit.json")]) == 0
+        assert model_of("small_3d") in (tmp_path / "fit.json").read_text()
 
     def test_spots_in_the_plane_are_refused_with_what_to_do(
         self, spots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -11,6 +11,7 @@ from torchtrack_uq.cli.movie_arguments import (
     add_scale_arguments,
     inputs_of,
     open_movie,
+    reading_of,
     scale_of,
 )
 from torchtrack_uq.cli.points_arguments import (
@@ -120,7 +121,7 @@ def _fit(options: argparse.Namespace) -> None:
     check_file_apart(options.output, [*annotated_inputs_of(options), *inputs_of(options), options.decisions])
     given = 0.5 if options.prior_width is None else options.prior_width
     width = None if math.isinf(given) else given
-    tracker = tracker_of(options, ndim=dimensions_of(options))
+    tracker = tracker_of(options, ndim=_dimensions(options))
     there_is = None if options.paper else movie_prior(tracker)
     known = there_is if options.prior_width is None else None
     asked = options.events or options.event_model
@@ -176,6 +177,24 @@ def _fit(options: argparse.Namespace) -> None:
             "--accept-error can promise nothing with this file; see docs/guarantees.md, or sample with --random 1"
         )
     print(f"use it with --temperature {options.output}")
+
+
+def _dimensions(options: argparse.Namespace) -> int:
+    """Dimensions in space of what is fitted to, for the default model; combinations that are refused count as 2D."""
+    if options.decisions is None:
+        return dimensions_of(options)
+    if (
+        options.tracker != "trackastra"
+        or options.folders
+        or (options.masks is None) == (options.points is None)
+    ):
+        return 2
+    if options.points is not None:
+        return read_points_of(options, scale_of(options)).detections.ndim
+    from torchtrack_uq.movies.movie import Movie
+
+    reading = {**scale_of(options), **reading_of(options)}
+    return len(Movie.open(options.images, options.masks, options.stride, **reading).frame_shape)
 
 
 def _movies(

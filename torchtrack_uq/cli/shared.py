@@ -108,7 +108,7 @@ def dimensions_of(options: argparse.Namespace) -> int:
     """Dimensions in space of the first annotated movie that was named, 2 where none was."""
     from torchtrack_uq.datasets.read import spatial_dimensions
 
-    if not options.folders:
+    if not options.folders or "model" not in TRACKERS[options.tracker].options:
         return 2
     return spatial_dimensions(options.folders[0], options.missing_frames)
 
