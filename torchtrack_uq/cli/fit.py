@@ -11,7 +11,6 @@ from torchtrack_uq.cli.movie_arguments import (
     add_scale_arguments,
     inputs_of,
     open_movie,
-    reading_of,
     scale_of,
 )
 from torchtrack_uq.cli.points_arguments import (
@@ -39,6 +38,8 @@ from torchtrack_uq.utils.registry import with_options
 if TYPE_CHECKING:
     from torchtrack_uq.calibration import EventFit, ScoredMovie
     from torchtrack_uq.layers import UncertaintyLayer
+    from torchtrack_uq.movies.movie import Movie
+    from torchtrack_uq.movies.points_table import PointsTable
     from torchtrack_uq.trackers import Tracker
 
 
@@ -121,7 +122,13 @@ def _fit(options: argparse.Namespace) -> None:
     check_file_apart(options.output, [*annotated_inputs_of(options), *inputs_of(options), options.decisions])
     given = 0.5 if options.prior_width is None else options.prior_width
     width = None if math.isinf(given) else given
-    tracker = tracker_of(options, ndim=_dimensions(options))
+    with nothing_written_on_error():
+        movie, points = _decided(options)
+    if movie is not None:
+        ndim = len(movie.frame_shape)
+    else:
+        ndim = dimensions_of(options) if points is None else points.detections.ndim
+    tracker = tracker_of(options, ndim=ndim)
     there_is = None if options.paper else movie_prior(tracker)
     known = there_is if options.prior_width is None else None
     asked = options.events or options.event_model
@@ -130,7 +137,10 @@ def _fit(options: argparse.Namespace) -> None:
     events = (EventModel() if options.event_model else EventOffsets()) if with_events else None
     layer = UncertaintyLayer(options.method, events=events, paper=options.paper)
     with nothing_written_on_error():
-        movies = _movies(options, tracker, layer)
+        if options.decisions is None:
+            movies = list(scored_movies(options, tracker, layer))
+        else:
+            movies = [_movie_of_decisions(options, movie, points, tracker, layer)]
         before = summarise([movie.judge(layer) for movie in movies])
         prior = None
         if with_events:
@@ -179,28 +189,8 @@ def _fit(options: argparse.Namespace) -> None:
     print(f"use it with --temperature {options.output}")
 
 
-def _dimensions(options: argparse.Namespace) -> int:
-    """Dimensions in space of what is fitted to, for the default model; combinations that are refused count as 2D."""
-    if options.decisions is None:
-        return dimensions_of(options)
-    if (
-        options.tracker != "trackastra"
-        or options.folders
-        or (options.masks is None) == (options.points is None)
-    ):
-        return 2
-    if options.points is not None:
-        return read_points_of(options, scale_of(options)).detections.ndim
-    from torchtrack_uq.movies.movie import Movie
-
-    reading = {**scale_of(options), **reading_of(options)}
-    return len(Movie.open(options.images, options.masks, options.stride, **reading).frame_shape)
-
-
-def _movies(
-    options: argparse.Namespace, tracker: "Tracker", layer: "UncertaintyLayer"
-) -> "list[ScoredMovie]":
-    """Annotated folders, or one movie of which some cells are annotated, scored."""
+def _decided(options: argparse.Namespace) -> "tuple[Movie | None, PointsTable | None]":
+    """The masks or the points whose cells `--decisions` are about, neither where annotated folders are fitted to."""
     if options.decisions is None:
         if not options.folders or options.masks or options.images or options.points:
             raise InputError(
@@ -210,12 +200,25 @@ def _movies(
         check_reads_nothing(
             options, "annotated folders are read as they are; --decisions FILE is what they go with"
         )
-        return list(scored_movies(options, tracker, layer))
+        return None, None
     if options.folders or options.segmentation or (options.masks is None) == (options.points is None):
         raise InputError(
             "--decisions FILE are those of one movie: give its masks with -m MASKS (and -i IMAGES) or its --points "
             "FILE, no CTC_FOLDER and no --segmentation"
         )
+    if options.points is None:
+        return open_movie(options), None
+    return None, read_points_of(options, scale_of(options))
+
+
+def _movie_of_decisions(
+    options: argparse.Namespace,
+    movie: "Movie | None",
+    points: "PointsTable | None",
+    tracker: "Tracker",
+    layer: "UncertaintyLayer",
+) -> "ScoredMovie":
+    """One movie of which some cells are annotated, scored."""
     import torch
 
     from torchtrack_uq.calibration import ScoredMovie
@@ -224,17 +227,17 @@ def _movies(
     from torchtrack_uq.movies.detections import Detections
     from torchtrack_uq.trackers.gaps import max_gap_of
 
-    if options.points is None:
-        movie = open_movie(options)
+    if movie is not None:
         detections = Detections.from_movie(movie, progress=not options.quiet)
     else:
-        movie, detections = None, read_points_of(options, scale_of(options)).detections
+        assert points is not None
+        detections = points.detections
     targets = read_annotations(options.decisions, detections, max_gap=max_gap_of(tracker))
     with torch.no_grad():
         scores = layer.scores(tracker, detections, movie, progress=not options.quiet)
     targets = targets.to(graph_of(scores).device)
     name = str(options.decisions)
-    return [ScoredMovie(name, scores, targets, layer.solve(scores), detections=detections)]
+    return ScoredMovie(name, scores, targets, layer.solve(scores), detections=detections)
 
 
 def _in_words(fit: "EventFit", prior: str | None) -> str:

@@ -21,18 +21,21 @@ _LARGEST = 2**53
 
 def is_points_folder(folder: Path) -> bool:
     """Whether a folder holds a table of points rather than masks."""
-    return any((folder / name).is_file() for name in ("points.csv", "points.csv.gz"))
+    return _table_of(folder) is not None
+
+
+def _table_of(folder: Path) -> Path | None:
+    files = (folder / "points.csv.gz", folder / "points.csv")
+    return next((file for file in files if file.is_file()), None)
 
 
 def dimensions_of_points(folder: Path) -> int:
     """3 if the table has a column z, else 2; what is wrong with a table is left to its reader."""
-    for file in (folder / "points.csv.gz", folder / "points.csv"):
-        if file.is_file():
-            try:
-                return 3 if _DEPTH in pd.read_csv(file, nrows=0) else 2
-            except (OSError, ValueError, EOFError, zlib.error):
-                break
-    return 2
+    file = _table_of(folder)
+    try:
+        return 3 if file is not None and _DEPTH in pd.read_csv(file, nrows=0) else 2
+    except (OSError, ValueError, EOFError, zlib.error):
+        return 2
 
 
 def read_points_movie(
@@ -61,30 +64,30 @@ def read_points_movie(
         InputError: A file or column is missing, or points and lineage contradict each other.
     """
     path = Path(folder).expanduser()
-    found = [file for file in (path / "points.csv.gz", path / "points.csv") if file.is_file()]
-    if not found:
+    file = _table_of(path)
+    if file is None:
         raise InputError(f"{path} holds no points.csv or points.csv.gz")
     lineage = Lineage.read(path / "man_track.txt")
     try:
-        table = pd.read_csv(found[0], usecols=lambda name: name in (*_COLUMNS, _DEPTH))
+        table = pd.read_csv(file, usecols=lambda name: name in (*_COLUMNS, _DEPTH))
         lacking = [name for name in _COLUMNS if name not in table]
         if lacking:
             raise ValueError(f"there is no column {', '.join(lacking)}")
         numbers = table.to_numpy(dtype=np.float64)
     except (OSError, ValueError, TypeError, OverflowError, EOFError, zlib.error) as error:
         raise InputError(
-            f"{found[0]} cannot be read, expected columns {', '.join(_COLUMNS)} of numbers: {error}"
+            f"{file} cannot be read, expected columns {', '.join(_COLUMNS)} of numbers: {error}"
         ) from error
     axes = [axis for axis in (_DEPTH, "y", "x") if axis in table]
     if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
         raise InputError(
-            f"{found[0]} has empty or infinite entries, or some beyond float32; every point needs "
+            f"{file} has empty or infinite entries, or some beyond float32; every point needs "
             f"{', '.join(table.columns)}"
         )
     for name in ("frame", "track"):
         values = table[name].to_numpy(dtype=np.float64)
         for row in np.flatnonzero((values != np.floor(values)) | (np.abs(values) > _LARGEST)):
-            raise InputError(f"{found[0]}: {name} of row {row} is {values[row]:g}; expected a whole number")
+            raise InputError(f"{file}: {name} of row {row} is {values[row]:g}; expected a whole number")
     frame = table["frame"].to_numpy(dtype=np.int64)
     counts_from_one = len(lineage) > 0 and len(frame) > 0 and frame.min() == lineage.begin.min() + 1
     detections = Detections.from_points(

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.trackers.trackastra.attention import has_one_mask
-from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
 from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import TokenTensors, pair_logits
@@ -116,10 +115,7 @@ def predict_mothers(model: Any, movie: AnnotatedMovie, view: ModelView | None = 
         (N,) int64.
     """
     config, view = model.config, view or ModelView()
-    seen = as_model_sees_it(movie.detections, config["coord_dim"], config["feat_dim"], view)
-    device = next(model.parameters()).device
-    still_for = config["window"] if view.without_common_motion else None
-    tokens = TokenTensors.from_detections(seen, config["feat_dim"] > 0, device, still_for=still_for)
+    tokens = TokenTensors.of_model(movie.detections, config, view, next(model.parameters()).device)
     model.eval()
     whole = WindowModel(model, has_one_mask(model), local_form=False)
     predicted = np.full(len(movie), -1, dtype=np.int64)

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
@@ -74,7 +75,7 @@ class Cluster:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
             # a task and no scattered data: what a lost worker held is made again
-            opened = self._client.submit(pickle.loads, content, key=f"{name}-common", pure=False)
+            opened = self._client.submit(_opened, content, key=f"{name}-common", pure=False)
             futures = [
                 self._client.submit(_there, opened, task, key=f"{name}-{k}", pure=False)
                 for k, task in enumerate(tasks)
@@ -100,5 +101,21 @@ class Cluster:
             ) from error
 
 
-def _there(opened: tuple[Callable[[Any, Any], Any], Any], task: Any) -> Any:
-    return answered(*opened, task)
+@dataclass(frozen=True)
+class _Opened:
+    """A kind of work and what all its tasks need.
+
+    One object, which workers hand each other by pickle: of a tuple distributed takes modules apart by itself, and makes
+    the ordered dictionaries in them plain ones.
+    """
+
+    work: Callable[[Any, Any], Any]
+    common: Any
+
+
+def _opened(content: bytes) -> _Opened:
+    return _Opened(*pickle.loads(content))
+
+
+def _there(opened: _Opened, task: Any) -> Any:
+    return answered(opened.work, opened.common, task)

@@ -1,6 +1,5 @@
 """What a transformer's embeddings say of the events of each cell: appearing, disappearing, dividing, being missed."""
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -68,13 +67,6 @@ def captured_embeddings(transformer: Any) -> Iterator[dict[str, Tensor]]:
 
         return hook
 
-    for head in (
-        transformer.head_x,
-        transformer.head_y,
-    ):  # on a cluster a copy's are plain ones, which torch refuses
-        for hooks in ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"):
-            if not isinstance(getattr(head, hooks), OrderedDict):
-                setattr(head, hooks, OrderedDict(getattr(head, hooks)))
     handles = [
         head.register_forward_pre_hook(keep(name))
         for name, head in (("mothers", transformer.head_x), ("daughters", transformer.head_y))

@@ -28,7 +28,6 @@ from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
 from torchtrack_uq.trackers.trackastra.model_facts import ModelFacts
 from torchtrack_uq.trackers.trackastra.scores import LinkScores
 from torchtrack_uq.trackers.trackastra.shares import ScoredShare, ShareScorer, WindowShare
-from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import (
     TokenTensors,
@@ -302,9 +301,6 @@ class TrackastraTracker(nn.Module):
         return EventAverage(tokens.offsets, self.config["window"], tokens.coords)
 
     def _tokens(self, detections: Detections) -> TokenTensors:
-        coord_dim, feat_dim = self.config["coord_dim"], self.config["feat_dim"]
-        seen = as_model_sees_it(detections, coord_dim, feat_dim, self.view)
-        still_for = self.config["window"] if self.view.without_common_motion else None
-        return TokenTensors.from_detections(
-            seen, feat_dim > 0, self.device, from_corner=self.from_corner, still_for=still_for
+        return TokenTensors.of_model(
+            detections, self.config, self.view, self.device, from_corner=self.from_corner
         )

@@ -1,7 +1,8 @@
 """Run a tracking transformer over sliding windows and average its logits, staying on the device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.common_motion import motion_since
+from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
+from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.utils.progress import with_progress
 
@@ -68,6 +71,34 @@ class TokenTensors:
             offsets=detections.offsets,
             from_corner=from_corner,
             motion=motion,
+        )
+
+    @classmethod
+    def of_model(
+        cls,
+        detections: Detections,
+        config: Mapping[str, Any],
+        view: ModelView,
+        device: torch.device,
+        *,
+        from_corner: bool = True,
+    ) -> "TokenTensors":
+        """A movie's cells as a model sees them, on a device.
+
+        Args:
+            detections: The movie as it was measured.
+            config: Of the model.
+            view: How it sees movies.
+            device: Where to put them.
+            from_corner: See the class.
+
+        Raises:
+            InputError: As `as_model_sees_it`.
+        """
+        seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"], view)
+        still_for = config["window"] if view.without_common_motion else None
+        return cls.from_detections(
+            seen, config["feat_dim"] > 0, device, from_corner=from_corner, still_for=still_for
         )
 
     def of_window(self, start: int, window: int) -> Tensor:
