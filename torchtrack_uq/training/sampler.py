@@ -14,7 +14,7 @@ from torchtrack_uq.training.augment import Augmentation
 from torchtrack_uq.training.simulated import SimulatedWindows
 from torchtrack_uq.training.window import Window
 
-DEFAULT_STRIDES = {1: 4.0, 2: 4.0, 3: 3.0, 4: 3.0, 5: 1.5, 6: 1.5, 7: 1.0, 8: 1.0}
+DEFAULT_STRIDES = {1: 3.0, 2: 3.0, 3: 3.0, 4: 3.0, 5: 2.0, 6: 2.0, 7: 2.0, 8: 2.0}
 """How often each temporal stride is drawn, relative to the others."""
 
 

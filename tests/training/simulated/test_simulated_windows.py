@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from torchtrack_uq.movies.features import measure_frame
 from torchtrack_uq.training.sampler import WindowSampler
@@ -72,11 +73,40 @@ def test_the_same_seed_draws_the_same_window(seed: int) -> None:
 
 
 def test_where_nothing_moves_the_nearest_is_the_mother() -> None:
-    still = {"step": 0.0, "drift": 0.0, "shake": 0.0, "flow": 0.0, "strain": 0.0, "divide": 0.0, "die": 0.0}
+    still = dict.fromkeys(["step", "drift", "shake", "flow", "strain", "expansion", "divide", "die"], 0.0)
     scene = a_scene(3, apart=0.0, depth_noise=0.0, deform=0.01, swell=0.01, **still, **FAULTLESS)
     window, _, _ = simulated_window(scene, np.random.default_rng(3))
     later = np.flatnonzero(window.frame > 0)
     np.testing.assert_allclose(window.coords[later], window.coords[window.mother[later]], atol=1e-3)
+
+
+@given(seeds, st.sampled_from([2, 3]))
+def test_of_a_whole_colony_every_cell_comes_from_one_that_is_seen(seed: int, ndim: int) -> None:
+    scene = a_scene(seed, ndim, is_whole=True, is_field=False, divide=0.8, grows=True, die=0.0, **FAULTLESS)
+    window, seen, _ = simulated_window(scene, np.random.default_rng(seed))
+    assert seen.all()
+    assert ((window.mother >= 0) == (window.frame > 0)).all()
+    assert (np.diff(np.bincount(window.frame)) >= 0).all()
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_colonies_that_expand_are_as_dense_as_before(ndim: int) -> None:
+    """Without their expansion cells that divide would crowd where their mothers were."""
+    ratio = []
+    for seed in range(200):
+        scene = Scene.draw(np.random.default_rng(seed), ndim, n_frames=4, most_cells=60, diameter=24.0)
+        if not scene.is_whole or scene.divide < 0.2:
+            continue
+        window, _, _ = simulated_window(
+            replace(scene, strain=0.0, die=0.0, **FAULTLESS), np.random.default_rng(seed)
+        )
+        spacing = [
+            np.median(cKDTree(at).query(at, k=2)[0][:, 1])
+            for at in (window.coords[window.frame == t] for t in (0, 3))
+        ]
+        ratio.append(spacing[1] / spacing[0])
+    assert len(ratio) >= 5
+    assert 0.6 < np.mean(ratio) < 1.4
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -83,7 +83,7 @@ def visible_edge(scene: Scene) -> float:
 
 def _first(scene: Scene, rng: np.random.Generator) -> Cells:
     """Cells on a shaken grid; crowded ones are pushed apart."""
-    edge = visible_edge(scene) + 2 * _MARGIN * scene.spacing
+    edge = visible_edge(scene) + (0 if scene.is_whole else 2 * _MARGIN * scene.spacing)
     along = max(1, round(edge / scene.spacing))
     grid = np.stack(np.meshgrid(*[np.arange(along)] * scene.ndim), axis=-1).reshape(-1, scene.ndim)
     disorder = rng.uniform(0.1, 0.6)
@@ -214,7 +214,7 @@ class _Motion:
         direction = rng.normal(size=d)
         self.drift = scene.drift * direction / np.linalg.norm(direction)
         self.strain = rng.normal(size=(d, d)) * scene.strain
-        self.strain += np.eye(d) * abs(rng.normal()) * scene.strain
+        self.strain += np.eye(d) * (abs(rng.normal()) * scene.strain + scene.expansion)
         waves = rng.normal(size=(4, d))
         waves /= np.linalg.norm(waves, axis=1, keepdims=True)
         self.waves = 2 * math.pi * waves / scene.flow_length

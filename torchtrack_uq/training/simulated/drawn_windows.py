@@ -88,7 +88,7 @@ def simulated_window(
     mother_known[daughters_unsure[daughters_unsure >= 0]] = False
     place = np.concatenate([found.place for found in parts])
     edge = visible_edge(scene)
-    seen = (np.abs(place) <= edge / 2).all(axis=1)
+    seen = scene.is_whole | (np.abs(place) <= edge / 2).all(axis=1)
     window = Window(
         frame=frame.astype(np.int64),
         coords=((place + edge / 2) * scene.diameter).astype(np.float32),

@@ -25,7 +25,8 @@ class Scene:
         shake: Standard deviation of a displacement of each frame.
         flow: Amplitude of a smooth field of steps.
         flow_length: Its wavelength.
-        strain: Standard deviation of the field's gradient (a colony that grows, tissue that shears).
+        strain: Standard deviation of the field's gradient (tissue that shears).
+        expansion: Share by which all distances grow from frame to frame: a packed colony makes room for its daughters.
         aspect: Ratio of the longest to the other axes.
         aspect_sd: Standard deviation of its logarithm from cell to cell.
         aligned: Share of cells that lie the same way.
@@ -47,6 +48,7 @@ class Scene:
         merged: Share of cells that are one detection with a neighbour.
         split: Share of cells that are two detections.
         is_field: Whether the window is a whole field of view, with borders, or a box in a larger one.
+        is_whole: Whether there are no other cells than those that the window shows, in an empty field.
     """
 
     ndim: int
@@ -64,6 +66,7 @@ class Scene:
     flow: float
     flow_length: float
     strain: float
+    expansion: float
     aspect: float
     aspect_sd: float
     aligned: float
@@ -85,6 +88,7 @@ class Scene:
     merged: float
     split: float
     is_field: bool
+    is_whole: bool
 
     @classmethod
     def draw(
@@ -109,16 +113,22 @@ class Scene:
         def sometimes(share: float, value: float) -> float:
             return value if rng.random() < share else 0.0
 
-        shape = rng.random()
+        is_colony = rng.random() < 0.2
+        shape = rng.random() + 0.3 * is_colony
         aspect = between(1, 1.4) if shape < 0.5 else between(1.4, 2.5) if shape < 0.8 else between(2.5, 6)
         errors = rng.random() < 0.6
-        spacing = log_between(0.9, 3.5)
+        spacing = log_between(0.9, 1.5 if is_colony else 3.5)
+        n_cells = log_between(min(8, most_cells), most_cells)
+        divide = log_between(0.05, 0.9) if is_colony else log_between(0.002, 0.4)
+        is_whole = is_colony and rng.random() < 0.6
+        if is_whole:  # so many in the middle of the window
+            n_cells /= (1 + divide) ** ((n_frames - 1) / 2)
         # a cell that goes much farther than its neighbours are apart is nobody's to find
         step = min(log_between(0.02, 1.2), 0.45 * spacing) * (1 if rng.random() < 0.85 else 1.5)
         return cls(
             ndim=ndim,
             n_frames=n_frames,
-            n_cells=max(2, round(log_between(min(8, most_cells), most_cells))),
+            n_cells=max(2, round(n_cells)),
             diameter=diameter * log_between(1 / 1.5, 1.5),
             size_sd=between(0, 0.3),
             spacing=spacing,
@@ -131,6 +141,7 @@ class Scene:
             flow=sometimes(0.4, log_between(0.05, 0.8)),
             flow_length=log_between(4, 25),
             strain=sometimes(0.4, log_between(0.005, 0.2)),
+            expansion=((1 + divide) ** (1 / ndim) - 1) * between(0.6, 1.1) if is_colony else 0.0,
             aspect=aspect,
             aspect_sd=between(0, 0.25),
             aligned=sometimes(0.3, between(0.5, 1)),
@@ -138,8 +149,8 @@ class Scene:
             deform=log_between(0.01, 0.25),
             swell=log_between(0.01, 0.2),
             rough=sometimes(0.5, between(0, 0.5)),
-            grows=bool(rng.random() < 0.5),
-            divide=log_between(0.002, 0.4),
+            grows=is_colony or bool(rng.random() < 0.5),
+            divide=divide,
             separation=between(0.5, 1.1),
             uneven=log_between(0.02, 0.3),
             die=log_between(0.0005, 0.1),
@@ -151,5 +162,6 @@ class Scene:
             false=sometimes(0.6, between(0, 0.1)) if errors else 0.0,
             merged=sometimes(0.5, between(0, 0.06)) if errors else 0.0,
             split=sometimes(0.5, between(0, 0.06)) if errors else 0.0,
-            is_field=bool(rng.random() < 0.5),
+            is_field=not is_whole and bool(rng.random() < 0.5),
+            is_whole=is_whole,
         )
