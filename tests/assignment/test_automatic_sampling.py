@@ -17,6 +17,7 @@ from torchtrack_uq.assignment.automatic_sampling import _redraw, sample_automati
 from torchtrack_uq.assignment.drawn_parents import DrawnParents
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import gauge_of
+from torchtrack_uq.assignment.types import IntArray
 
 
 def small(seed: int, **events: float) -> AssignmentProblem:
@@ -128,12 +129,32 @@ def test_draws_are_kept_whole_where_a_daughter_has_more_links_than_a_byte_counts
     assert set(sample(problem, 3000)[:, 0].tolist()) == set(range(-1, 300))
 
 
-def test_draws_do_not_depend_on_threads_nor_on_how_many_daughters_are_drawn_at_once(
+def test_draws_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, crowded = colony(30, n=20), standard_instance(60, 0.5, seed=2)
+    for at_once in (7, 50_000):  # in many blocks, and in one
+        monkeypatch.setattr(automatic_sampling, "DAUGHTERS_AT_ONCE", at_once)
+        for problem in (some, crowded):
+            alone, together = (_with_threads(monkeypatch, problem, n) for n in (1, 8))
+            np.testing.assert_array_equal(alone, together)
+
+
+def _with_threads(monkeypatch: pytest.MonkeyPatch, problem: AssignmentProblem, n: int) -> IntArray:
+    monkeypatch.setattr(automatic_sampling, "available_cores", lambda: n)
+    return sample_automatic(problem, 60, seed=3, many_frames=True).parent
+
+
+def test_blocks_are_drawn_as_often_as_the_posterior_says_and_independently(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some, crowded = colony(30, n=20), standard_instance(60, 0.5, seed=2)
-    expected = [sample_automatic(problem, 60, seed=3, many_frames=True).parent for problem in (some, crowded)]
-    monkeypatch.setattr(automatic_sampling, "available_cores", lambda: 1)
-    monkeypatch.setattr(automatic_sampling, "DAUGHTERS_AT_ONCE", 7)
-    for problem, parent in zip((some, crowded), expected, strict=True):
-        np.testing.assert_array_equal(sample_automatic(problem, 60, seed=3, many_frames=True).parent, parent)
+    """Two copies of one problem in blocks of their own: were their random numbers the same, draws would be as well."""
+    monkeypatch.setattr(automatic_sampling, "DAUGHTERS_AT_ONCE", 1)
+    score = np.array([1.0, 0.5, 0.2, 0.9])
+    problem = AssignmentProblem.build(
+        [0, 1, 0, 1, 2, 3, 2, 3], [0, 0, 1, 1, 2, 2, 3, 3], np.tile(score, 2), 4, 4, appear=-0.5
+    )
+    n, parent = 20_000, sample_automatic(problem, 20_000, seed=1).parent
+    expected = marginals(problem).link
+    found = [(parent[:, j] == i).mean() for i, j in zip(problem.mother, problem.daughter, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(0.25 / n))
+    first, second = parent[:, 0] == 0, parent[:, 2] == 2
+    assert abs((first & second).mean() - first.mean() * second.mean()) < 5 * 0.25 / np.sqrt(n)

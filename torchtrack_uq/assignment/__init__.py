@@ -5,7 +5,7 @@ from torchtrack_uq.assignment.k_best import KBest, k_best
 from torchtrack_uq.assignment.map_solver import solve_map, solve_map_many
 from torchtrack_uq.assignment.marginal_result import ComponentReport, Direction, Marginals
 from torchtrack_uq.assignment.marginals import marginals
-from torchtrack_uq.assignment.parallel import available_cores, solve_each
+from torchtrack_uq.assignment.parallel import solve_each
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.sampling import sample
 from torchtrack_uq.assignment.solution import Assignment, log_weight_of
@@ -14,6 +14,7 @@ from torchtrack_uq.assignment.types import (
     InfeasibleProblemError,
     NonConvexDivisionError,
 )
+from torchtrack_uq.utils.cores import available_cores
 
 __all__ = [
     "Assignment",

@@ -15,7 +15,6 @@ from torchtrack_uq.assignment.kernels.draws import draw_links
 from torchtrack_uq.assignment.kernels.pair_redraws import redraw_pairs
 from torchtrack_uq.assignment.marginal_result import KeptLinks
 from torchtrack_uq.assignment.marginals import marginals
-from torchtrack_uq.assignment.parallel import available_cores
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     LARGEST_LOG,
@@ -26,6 +25,7 @@ from torchtrack_uq.assignment.pruned import (
     gauge_of,
 )
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray, NonConvexDivisionError
+from torchtrack_uq.utils.cores import available_cores
 
 ENOUGH = 0.02
 """Proved error of the probability of any event up to which a component is drawn from what could be summed over: of a
@@ -43,7 +43,7 @@ MOST_REDRAWS = 6_000_000
 """Of a problem: five seconds or so."""
 LEAST_WEIGHT = 1e-120
 DAUGHTERS_AT_ONCE = 50_000
-"""Of a problem, whose frontier graphs are held at a time."""
+"""Of a problem, whose frontier graphs each thread holds at a time; they are drawn with a generator of their own."""
 
 
 class Draws(NamedTuple):
@@ -170,9 +170,12 @@ def _drawn(
     rank = DrawnParents.ranks(links)
     drawn = np.zeros((n, problem.n_daughters), rank.dtype)
     weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
-    for number in range(int(block.max(initial=-1)) + 1):
+    n_blocks = int(block.max(initial=-1)) + 1
+
+    def draw(number: int, own: np.random.Generator) -> BoolArray:
         part = keep & (of_link == number)
         kept = build_kept_graph(problem, part, gauge, most, negligible)
+        too_large = np.zeros(problem.n_daughters, np.bool_)
         if not kept.graph.complete.all():
             incomplete = np.append(~kept.graph.complete, False)
             too_large = incomplete[kept.plan.daughter_component]
@@ -180,12 +183,18 @@ def _drawn(
             chosen = model.solution.chosen
             part[chosen[too_large & (chosen >= 0)]] = True
             kept = build_kept_graph(problem, part, gauge, most, negligible)
-            unfit |= too_large
         graph = kept.graph
         draw_links(
             graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-            weight, links.daughter, rank, drawn, generator,
+            weight, links.daughter, rank, drawn, own,
         )  # fmt: skip
+        return too_large
+
+    # a generator each, so that it does not matter how many threads there are
+    own = [generator] if n_blocks < 2 else _generators(generator, n_blocks)
+    with ThreadPoolExecutor(min(available_cores(), max(n_blocks, 1))) as pool:
+        for too_large in pool.map(draw, range(n_blocks), own):
+            unfit |= too_large
     return DrawnParents(drawn, links), unfit
 
 
@@ -226,6 +235,9 @@ def _redraw(
             drawn.replace(r, state, at, movable)
 
     # a generator each, so that it does not matter how many threads there are
-    seeds = generator.integers(1 << 62, size=n_chains)
     with ThreadPoolExecutor(min(available_cores(), n_chains)) as pool:
-        list(pool.map(follow, range(n_chains), map(np.random.default_rng, seeds)))
+        list(pool.map(follow, range(n_chains), _generators(generator, n_chains)))
+
+
+def _generators(generator: np.random.Generator, n: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(seed) for seed in generator.integers(1 << 62, size=n)]

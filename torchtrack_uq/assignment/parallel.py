@@ -1,11 +1,11 @@
 """Many frame pairs at once: the kernels run without the GIL, so threads use all cores."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from torchtrack_uq.assignment.problem import AssignmentProblem
+from torchtrack_uq.utils.cores import available_cores
 
 Result = TypeVar("Result")
 
@@ -43,8 +43,3 @@ def solve_each(
         return [function(problem) for problem in problems]
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, problems))
-
-
-def available_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

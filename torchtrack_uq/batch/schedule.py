@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torchtrack_uq.assignment.parallel import available_cores
 from torchtrack_uq.batch.movies import BatchMovie
 from torchtrack_uq.batch.run_one import Outcome, Running, run_movie
 from torchtrack_uq.utils.cluster import connect
+from torchtrack_uq.utils.cores import available_cores
 from torchtrack_uq.utils.optional import import_optional
 from torchtrack_uq.utils.processes import LOST_BEFORE_GIVING_UP
 

@@ -177,7 +177,7 @@ def _run_rest(
     if options.dask is not None:
         outcomes = run_on_cluster(noted(), record.folder, overwrite=options.overwrite, address=options.dask)
     else:
-        from torchtrack_uq.assignment.parallel import available_cores
+        from torchtrack_uq.utils.cores import available_cores
 
         n = min(options.workers or available_cores(), max(len(rest), 1))
         outcomes = run_here(noted(), record.folder, overwrite=options.overwrite, workers=n)

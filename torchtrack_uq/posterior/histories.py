@@ -152,3 +152,15 @@ def draw_histories(
         n_components += len(none)
         exact.append(np.ones(len(none), np.bool_))
     return Histories(drawn, as_daughter, as_mother, np.concatenate(exact), np.arange(n) * n_chains // n)
+
+
+def n_daughters(mother: NDArray[np.int64]) -> NDArray[np.int8]:
+    """(n, N) int8, how many daughters each cell has in each of n histories (n, N).
+
+    >>> n_daughters(np.array([[-1, 0, 0], [-1, 0, 1]])).tolist()
+    [[2, 0, 0], [1, 1, 0]]
+    """
+    found = np.empty(mother.shape, np.int8)
+    for k, one in enumerate(mother):
+        found[k] = np.bincount(one[one >= 0], minlength=mother.shape[1])
+    return found

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from torchtrack_uq.assignment import AssignmentProblem, available_cores
+from torchtrack_uq.assignment import AssignmentProblem
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk
 from torchtrack_uq.links.names import GRAPH_TENSORS
 from torchtrack_uq.posterior.problems import is_worth_threads, solve_pair, to_host
+from torchtrack_uq.utils.cores import available_cores
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,13 +47,14 @@ class AsDecided:
         own = self._by_component(track, cell, of_mother)
         order = np.argsort(depth[own[0]], kind="stable")
         edge = np.searchsorted(depth[own[0]][order], np.arange(depth.max(initial=0) + 2))
-        carried = tuple(part[:0] for part in own)
+        carried = own[0][:0], own[1][:0], own[2][:0]
         for level in range(len(edge) - 2, -1, -1):
             these = order[edge[level] : edge[level + 1]]
-            above, component, bits = (
-                np.concatenate([mine[these], theirs]) for mine, theirs in zip(own, carried, strict=True)
+            label, component, bits = _grouped(
+                np.concatenate([own[0][these], carried[0]]),
+                np.concatenate([own[1][these], carried[1]]),
+                np.concatenate([own[2][these], carried[2]]),
             )
-            label, component, bits = _grouped(above, component, bits)
             tracks, local = np.unique(label, return_inverse=True)
             found[tracks] = self._products(local, component, bits, len(tracks))[0]
             up = np.flatnonzero(parent[label] >= 0)

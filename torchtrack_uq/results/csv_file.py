@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.results.number_text import number_texts, whole_texts
 from torchtrack_uq.utils.formula_cells import guarded
+from torchtrack_uq.utils.kernel import kernel
 
 _ROWS = 100_000
 """Of a piece, some 20 MB."""
@@ -44,7 +45,18 @@ def _lines(piece: pd.DataFrame) -> bytes:
         parts += [_texts(piece.iloc[:, k]), np.broadcast_to(_COMMA, (len(piece), 1))]
     parts[-1] = np.broadcast_to(_NEWLINE, (len(piece), 1))
     flat: NDArray[np.uint8] = np.concatenate(parts, axis=1).ravel()
-    return bytes(flat[flat != 0].tobytes())
+    return bytes(flat[: _close_ranks(flat)].tobytes())
+
+
+@kernel
+def _close_ranks(flat: NDArray[np.uint8]) -> int:
+    """Move what is not zero to the front, in order and in place; how many there are."""
+    n = 0
+    for byte in flat:
+        flat[n] = byte
+        if byte != 0:
+            n += 1
+    return n
 
 
 def _texts(column: Any) -> NDArray[np.uint8]:

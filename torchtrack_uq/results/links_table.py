@@ -29,11 +29,12 @@ def links_table(
     orphan = np.flatnonzero(detections.frame > 0)
     number = detections.frame_number
     cell = np.concatenate([daughter, orphan])
+    no_mother = np.full(len(orphan), -1, np.int64)
     table = pd.DataFrame(
         {
             "frame": number[cell],
-            "mother": np.concatenate([label[mother], np.zeros(len(orphan), np.int64)]),
-            "daughter": label[cell],
+            "mother": detections.naming.or_none(label, np.concatenate([mother, no_mother])),
+            "daughter": detections.name[cell],
             "score": np.concatenate([graph.score.numpy(), graph.appear.numpy()[orphan]]),
             "probability": np.concatenate([probabilities.link.numpy(), probabilities.null.numpy()[orphan]]),
             "selected": np.concatenate([selected, chosen_mother[orphan] < 0]),
@@ -44,12 +45,14 @@ def links_table(
     frames = np.concatenate([number[mother], np.zeros(len(orphan), np.int64)])
     none = np.arange(len(cell)) >= len(daughter)
     table["mother_frame"] = pd.Series(frames, dtype="Int64").mask(none)
-    # no mother first, then as labels and frames go
-    order = table.assign(at=np.where(none, -1, frames)).sort_values(
-        ["frame", "daughter", "mother", "at"], kind="stable"
-    )
-    # sorted by label, but shown as the user calls them
-    no_mother = np.full(len(orphan), -1, np.int64)
-    table["mother"] = detections.naming.or_none(label, np.concatenate([mother, no_mother]))
-    table["daughter"] = detections.name[cell]
-    return table.loc[order.index].reset_index(drop=True)
+    # no mother first, then as labels and frames go; by label, though shown as the user calls them
+    by_label = np.concatenate([_rank(label, detections.frame)[mother] + 1, np.zeros(len(orphan), np.int64)])
+    order = np.argsort(_rank(detections.frame, label)[cell] * (len(label) + 1) + by_label)
+    return table.take(order).reset_index(drop=True)
+
+
+def _rank(first: NDArray[np.integer], then: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(N,) place of each pair in their order."""
+    rank = np.empty(len(first), np.int64)
+    rank[np.lexsort((then, first))] = np.arange(len(first))
+    return rank

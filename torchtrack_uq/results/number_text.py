@@ -36,7 +36,7 @@ def number_texts(values: NDArray[np.floating[Any]]) -> Bytes:
     """(n, W) the texts that `number_text` makes of many numbers, in a small part of the time; NaN is empty.
 
     Digits are those of the number scaled to an integer. Where that lies so near to a tie that the scaling may have
-    moved it over, and for zero, infinity and what is nearly as large, the text is made one by one.
+    moved it over, and for infinity and what is nearly as large, the text is made one by one.
 
     Args:
         values: (n,) numbers.
@@ -86,6 +86,12 @@ def _write_numbers(
         if math.isnan(value):
             continue
         x = abs(value)
+        if x == 0.0:
+            negative = np.signbit(value)
+            if negative:
+                text[0] = _MINUS
+            text[1 if negative else 0] = _ZERO
+            continue
         if not _SAFE <= x <= 1 / _SAFE:
             odd[i] = True
             continue

@@ -4,9 +4,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ _MOST_LETTERS = 100
 """More hide what they stand on."""
 _MOST_LINKS = 100_000
 """More lie on top of each other and take ten seconds a million."""
+_LINES_OF_A_PATH = 1000
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
 _N_CLOSE_UPS, _CLOSE_UP = 4, 3.0
@@ -151,11 +153,10 @@ def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int6
     if len(order) < len(daughter):
         these = f"{len(order):,} of {len(daughter):,} links, the most doubtful\nand an even share of others,"
     segments = np.stack([points[graph.mother.numpy()[result.selected]], points[daughter]], axis=1)[order]
-    colours = _SURE_TO_DOUBTFUL(_ENTROPY(entropy[daughter][order]))
+    doubt = _ENTROPY(entropy[daughter][order])
     over_gap = (graph.gap.numpy()[result.selected] > 1)[order]
     for those, style in ((~over_gap, "solid"), (over_gap, (0, (2, 1.5)))):
-        lines = list(segments[those][:, :, ::-1])
-        axes.add_collection(LineCollection(lines, colors=colours[those], linewidths=1.6, linestyles=[style]))
+        _draw_lines(axes, segments[those][:, :, ::-1], doubt[those], style)
     _write_letters(axes, result, points)
     orphans = np.flatnonzero((result.mother < 0) & (result.detections.frame > 0))
     axes.scatter(
@@ -190,6 +191,32 @@ def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int6
     axes.set_title(
         f"{these} over frame {number_of}{projected} (squares: cells without mother)",
         fontsize=11,
+    )
+
+
+def _draw_lines(
+    axes: Axes,
+    lines: NDArray[np.floating],
+    doubt: NDArray[np.floating],
+    style: str | tuple[int, tuple[float, ...]],
+) -> None:
+    """Draw lines (n, 2, 2) in order, those that follow each other in one colour as one path, which is much faster."""
+    colour = np.minimum((doubt * _SURE_TO_DOUBTFUL.N).astype(np.int64), _SURE_TO_DOUBTFUL.N - 1)
+    new = np.flatnonzero(np.append(True, np.diff(colour) != 0)[: len(colour)])
+    begin = np.unique(np.concatenate([new, np.arange(0, len(lines), _LINES_OF_A_PATH)]))
+    paths = [
+        Path(part.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(part)))
+        for part in np.split(lines, begin[1:])
+        if len(part)
+    ]
+    axes.add_collection(
+        PathCollection(
+            paths,
+            facecolors="none",
+            edgecolors=_SURE_TO_DOUBTFUL(colour[begin]),
+            linewidths=1.6,
+            linestyles=[style],
+        )
     )
 
 

@@ -1,7 +1,9 @@
 """Everything that a folder of results holds, written at once or not at all."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,14 +95,16 @@ def save_result(
     from torchtrack_uq.results.picture import draw_doubts
     from torchtrack_uq.results.report.document import report_html
 
-    with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging:
+    with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging, _beside() as beside:
         settings = {name: value for name, value in settings_of(result).items() if name != "cells_since"}
         if (since := cells_since(Path(folder), settings)) is not None:
             settings["cells_since"] = since
         (staging / "settings.json").write_bytes(as_json(settings))
-        write_csv(staging / "links.csv", result.links)
-        write_large_table(staging / "links.parquet", result.links)
-        write_csv(staging / "cells.csv", result.cells)
+        links, cells = result.links, result.cells  # also what is made of them once and used by both threads
+        beside(write_csv, staging / "links.csv", links)
+        beside(write_csv, staging / "cells.csv", cells)
+        beside(_write_state, staging / STATE, result, masks)
+        write_large_table(staging / "links.parquet", links)
         write_csv(staging / "tracks.csv", result.tracks)
         if result.movie is None or not masks:
             write_tracks(staging, result.detections, result.tracklets)
@@ -113,8 +117,6 @@ def save_result(
         (staging / "report.html").write_text(
             report_html(result, queue, settings), encoding="utf-8", errors="replace", newline="\n"
         )
-        (staging / STATE).write_bytes(result.state(masks=masks))
-        cells = result.cells
         if result.candidates.max_gap > 1:
             cells = cells.assign(tracklet=result.tracklets.path)
         relabelled = None if result.movie is None or not masks else "../mask*.tif"
@@ -133,3 +135,20 @@ def save_result(
         )
         figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
     return Path(folder)
+
+
+def _write_state(file: Path, result: Saved, masks: bool) -> None:
+    file.write_bytes(result.state(masks=masks))
+
+
+@contextmanager
+def _beside() -> Iterator[Callable[..., None]]:
+    """Does things one after the other in another thread; all are done, or one has raised, when the block ends."""
+    jobs: list[Future[None]] = []
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield lambda *job: jobs.append(pool.submit(*job))
+        for job in jobs:
+            job.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

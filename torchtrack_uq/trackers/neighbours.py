@@ -10,6 +10,7 @@ from scipy.special import gammaincinv
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.checks import check_max_gap
 from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.utils.cores import in_threads
 
 _HALF_A_PIXEL = 0.5
 _SPACINGS = 40  # a table in pixels whose points lie 20 or more apart keeps the half
@@ -80,7 +81,9 @@ def _links_over(
     """Pairs of cells exactly `gap` frames apart, frame after frame."""
     coords = detections.isotropic_coords
     came_from = _before(detections, gap, motion)
-    for mothers, daughters in _frame_pairs(detections, gap):
+
+    def links(pair: tuple[slice, slice]) -> Links:
+        mothers, daughters = pair
         tree = cKDTree(coords[mothers])
         if max_candidates is None:
             pairs = cKDTree(came_from[daughters]).sparse_distance_matrix(tree, radius, output_type="ndarray")
@@ -93,7 +96,9 @@ def _links_over(
             )
             daughter, column = np.nonzero(np.isfinite(near))
             mother, distance = which[daughter, column], near[daughter, column]
-        yield mother + mothers.start, daughter + daughters.start, distance
+        return mother + mothers.start, daughter + daughters.start, distance
+
+    yield from in_threads(links, _frame_pairs(detections, gap))
 
 
 def _before(detections: Detections, gap: int, motion: Motion) -> NDArray[np.float64]:
@@ -142,10 +147,14 @@ def _nearest(
     """
     coords, came_from = detections.isotropic_coords, _before(detections, gap, motion)
     nearest, mutual = np.full(len(detections), np.nan), np.zeros(len(detections), np.bool_)
-    for mothers, daughters in _frame_pairs(detections, gap):
+
+    def look(pair: tuple[slice, slice]) -> None:
+        mothers, daughters = pair
         nearest[daughters], to = map(np.asarray, cKDTree(coords[mothers]).query(came_from[daughters]))
         back = np.asarray(cKDTree(came_from[daughters]).query(coords[mothers])[1])
         mutual[daughters] = back[to] == np.arange(len(to))
+
+    list(in_threads(look, _frame_pairs(detections, gap)))
     return nearest, mutual
 
 
@@ -277,5 +286,9 @@ def spacing(detections: Detections) -> float:
     """
     coords = detections.isotropic_coords
     frames = [coords[detections.in_frame(t)] for t in range(detections.n_frames)]
-    nearest = [cKDTree(frame).query(frame, k=[2])[0].ravel() for frame in frames if len(frame) > 1]  # type: ignore[union-attr]
+
+    def look(frame: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cKDTree(frame).query(frame, k=[2])[0]).ravel()
+
+    nearest = list(in_threads(look, [frame for frame in frames if len(frame) > 1]))
     return float(np.median(np.concatenate(nearest))) if nearest else 0.0

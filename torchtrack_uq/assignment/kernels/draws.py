@@ -39,7 +39,7 @@ def draw_links(
         generator: of the random numbers.
     """
     most_nodes, _ = largest_component(layer_start, first_layer)
-    behind = np.empty(most_nodes)
+    behind, summed = np.empty(most_nodes), np.empty(most_nodes)
     for c in range(first_layer.size - 1):
         first, last = first_layer[c], first_layer[c + 1] - 1
         base = layer_start[first]
@@ -53,17 +53,14 @@ def draw_links(
                 total = 0.0
                 for a in range(arc_start[base + v], arc_start[base + v + 1]):
                     total += weight[arc_factor[a]] * behind[arc_to[a] - base]
-                behind[v] = total
+                summed[v] = total
                 highest = max(highest, total)
             for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
-                behind[v] /= highest  # only ratios within a layer matter
+                behind[v] = summed[v] / highest  # only ratios within a layer matter
         for r in range(len(drawn)):
             v = 0
             while v < n_nodes - 1:
-                total = 0.0
-                for a in range(arc_start[base + v], arc_start[base + v + 1]):
-                    total += weight[arc_factor[a]] * behind[arc_to[a] - base]
-                left = generator.random() * total
+                left = generator.random() * summed[v]
                 taken = -1
                 for a in range(arc_start[base + v], arc_start[base + v + 1]):
                     share = weight[arc_factor[a]] * behind[arc_to[a] - base]
