@@ -70,6 +70,24 @@ class TestLoading:
         with pytest.raises(InputError, match="cannot be loaded"):
             TrackastraTracker.from_folder(folder)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("num_encoder_layers", 10**9),
+            ("num_decoder_layers", 3),
+            ("d_model", 10**8),
+            ("attn_positional_bias_n_spatial", 10**12),
+            ("feat_dim", 10**7),
+        ],
+    )
+    def test_a_configuration_of_another_model_is_refused_before_so_large_a_one_is_made(
+        self, folder: Path, name: str, value: int
+    ) -> None:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        (folder / "config.yaml").write_text(yaml.safe_dump({**config, name: value}))
+        with pytest.raises(InputError, match=f"cannot be loaded, .*: config.yaml says {name} {value}"):
+            TrackastraTracker.from_folder(folder)
+
     def test_nan_weights(self, folder: Path) -> None:
         state = torch.load(folder / "model.pt", weights_only=True)
         state["proj.bias"][3] = torch.nan

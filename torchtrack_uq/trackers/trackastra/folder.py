@@ -22,6 +22,8 @@ from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
 EVENT_HEADS = "event_heads.pt"
+_LARGEST = 100_000
+"""Number in a `config.yaml`."""
 _FILES = ("config.yaml", "train_config.yaml", "model.pt")
 FORMAT = "torchtrack-uq model 1"
 """In `train_config.yaml` of folders that are written here; Trackastra's own have none, nor had earlier ones."""
@@ -62,8 +64,13 @@ def load_folder(folder: Path) -> Any:
     model = import_trackastra()
     try:
         # Not TrackingTransformer.from_folder, which leaves its files open.
-        transformer = model.TrackingTransformer.create(yaml.safe_load((folder / "config.yaml").read_text()))
-        transformer.load_state_dict(_read_weights(folder / "model.pt"))
+        config, weights = (
+            yaml.safe_load((folder / "config.yaml").read_text()),
+            _read_weights(folder / "model.pt"),
+        )
+        _check_sizes(config, weights)
+        transformer = model.TrackingTransformer.create(config)
+        transformer.load_state_dict(weights)
         train_args = yaml.safe_load((folder / "train_config.yaml").read_text())
         features = train_args["features"]
     except Exception as error:  # whatever a damaged pickle, YAML or configuration raises
@@ -116,6 +123,26 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
         prefix = "model."
         state = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
     return state
+
+
+def _check_sizes(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a configuration that is not that of the weights, before a model as large as it says is made.
+
+    Raises:
+        ValueError: It is not.
+    """
+    layers = {
+        f"num_{part}_layers": len({name.split(".")[1] for name in weights if name.startswith(f"{part}.")})
+        for part in ("encoder", "decoder")
+    }
+    for name, found in {**layers, "d_model": len(weights["norm.bias"])}.items():
+        if config.get(name, found) != found:
+            raise ValueError(
+                f"config.yaml says {name} {str(config[name])[:30]}, but the weights are of {found}"
+            )
+    for name, value in config.items():
+        if isinstance(value, int) and value > _LARGEST:
+            raise ValueError(f"config.yaml says {name} {str(value)[:30]}; expected at most {_LARGEST}")
 
 
 def download_model(name: str, download_dir: Path | None = None) -> Path:
