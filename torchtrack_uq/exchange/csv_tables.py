@@ -51,8 +51,9 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as a table: {str(error).strip()}") from error
     names = [str(name).strip() for name in raw.iloc[0]]
     n_headers, unit = 1, None
-    if "POSITION_X" in names or "SPOT_SOURCE_ID" in names:
-        n_headers = 1 + _rows_of_words(raw, names.index("ID" if "ID" in names else "SPOT_SOURCE_ID"))
+    ids = [name for name in ("ID", "SPOT_SOURCE_ID") if name in names]
+    if ids and ("POSITION_X" in names or "SPOT_SOURCE_ID" in names):
+        n_headers = 1 + _rows_of_words(raw, names.index(ids[0]))
         if n_headers > 1 and "POSITION_X" in names:
             unit = str(raw.iloc[n_headers - 1, names.index("POSITION_X")]).strip().strip("()") or None
     elif names[:2] == ["Label", "ID"]:

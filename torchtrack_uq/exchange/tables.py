@@ -1,6 +1,7 @@
 """Results that are tables, of LapTrack, trackpy, TrackMate, Mastodon, napari, ultrack and Trackastra."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,8 +126,11 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
             "edges (SPOT_SOURCE_ID, SPOT_TARGET_ID)" if edges is None else "spots (ID, FRAME, POSITION_X)"
         )
         raise InputError(f"{source}: the table of {missing} is missing; give both tables, spots and edges")
-    unit, (spots, edges) = spots.attrs.get("unit"), (_numbers(spots, "ID"), _numbers(edges, "SPOT_SOURCE_ID"))
-    track = spots["TRACK_ID"].fillna(-1) if "TRACK_ID" in spots else np.full(len(spots), -1)
+    unit = spots.attrs.get("unit")
+    spots, edges = _numbers(spots, "ID", source), _numbers(edges, "SPOT_SOURCE_ID", source)
+    track = np.full(len(spots), -1)
+    if "TRACK_ID" in spots:
+        track = column(spots.fillna({"TRACK_ID": -1}), "TRACK_ID", source)
     return TrackTable.from_ids(
         source,
         column(spots, "ID", source),
@@ -134,17 +138,30 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
         column(edges, "SPOT_TARGET_ID", source),
         frame=column(spots, "FRAME", source),
         coords=without_flat_z(coordinates(spots, source)),
-        track=np.asarray(track, dtype=np.int64),
+        track=track,
         unit=unit_of(unit),
     )
 
 
-def _numbers(table: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Without rows of words below the header, as `pandas.read_csv` leaves them."""
+def _numbers(table: pd.DataFrame, key: str, source: str) -> pd.DataFrame:
+    """Without rows of words below the header, as `pandas.read_csv` leaves them.
+
+    Raises:
+        InputError: Two columns are called alike.
+    """
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise InputError(f"{source}: there are several columns {twice}; expected one")
     if table[key].dtype.kind in "iuf":
         return table
     kept = table[pd.to_numeric(table[key], errors="coerce").notna()]
-    return pd.DataFrame({name: pd.to_numeric(kept[name], errors="coerce") for name in kept.columns})
+    return pd.DataFrame({name: _numbers_or_words(kept[name]) for name in kept.columns})
+
+
+def _numbers_or_words(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    numbers = pd.to_numeric(values, errors="coerce")
+    is_word = numbers.isna() & values.notna() & (values != "")
+    return values if is_word.any() else numbers
 
 
 def is_mastodon(tables: Tables) -> bool:

@@ -105,7 +105,7 @@ def checkpoint_to_continue(folder: Path, run: Mapping[str, Any], *, overwrite: b
     elif run_file.is_file() and (checkpoint.is_file() or model.is_file()):
         before = _read_yaml(run_file)
         fixed = (run.keys() | before.keys()) - _MAY_CHANGE
-        if changed := sorted(key for key in fixed if before.get(key) != run.get(key)):
+        if changed := sorted(str(key) for key in fixed if before.get(key) != run.get(key)):
             raise InputError(
                 f"{folder} holds a run with other {', '.join(changed)}; "
                 "continue it with the same, choose another output folder, or begin anew with --overwrite"
