@@ -137,3 +137,18 @@ def test_what_would_be_ignored_or_refused_late_is_refused_before_cells_are_measu
     assert run("doubt", theirs, "-m", masks, "-o", tmp_path / "out", "--search-range", "4um") == 2
     assert "nobody knows how large a voxel is" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("with_masks", [False, True])
+def test_tracks_in_volumes_are_scored_by_the_model_for_volumes(tmp_path: Path, *, with_masks: bool) -> None:
+    volumes, rows = np.zeros((3, 8, 40, 40), np.uint16), []
+    for t in range(3):
+        for track, (y, x) in enumerate([(8, 8), (26, 24)], start=1):
+            volumes[t, 2:6, y : y + 6, x + t : x + t + 6] = track
+            rows.append({"track_id": track, "t": t, "z": 3.5, "y": y + 2.5, "x": x + t + 2.5})
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    tifffile.imwrite(tmp_path / "m.tif", volumes, imagej=True, metadata={"axes": "TZYX"})
+    masks = ("-m", tmp_path / "m.tif") if with_masks else ()
+    out = tmp_path / "out"
+    assert run("doubt", tmp_path / "t.csv", *masks, "--tracker", "trackastra", "-o", out, "--quiet") == 0
+    assert (pd.read_csv(out / "doubts.csv")["probability"] > 0.5).all()

@@ -90,7 +90,7 @@ def _doubt_into(options: argparse.Namespace) -> None:
     if options.paper:
         raise InputError("--paper knows frame pairs only; leave it out, or track with it")
     from torchtrack_uq.exchange.read_tracks import read_tracks
-    from torchtrack_uq.exchange.score_tracks import longest_links, score_tracks
+    from torchtrack_uq.exchange.score_tracks import dimensions_of_tracks, longest_links, score_tracks
     from torchtrack_uq.results.proof import CoverageWarning
     from torchtrack_uq.results.save import check_can_save
     from torchtrack_uq.utils.device import choose_device
@@ -105,12 +105,15 @@ def _doubt_into(options: argparse.Namespace) -> None:
     if options.max_gap is None and getattr(temperature, "max_gap", None) is None:
         options.max_gap = longest_links(tracks)
     with nothing_written_on_error(), warnings.catch_warnings():
+        ndim = dimensions_of_tracks(
+            tracks, options.masks, options.images, options.stride, **scale_of(options), **reading_of(options)
+        )
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         scored = score_tracks(
             tracks,
             options.masks,
             options.images,
-            tracker=tracker_of(options, temperature),
+            tracker=tracker_of(options, temperature, ndim=ndim),
             method=options.method,
             temperature=temperature,
             stride=options.stride,

@@ -201,6 +201,34 @@ def longest_links(tracks: TrackTable) -> int:
     return int(np.clip(tracks.gap.max(initial=1), DEFAULT_MAX_GAP, _LONGEST))
 
 
+def dimensions_of_tracks(
+    tracks: TrackTable,
+    masks: FramesLike | None = None,
+    imgs: FramesLike | None = None,
+    stride: int = 1,
+    **reading: Any,
+) -> int:
+    """Dimensions in space of a tracking: of its positions, or where it has none of the masks, given or its own.
+
+    Args:
+        tracks: What was read.
+        masks: As for `score_tracks`.
+        imgs: Likewise.
+        stride: Likewise.
+        reading: As `Movie.open` takes it.
+
+    Raises:
+        InputError: Masks or images that cannot be read.
+
+    >>> dimensions_of_tracks(TrackTable("mine", [0, 1], np.zeros((2, 3)), [0], [1]))
+    3
+    """
+    masks = tracks.masks if masks is None else masks
+    if tracks.coords is not None:
+        return tracks.coords.shape[1]
+    return 2 if masks is None else len(Movie.open(imgs, masks, stride, **reading).frame_shape)
+
+
 def _cells(
     table: TrackTable,
     masks: FramesLike | None,
