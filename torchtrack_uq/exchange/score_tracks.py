@@ -225,7 +225,7 @@ def dimensions_of_tracks(
     """
     masks = tracks.masks if masks is None else masks
     if tracks.coords is not None:
-        return tracks.coords.shape[1]
+        return int(tracks.coords.shape[1])
     return 2 if masks is None else len(Movie.open(imgs, masks, stride, **reading).frame_shape)
 
 
