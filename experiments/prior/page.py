@@ -13,9 +13,10 @@ what the movie looks like without annotation. `AS, T = 1` and `auto, T = 1`: the
 Rate: share of missed cells; a fifth of it each of merged, split and made-up ones. Movies with up to {MOST_CELLS}
 cells around their middle. The Transformer is judged only on recordings that it was not trained on. Its model knows
 events, so the constant is drawn to its own scores, and what a look changes to the distance tracker's. Drawn to no other
-tracker it was worse in the mean (NLL .187 for .153 as annotated, .304 for .270 with errors), as with both from the
-distance tracker (.171, .309). Transformer 3D is small_3d on embryos, drawn to its own scores alone. Every movie and
-stride counts the same. Written by `python -m experiments.prior --few`; single movies are in `movie_prior.csv`.
+tracker it was worse in the mean (with weights before these: NLL .187 for .153 as annotated, .304 for .270 with errors),
+as with both from the distance tracker (.171, .309). Transformer 3D is small_3d on embryos, drawn to its own scores
+alone. Every movie and stride counts the same. Written by `python -m experiments.prior --few`; single movies are in
+`movie_prior.csv`.
 """
 
 

@@ -24,12 +24,29 @@ def test_a_track_of_trackmate_that_is_no_whole_number_is_refused_and_not_rounded
         read_tracks([spots(TRACK_ID=track), pd.DataFrame(EDGES)])
 
 
-def test_a_spot_of_trackmate_may_belong_to_no_track() -> None:
-    found = read_tracks([spots(TRACK_ID=[np.nan, 3]), pd.DataFrame(EDGES)])
-    assert len(found.frame) == 2
+@pytest.mark.parametrize("nothing", [np.nan, "None", "", None])
+@pytest.mark.parametrize("as_files", [False, True])
+def test_a_spot_of_trackmate_may_belong_to_no_track(
+    tmp_path: Path, nothing: object, *, as_files: bool
+) -> None:
+    tables = [spots(TRACK_ID=[nothing, 3]), pd.DataFrame(EDGES)]
+    files = [tmp_path / "spots.csv", tmp_path / "edges.csv"]
+    for table, file in zip(tables, files, strict=True):
+        table.to_csv(file, index=False)
+    found = read_tracks(files if as_files else tables)
+    assert found.track is not None
+    assert found.track.tolist() == [-1, 3]
 
 
-@pytest.mark.parametrize("name", ["ID", "TRACK_ID", "NAME"])
+def test_columns_of_trackmate_that_nobody_needs_may_have_any_name(tmp_path: Path) -> None:
+    """A spreadsheet writes commas at the ends of rows."""
+    for name, table in {"spots": spots(), "edges": pd.DataFrame(EDGES)}.items():
+        text = table.to_csv(index=False).replace("\n", ",,\n")
+        (tmp_path / f"{name}.csv").write_text(text)
+    assert len(read_tracks([tmp_path / "spots.csv", tmp_path / "edges.csv"]).frame) == 2
+
+
+@pytest.mark.parametrize("name", ["ID", "TRACK_ID", "POSITION_X"])
 def test_a_table_of_trackmate_with_a_column_twice_is_refused(name: str) -> None:
     table = spots(NAME=["a", "b"])
     table.insert(1, name, [0, 0], allow_duplicates=True)

@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
@@ -158,5 +157,5 @@ def test_of_very_many_links_the_doubtful_ones_are_drawn_and_the_title_says_how_m
         result.movie, result.detections, result.probabilities, result.selected, result.doubts
     )
     assert f"4 of {n} links" in figure.axes[0].get_title()
-    lines = [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
-    assert sum(len(one.get_segments()) for one in lines) == 4
+    lines = [one for one in figure.axes[0].collections if float(one.get_linewidth()[0]) == 1.6]
+    assert sum(len(path.vertices) // 2 for one in lines for path in one.get_paths()) == 4

@@ -1,3 +1,4 @@
+import errno
 import filecmp
 import os
 import signal
@@ -15,6 +16,7 @@ from ctc_metrics.scripts.validate import validate_sequence
 
 from torchtrack_uq import DistanceTracker, InputError, Movie, OverlapTracker, TrackingResult, UncertainTracker
 from torchtrack_uq.movies.findings import MovieWarning
+from torchtrack_uq.results.csv_file import write_csv
 from torchtrack_uq.results.doubts import REASONS
 
 OUTPUTS = {
@@ -280,6 +282,21 @@ class TestNothingIsLost:
         names = {item.name for item in (tmp_path / "out").iterdir()}
         assert names == OUTPUTS | {"notes.txt"} | {f"mask{t:03d}.tif" for t in range(5)}
         assert validate_sequence(str(tmp_path / "out"), threads=1)["Valid"] == 1
+
+    @pytest.mark.parametrize("name", ["links.csv", "cells.csv", "tracks.csv", "review.csv"])
+    def test_a_disk_that_fills_up_in_either_thread_leaves_nothing(
+        self, result: TrackingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        def write(file: Path, table: pd.DataFrame) -> None:
+            if file.name == name:
+                time.sleep(0.2)  # the other thread goes on meanwhile
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write_csv(file, table)
+
+        monkeypatch.setattr("torchtrack_uq.results.save.write_csv", write)
+        with pytest.raises(OSError, match="No space left"):
+            result.save(tmp_path / "out", progress=False)
+        assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_run_that_is_interrupted_leaves_no_half_written_file(self, tmp_path: Path, number: int) -> None:

@@ -45,6 +45,9 @@ LEAST_WEIGHT = 1e-120
 DAUGHTERS_AT_ONCE = 50_000
 """Of a problem, whose frontier graphs each thread holds at a time; they are drawn with a generator of their own."""
 
+BLOCKS_AT_ONCE = 4
+"""Each may take `MEMORY_LIMIT`."""
+
 
 class Draws(NamedTuple):
     """Assignments drawn from a posterior, and what of it is independent.
@@ -192,7 +195,7 @@ def _drawn(
 
     # a generator each, so that it does not matter how many threads there are
     own = [generator] if n_blocks < 2 else _generators(generator, n_blocks)
-    with ThreadPoolExecutor(min(available_cores(), max(n_blocks, 1))) as pool:
+    with ThreadPoolExecutor(min(available_cores(), max(n_blocks, 1), BLOCKS_AT_ONCE)) as pool:
         for too_large in pool.map(draw, range(n_blocks), own):
             unfit |= too_large
     return DrawnParents(drawn, links), unfit

@@ -127,10 +127,12 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
         )
         raise InputError(f"{source}: the table of {missing} is missing; give both tables, spots and edges")
     unit = spots.attrs.get("unit")
-    spots, edges = _numbers(spots, "ID", source), _numbers(edges, "SPOT_SOURCE_ID", source)
+    spots, edges = _numbers(spots, _SPOTS, source), _numbers(edges, _EDGES, source)
     track = np.full(len(spots), -1)
     if "TRACK_ID" in spots:
-        track = column(spots.fillna({"TRACK_ID": -1}), "TRACK_ID", source)
+        named = spots["TRACK_ID"].astype(object)
+        none = named.isna() | named.astype(str).str.strip().isin(["None", ""])
+        track = column(spots.assign(TRACK_ID=named.mask(none, -1)), "TRACK_ID", source)
     return TrackTable.from_ids(
         source,
         column(spots, "ID", source),
@@ -143,18 +145,23 @@ def read_trackmate_csv(tables: Tables) -> TrackTable:
     )
 
 
-def _numbers(table: pd.DataFrame, key: str, source: str) -> pd.DataFrame:
-    """Without rows of words below the header, as `pandas.read_csv` leaves them.
+_SPOTS = ("ID", "TRACK_ID", "FRAME", "POSITION_Z", "POSITION_Y", "POSITION_X")
+_EDGES = ("SPOT_SOURCE_ID", "SPOT_TARGET_ID")
+
+
+def _numbers(table: pd.DataFrame, names: Sequence[str], source: str) -> pd.DataFrame:
+    """Some columns, the first of them an id, without rows of words below the header, as `pandas.read_csv` leaves them.
 
     Raises:
-        InputError: Two columns are called alike.
+        InputError: Two columns have one of these names.
     """
-    if not table.columns.is_unique:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise InputError(f"{source}: there are several columns {twice}; expected one")
-    if table[key].dtype.kind in "iuf":
+    for name in names:
+        if list(table.columns).count(name) > 1:
+            raise InputError(f"{source}: there are several columns {name}; expected one")
+    table = table[[name for name in names if name in table.columns]]
+    if table[names[0]].dtype.kind in "iuf":
         return table
-    kept = table[pd.to_numeric(table[key], errors="coerce").notna()]
+    kept = table[pd.to_numeric(table[names[0]], errors="coerce").notna()]
     return pd.DataFrame({name: _numbers_or_words(kept[name]) for name in kept.columns})
 
 

@@ -46,13 +46,8 @@ def links_table(
     none = np.arange(len(cell)) >= len(daughter)
     table["mother_frame"] = pd.Series(frames, dtype="Int64").mask(none)
     # no mother first, then as labels and frames go; by label, though shown as the user calls them
-    by_label = np.concatenate([_rank(label, detections.frame)[mother] + 1, np.zeros(len(orphan), np.int64)])
-    order = np.argsort(_rank(detections.frame, label)[cell] * (len(label) + 1) + by_label)
+    rank = np.empty(len(label), np.int64)
+    rank[np.lexsort((detections.frame, label))] = np.arange(1, len(label) + 1)
+    by_label = np.concatenate([rank[mother], np.zeros(len(orphan), np.int64)])
+    order = np.argsort(cell * (len(label) + 1) + by_label)  # cells are in the order of frames and labels
     return table.take(order).reset_index(drop=True)
-
-
-def _rank(first: NDArray[np.integer], then: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(N,) place of each pair in their order."""
-    rank = np.empty(len(first), np.int64)
-    rank[np.lexsort((then, first))] = np.arange(len(first))
-    return rank

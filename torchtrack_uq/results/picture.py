@@ -22,8 +22,9 @@ from torchtrack_uq.results.scale_bar import draw_scale_bar
 _MOST_LETTERS = 100
 """More hide what they stand on."""
 _MOST_LINKS = 100_000
-"""More lie on top of each other and take ten seconds a million."""
+"""More lie on top of each other."""
 _LINES_OF_A_PATH = 1000
+"""Of one colour: the renderer has a limit for what a path may cover."""
 _SURE_TO_DOUBTFUL = LinearSegmentedColormap.from_list("doubt", ["#4cc3f1", "#ffe14d", "#ff8c1a", "#ff2d2d"])
 _ENTROPY = Normalize(0.0, float(np.log(2)), clip=True)
 _N_CLOSE_UPS, _CLOSE_UP = 4, 3.0

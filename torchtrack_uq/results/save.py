@@ -1,9 +1,8 @@
 """Everything that a folder of results holds, written at once or not at all."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +21,7 @@ from torchtrack_uq.results.provenance import as_json, cells_since, input_paths, 
 from torchtrack_uq.results.queue import review_queue
 from torchtrack_uq.results.state import FILE as STATE
 from torchtrack_uq.utils.crew import Crew
+from torchtrack_uq.utils.ending_signals import held_signals
 from torchtrack_uq.utils.optional import import_optional
 from torchtrack_uq.utils.output_checks import check_apart
 from torchtrack_uq.utils.staged_folder import staged_folder
@@ -95,17 +95,18 @@ def save_result(
     from torchtrack_uq.results.picture import draw_doubts
     from torchtrack_uq.results.report.document import report_html
 
-    with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging, _beside() as beside:
+    with staged_folder(Path(folder), overwrite=overwrite, ours=OURS) as staging, _Beside() as beside:
         settings = {name: value for name, value in settings_of(result).items() if name != "cells_since"}
         if (since := cells_since(Path(folder), settings)) is not None:
             settings["cells_since"] = since
         (staging / "settings.json").write_bytes(as_json(settings))
         links, cells = result.links, result.cells  # also what is made of them once and used by both threads
-        beside(write_csv, staging / "links.csv", links)
-        beside(write_csv, staging / "cells.csv", cells)
-        beside(_write_state, staging / STATE, result, masks)
+        beside.do(write_csv, staging / "links.csv", links)
+        beside.do(write_csv, staging / "cells.csv", cells)
+        beside.do(_write_state, staging / STATE, result, masks)
         write_large_table(staging / "links.parquet", links)
         write_csv(staging / "tracks.csv", result.tracks)
+        beside.check()
         if result.movie is None or not masks:
             write_tracks(staging, result.detections, result.tracklets)
         else:
@@ -141,14 +142,25 @@ def _write_state(file: Path, result: Saved, masks: bool) -> None:
     file.write_bytes(result.state(masks=masks))
 
 
-@contextmanager
-def _beside() -> Iterator[Callable[..., None]]:
+class _Beside:
     """Does things one after the other in another thread; all are done, or one has raised, when the block ends."""
-    jobs: list[Future[None]] = []
-    pool = ThreadPoolExecutor(1)
-    try:
-        yield lambda *job: jobs.append(pool.submit(*job))
-        for job in jobs:
-            job.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> "_Beside":
+        self._pool, self._jobs = ThreadPoolExecutor(1), list[Future[None]]()
+        return self
+
+    def do(self, job: Callable[..., None], *arguments: Any) -> None:
+        """As soon as what was asked for before is done."""
+        self._jobs.append(self._pool.submit(job, *arguments))
+
+    def check(self) -> None:
+        """Raise what a job has raised by now."""
+        for job in self._jobs:
+            if job.done():
+                job.result()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with held_signals():  # nobody may take the folder away from under a job
+            self._pool.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            self.check()

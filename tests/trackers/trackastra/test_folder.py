@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -83,10 +84,34 @@ class TestLoading:
     def test_a_configuration_of_another_model_is_refused_before_so_large_a_one_is_made(
         self, folder: Path, name: str, value: int
     ) -> None:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        (folder / "config.yaml").write_text(yaml.safe_dump({**config, name: value}))
+        self.changed(folder, {name: value})
         with pytest.raises(InputError, match=f"cannot be loaded, .*: config.yaml says {name} {value}"):
             TrackastraTracker.from_folder(folder)
+
+    @pytest.mark.parametrize(
+        ("changes", "name"),
+        [
+            ({"d_model": 100_000}, "proj.weight"),
+            ({"feat_dim": 2000, "pos_embed_per_dim": 90_000}, "proj.weight"),
+            (
+                {"attn_positional_bias": "bias", "window": 90_000, "attn_positional_bias_n_spatial": 90_000},
+                "encoder.0.attn.pos_bias.bias",
+            ),
+        ],
+    )
+    def test_numbers_that_make_a_huge_model_together_are_refused_too(
+        self, folder: Path, changes: dict[str, object], name: str
+    ) -> None:
+        self.changed(folder, changes)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(InputError, match=rf"config.yaml asks for {name} of shape \(.*\), but it is"):
+            TrackastraTracker.from_folder(folder)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+    @staticmethod
+    def changed(folder: Path, changes: dict[str, object]) -> None:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        (folder / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))
 
     def test_nan_weights(self, folder: Path) -> None:
         state = torch.load(folder / "model.pt", weights_only=True)

@@ -68,7 +68,7 @@ def load_folder(folder: Path) -> Any:
             yaml.safe_load((folder / "config.yaml").read_text()),
             _read_weights(folder / "model.pt"),
         )
-        _check_sizes(config, weights)
+        _check_sizes(model.TrackingTransformer, config, weights)
         transformer = model.TrackingTransformer.create(config)
         transformer.load_state_dict(weights)
         train_args = yaml.safe_load((folder / "train_config.yaml").read_text())
@@ -125,7 +125,7 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _check_sizes(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+def _check_sizes(kind: Any, config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
     """Refuse a configuration that is not that of the weights, before a model as large as it says is made.
 
     Raises:
@@ -135,7 +135,7 @@ def _check_sizes(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor])
         f"num_{part}_layers": len({name.split(".")[1] for name in weights if name.startswith(f"{part}.")})
         for part in ("encoder", "decoder")
     }
-    for name, found in {**layers, "d_model": len(weights["norm.bias"])}.items():
+    for name, found in layers.items():
         if config.get(name, found) != found:
             raise ValueError(
                 f"config.yaml says {name} {str(config[name])[:30]}, but the weights are of {found}"
@@ -143,6 +143,12 @@ def _check_sizes(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor])
     for name, value in config.items():
         if isinstance(value, int) and value > _LARGEST:
             raise ValueError(f"config.yaml says {name} {str(value)[:30]}; expected at most {_LARGEST}")
+    with torch.device("meta"):  # shapes alone
+        wanted = kind.create(config).state_dict()
+    for name, value in wanted.items():
+        if name not in weights or weights[name].shape != value.shape:
+            there = f"of shape {tuple(weights[name].shape)}" if name in weights else "missing"
+            raise ValueError(f"config.yaml asks for {name} of shape {tuple(value.shape)}, but it is {there}")
 
 
 def download_model(name: str, download_dir: Path | None = None) -> Path:

@@ -25,7 +25,7 @@ class Scene:
         shake: Standard deviation of a displacement of each frame.
         flow: Amplitude of a smooth field of steps.
         flow_length: Its wavelength.
-        strain: Standard deviation of the field's gradient (tissue that shears).
+        strain: Standard deviation of the field's gradient (tissue that shears and spreads).
         expansion: Share by which all distances grow from frame to frame: a packed colony makes room for its daughters.
         aspect: Ratio of the longest to the other axes.
         aspect_sd: Standard deviation of its logarithm from cell to cell.
@@ -100,7 +100,7 @@ class Scene:
             rng: Source of randomness.
             ndim: Dimensions, 2 or 3.
             n_frames: Frames.
-            most_cells: Cells that a frame shows at most, about.
+            most_cells: Cells that a frame shows at most, about; of whole colonies, one in the middle of the window.
             diameter: Mean diameter in pixels that scenes scatter around, by a factor of up to 1.5.
         """
 
