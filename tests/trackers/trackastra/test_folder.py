@@ -108,6 +108,24 @@ class TestLoading:
             TrackastraTracker.from_folder(folder)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
+    @pytest.mark.parametrize("mode", ["v2", None, 3])
+    def test_a_mode_that_trackastra_does_not_know_is_refused_when_the_folder_is_read(
+        self, folder: Path, mode: object
+    ) -> None:
+        self.changed(folder, {"attn_dist_mode": mode})
+        with pytest.raises(InputError, match=r"attn_dist_mode .*; expected v0 or v1"):
+            TrackastraTracker.from_folder(folder)
+
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
+    def test_weights_that_are_no_floats_are_refused_and_not_cut_off(
+        self, folder: Path, dtype: torch.dtype
+    ) -> None:
+        state = torch.load(folder / "model.pt", weights_only=True)
+        state["proj.weight"] = state["proj.weight"].to(dtype)
+        torch.save(state, folder / "model.pt")
+        with pytest.raises(InputError, match=rf"proj\.weight holds {dtype}; expected floats"):
+            TrackastraTracker.from_folder(folder)
+
     @staticmethod
     def changed(folder: Path, changes: dict[str, object]) -> None:
         config = yaml.safe_load((folder / "config.yaml").read_text())

@@ -22,6 +22,7 @@ from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
 EVENT_HEADS = "event_heads.pt"
+_DIST_MODES = ("v0", "v1")
 _LARGEST = 100_000
 """Number in a `config.yaml`."""
 _FILES = ("config.yaml", "train_config.yaml", "model.pt")
@@ -143,12 +144,17 @@ def _check_sizes(kind: Any, config: Mapping[str, Any], weights: Mapping[str, tor
     for name, value in config.items():
         if isinstance(value, int) and value > _LARGEST:
             raise ValueError(f"config.yaml says {name} {str(value)[:30]}; expected at most {_LARGEST}")
+    mode = config.get("attn_dist_mode", _DIST_MODES[0])
+    if mode not in _DIST_MODES:  # Trackastra notices when the model is used
+        raise ValueError(f"config.yaml says attn_dist_mode {mode!r}; expected {' or '.join(_DIST_MODES)}")
     with torch.device("meta"):  # shapes alone
         wanted = kind.create(config).state_dict()
     for name, value in wanted.items():
         if name not in weights or weights[name].shape != value.shape:
             there = f"of shape {tuple(weights[name].shape)}" if name in weights else "missing"
             raise ValueError(f"config.yaml asks for {name} of shape {tuple(value.shape)}, but it is {there}")
+        if not weights[name].is_floating_point():
+            raise ValueError(f"{name} holds {weights[name].dtype}; expected floats")
 
 
 def download_model(name: str, download_dir: Path | None = None) -> Path:
