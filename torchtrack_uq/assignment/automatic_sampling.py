@@ -1,6 +1,5 @@
 """Draws from any posterior: exact where all assignments can be summed over, by Markov chains elsewhere."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ from torchtrack_uq.assignment.pruned import (
     gauge_of,
 )
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray, NonConvexDivisionError
-from torchtrack_uq.utils.cores import available_cores
+from torchtrack_uq.utils.cores import available_cores, in_threads
 
 ENOUGH = 0.02
 """Proved error of the probability of any event up to which a component is drawn from what could be summed over: of a
@@ -175,7 +174,10 @@ def _drawn(
     weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
     n_blocks = int(block.max(initial=-1)) + 1
 
-    def draw(number: int, own: np.random.Generator) -> BoolArray:
+    # a generator each, so that it does not matter how many threads there are
+    own = [generator] if n_blocks < 2 else _generators(generator, n_blocks)
+
+    def draw(number: int) -> BoolArray:
         part = keep & (of_link == number)
         kept = build_kept_graph(problem, part, gauge, most, negligible)
         too_large = np.zeros(problem.n_daughters, np.bool_)
@@ -189,15 +191,12 @@ def _drawn(
         graph = kept.graph
         draw_links(
             graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-            weight, links.daughter, rank, drawn, own,
+            weight, links.daughter, rank, drawn, own[number],
         )  # fmt: skip
         return too_large
 
-    # a generator each, so that it does not matter how many threads there are
-    own = [generator] if n_blocks < 2 else _generators(generator, n_blocks)
-    with ThreadPoolExecutor(min(available_cores(), max(n_blocks, 1), BLOCKS_AT_ONCE)) as pool:
-        for too_large in pool.map(draw, range(n_blocks), own):
-            unfit |= too_large
+    for too_large in in_threads(draw, range(n_blocks), min(available_cores(), BLOCKS_AT_ONCE)):
+        unfit |= too_large
     return DrawnParents(drawn, links), unfit
 
 
@@ -227,19 +226,20 @@ def _redraw(
     between = int(np.clip(spare // n, len(movable) // 3 + 1, BETWEEN * len(movable)))
     weight, of_mother = gauge.link[at], daughter[by_mother]
 
-    def follow(c: int, own: np.random.Generator) -> None:
+    # a generator each, so that it does not matter how many threads there are
+    own = _generators(generator, n_chains)
+
+    def follow(c: int) -> None:
         draws = np.flatnonzero(chain == c).tolist()
         state = drawn.rows(draws[0], draws[0] + 1)[0]
         for k, r in enumerate(draws):
             redraw_pairs(
                 start, mother, weight, gauge.null, load, movable, partner_start, of_mother,
-                state, burn_in * len(movable) if k == 0 else between, own,
+                state, burn_in * len(movable) if k == 0 else between, own[c],
             )  # fmt: skip
             drawn.replace(r, state, at, movable)
 
-    # a generator each, so that it does not matter how many threads there are
-    with ThreadPoolExecutor(min(available_cores(), n_chains)) as pool:
-        list(pool.map(follow, range(n_chains), _generators(generator, n_chains)))
+    list(in_threads(follow, range(n_chains), available_cores()))
 
 
 def _generators(generator: np.random.Generator, n: int) -> list[np.random.Generator]:

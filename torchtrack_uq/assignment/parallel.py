@@ -1,11 +1,10 @@
 """Many frame pairs at once: the kernels run without the GIL, so threads use all cores."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.utils.cores import available_cores
+from torchtrack_uq.utils.cores import in_threads
 
 Result = TypeVar("Result")
 
@@ -35,11 +34,6 @@ def solve_each(
         >>> [solution.log_weight for solution in solve_each(solve_map, pairs)]
         [-1.0, -2.0]
     """
-    if n_threads is None:
-        n_threads = available_cores()
-    if n_threads < 1:
+    if n_threads is not None and n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
-    if n_threads == 1:
-        return [function(problem) for problem in problems]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, problems))
+    return list(in_threads(function, problems, n_threads))

@@ -17,6 +17,7 @@ from torchtrack_uq.cli.shared import (
     add_device_and_quiet,
     add_temperature_argument,
     add_tracker_arguments,
+    has_models,
     nothing_written_on_error,
     read_temperature,
     tracker_of,
@@ -105,9 +106,10 @@ def _doubt_into(options: argparse.Namespace) -> None:
     if options.max_gap is None and getattr(temperature, "max_gap", None) is None:
         options.max_gap = longest_links(tracks)
     with nothing_written_on_error(), warnings.catch_warnings():
-        ndim = dimensions_of_tracks(
-            tracks, options.masks, options.images, options.stride, **scale_of(options), **reading_of(options)
-        )
+        reading = {**scale_of(options), **reading_of(options)}
+        ndim = 2  # matters to models only; else masks are opened once
+        if has_models(options):
+            ndim = dimensions_of_tracks(tracks, options.masks, options.images, options.stride, **reading)
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         scored = score_tracks(
             tracks,
@@ -117,8 +119,7 @@ def _doubt_into(options: argparse.Namespace) -> None:
             method=options.method,
             temperature=temperature,
             stride=options.stride,
-            **scale_of(options),
-            **reading_of(options),
+            **reading,
             progress=progress,
         )
         scored.save(options.output, overwrite=options.overwrite, progress=progress)

@@ -104,11 +104,16 @@ def annotated_inputs_of(options: argparse.Namespace) -> list[Path]:
     return [*options.folders, *annotations, *(options.segmentation or []), *calibration]
 
 
+def has_models(options: argparse.Namespace) -> bool:
+    """Whether the tracker has models, for which a movie's dimensions matter."""
+    return "model" in TRACKERS[options.tracker].options
+
+
 def dimensions_of(options: argparse.Namespace) -> int:
     """Dimensions in space of the first annotated movie that was named, 2 where none was."""
     from torchtrack_uq.datasets.read import spatial_dimensions
 
-    if not options.folders or "model" not in TRACKERS[options.tracker].options:
+    if not options.folders or not has_models(options):
         return 2
     return spatial_dimensions(options.folders[0], options.missing_frames)
 

@@ -141,9 +141,15 @@ def numbers_of(table: pd.DataFrame, name: str, source: str) -> NDArray[np.float6
     return _as_numbers(_values(table, name, source), name, source)
 
 
+def check_single(table: pd.DataFrame, names: Sequence[str], source: str) -> None:
+    """Raise InputError where a table has several columns of one of these names."""
+    for name in names:
+        if list(table.columns).count(name) > 1:
+            raise InputError(f"{source}: there are several columns {name}; expected one")
+
+
 def _values(table: pd.DataFrame, name: str, source: str) -> NDArray[Any]:
-    if list(table.columns).count(name) > 1:
-        raise InputError(f"{source}: there are several columns {name}; expected one")
+    check_single(table, [name], source)
     if name in table.columns:
         return table[name].to_numpy()
     if name in table.index.names:

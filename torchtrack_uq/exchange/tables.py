@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.exchange.csv_tables import (
+    check_single,
     column,
     coordinates,
     has,
@@ -155,9 +156,7 @@ def _numbers(table: pd.DataFrame, names: Sequence[str], source: str) -> pd.DataF
     Raises:
         InputError: Two columns have one of these names.
     """
-    for name in names:
-        if list(table.columns).count(name) > 1:
-            raise InputError(f"{source}: there are several columns {name}; expected one")
+    check_single(table, names, source)
     table = table[[name for name in names if name in table.columns]]
     if table[names[0]].dtype.kind in "iuf":
         return table

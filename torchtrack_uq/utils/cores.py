@@ -16,8 +16,15 @@ def available_cores() -> int:
     return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores
 
 
-def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
+def in_threads(
+    function: Callable[[Item], Found], items: Iterable[Item], n_threads: int | None = None
+) -> Iterator[Found]:
     """What a function that mostly runs without the GIL makes of each item, in their order.
+
+    Args:
+        function: Of one item.
+        items: All of them, taken before the first result is there.
+        n_threads: At least 1, which is this thread; by default the cores that this process may use.
 
     Raises:
         Exception: The first that the function raised.
@@ -25,5 +32,9 @@ def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iter
     >>> list(in_threads(abs, [-1, 2]))
     [1, 2]
     """
-    with ThreadPoolExecutor(available_cores()) as pool:
+    n_threads = available_cores() if n_threads is None else n_threads
+    if n_threads == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
         yield from pool.map(function, items)

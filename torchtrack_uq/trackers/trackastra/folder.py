@@ -65,10 +65,8 @@ def load_folder(folder: Path) -> Any:
     model = import_trackastra()
     try:
         # Not TrackingTransformer.from_folder, which leaves its files open.
-        config, weights = (
-            yaml.safe_load((folder / "config.yaml").read_text()),
-            _read_weights(folder / "model.pt"),
-        )
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        weights = _read_weights(folder / "model.pt")
         _check_sizes(model.TrackingTransformer, config, weights)
         transformer = model.TrackingTransformer.create(config)
         transformer.load_state_dict(weights)
