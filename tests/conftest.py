@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,12 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the annotated movies are not in {folder}")
     return folder
+
+
+@pytest.fixture
+def exact_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trackastra takes distances of many cells from products, off by a tenth of a pixel: here from differences."""
+    monkeypatch.setattr(torch, "cdist", partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist"))
 
 
 @pytest.fixture(scope="session")

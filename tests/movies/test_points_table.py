@@ -235,4 +235,4 @@ def test_the_order_of_rows_means_nothing_where_there_are_ids(
         other = read_points(table.iloc[shuffled])
     np.testing.assert_array_equal(one.label, other.label)
     np.testing.assert_array_equal(one.coords, other.coords)
-    np.testing.assert_array_equal(one.coords, table[["y", "x"]].to_numpy(np.float32)[one.row])
+    np.testing.assert_array_equal(one.coords, table[["y", "x"]].to_numpy(np.float64)[one.row])

@@ -32,6 +32,7 @@ def silent(_: str) -> None:
     pass
 
 
+@pytest.mark.usefixtures("exact_distances")
 def test_windows_with_gaps_and_events_score_as_the_tracker_does() -> None:
     part = drifting_cells(n_frames=8).frames(2, 6)
     trackastra = import_trackastra()

@@ -84,6 +84,7 @@ def three_daughters() -> AnnotatedMovie:
     return AnnotatedMovie("three daughters", replace(points, features=features), Lineage.from_rows(rows))
 
 
+@pytest.mark.usefixtures("exact_distances")
 def test_windows_score_links_as_the_tracker_does(movie: AnnotatedMovie) -> None:
     part = movie.frames(2, 6)
     model = build_model(TrainingSettings(d_model=72, n_layers=1)).eval()

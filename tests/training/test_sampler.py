@@ -28,7 +28,8 @@ def test_windows_hold_true_links_of_consecutive_frames(movies: list[AnnotatedMov
 
 def test_without_augmentation_links_are_those_of_the_subsampled_movie(movie: AnnotatedMovie) -> None:
     sampler = WindowSampler([movie], strides={3: 1.0}, augmentation=None, window=2)
-    place = {tuple(coords): i for i, coords in enumerate(movie.detections.coords)}
+    places = movie.detections.coords.astype(np.float32)
+    place = {tuple(coords): i for i, coords in enumerate(places)}
     for i in range(20):
         window = sampler[i]
         cells = np.array([place[tuple(coords)] for coords in window.coords])

@@ -106,7 +106,7 @@ def joint_none(
     matters = found.link[links.link] > WEAK * tolerance
     of_daughter, of_mother, n_components = components_of(problem, matters)
     together = (of_daughter[daughter] == of_mother[mother]) & (of_daughter[daughter] >= 0)
-    size = np.bincount(of_daughter[of_daughter >= 0], minlength=n_components)
+    size = np.bincount(of_daughter[of_daughter >= 0], minlength=n_components + 1)  # -1, none, finds 0
     large = together & (size[of_daughter[daughter]] > most_daughters)
     least = np.where(large & (tolerance > 0), max(tolerance, NEGLECTED), tolerance)
     whole[together] = False

@@ -238,7 +238,7 @@ def _read(file: Path, *, text: bool = False) -> pd.DataFrame:
     return table
 
 
-def _check_place(row: dict[Any, Any], coords: NDArray[np.float32], where: str) -> None:
+def _check_place(row: dict[Any, Any], coords: NDArray[np.float64], where: str) -> None:
     """Labels come again in other movies and at other strides; the cells are then elsewhere."""
     listed = pd.to_numeric(pd.Series([row.get(axis) for axis in "zyx"[3 - len(coords) :]]), errors="coerce")
     off = np.abs(listed.to_numpy(float) - coords)

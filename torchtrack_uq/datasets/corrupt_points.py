@@ -72,7 +72,7 @@ def corrupt_points(
         n_wanted += wanted.false
         n_short += wanted.false - len(made)
         source += [kept, np.full(len(made), -1)]
-        coords += [detections.coords[kept], made.astype(np.float32)]
+        coords += [detections.coords[kept], made]
         labels += [detections.label[kept], above + np.arange(len(made))]
         frames.append(np.full(len(kept) + len(made), t))
     if n_short:

@@ -92,7 +92,7 @@ def read_points_movie(
     counts_from_one = len(lineage) > 0 and len(frame) > 0 and frame.min() == lineage.begin.min() + 1
     detections = Detections.from_points(
         frame=frame - int(counts_from_one),
-        coords=table[axes].to_numpy(dtype=np.float32),
+        coords=table[axes].to_numpy(dtype=np.float64),
         label=table["track"].to_numpy(dtype=np.int64),
         sort=True,
         voxel_size=None if voxel_size is None else tuple(float(edge) for edge in voxel_size),

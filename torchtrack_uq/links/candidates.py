@@ -152,7 +152,7 @@ class CandidateGraph(MovieFrames):
             divide=event(divide),
             frame=_as_tensor(detections.frame).to(device),
             label=_as_tensor(detections.label).to(device),
-            coords=_as_tensor(detections.coords).to(device),
+            coords=_as_tensor(detections.coords).to(device, torch.float32),
             n_frames=detections.n_frames,
             max_gap=max_gap,
         )

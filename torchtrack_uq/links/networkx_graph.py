@@ -46,7 +46,7 @@ def read_networkx(
     cells = Detections(
         frame=frames,
         label=np.array([data["label"] for _, data in nodes], dtype=np.int64),
-        coords=np.array([data["coords"] for _, data in nodes], dtype=np.float32).reshape(len(nodes), -1),
+        coords=np.array([data["coords"] for _, data in nodes], dtype=np.float64).reshape(len(nodes), -1),
         n_frames=graph.graph.get("n_frames", int(frames.max(initial=-1)) + 1),
     )
     events = {

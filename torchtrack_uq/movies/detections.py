@@ -27,7 +27,7 @@ class Detections:
     Attributes:
         frame: (N,) int64, frame of each cell, counted in the (subsampled) movie from 0.
         label: (N,) int64, its label in that frame's mask.
-        coords: (N, D) float32, centroid in pixels, (y, x) or (z, y, x).
+        coords: (N, D) float64, centroid in pixels, (y, x) or (z, y, x): far from 0 single precision would round it.
         n_frames: Number of frames, those without cells included.
         features: Further columns by name, each (N, k) float32.
         has_images: Whether intensities were measured (they are 0 otherwise).
@@ -41,7 +41,7 @@ class Detections:
 
     frame: NDArray[np.int64]
     label: NDArray[np.int64]
-    coords: NDArray[np.float32]
+    coords: NDArray[np.float64]
     n_frames: int
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     has_images: bool = False
@@ -107,7 +107,7 @@ class Detections:
     @cached_property
     def isotropic_coords(self) -> NDArray[np.float64]:
         """(N, D) centroids in pixels of x along every axis: what distances are measured between."""
-        return self.coords.astype(np.float64) * self.aspect
+        return np.asarray(self.coords, np.float64) * self.aspect
 
     @property
     def frame_number(self) -> NDArray[np.int64]:
@@ -275,7 +275,7 @@ class Detections:
         return cls(
             frame=frames,
             label=labels.astype(np.int64),
-            coords=np.asarray(coords, dtype=np.float32)[order],
+            coords=np.asarray(coords, dtype=np.float64)[order],
             n_frames=int(frames.max(initial=-1)) + 1 if n_frames is None else n_frames,
             row=order,
             voxel_size=voxel_size,

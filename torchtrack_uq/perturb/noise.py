@@ -128,6 +128,6 @@ def perturb_detections(detections: Detections, noise: Perturbation) -> Detection
 
     return replace(
         detections,
-        coords=(detections.coords + noise.shift / detections.aspect).astype(np.float32),
+        coords=detections.coords + noise.shift / detections.aspect,
         features={name: changed(name, values) for name, values in features.items()},
     )

@@ -48,7 +48,7 @@ def cells_table(
         }
     )
     for axis, values in zip("zyx"[-detections.ndim :], detections.coords.T, strict=True):
-        table[axis] = values
+        table[axis] = values.astype(np.float32)  # in digits that mean something
     table = table.assign(**proof_columns(p), **physical_columns(detections))
     if accepted is not None:
         table.insert(3, "accepted", pd.Series(accepted, dtype="boolean").mask(first))

@@ -123,8 +123,8 @@ def _check_unchanged(
     volume = diameter[frame, 0].astype(np.float64) ** ndim * math.pi / (2 * ndim)
     area = np.bincount(cell).astype(np.float64)
     size_differs = np.abs(volume / np.prod(detections.aspect) - area) > 1e-4 * area + 1e-3
-    # the mean of flat positions is the centroid along the steps of the axes; coordinates are float32
-    moved = np.bincount(cell, weights=where) / area - detections.coords[frame].astype(np.float64) @ steps
+    # the mean of flat positions is the centroid along the steps of the axes; sums are rounded
+    moved = np.bincount(cell, weights=where) / area - detections.coords[frame] @ steps
     differs = size_differs | (np.abs(moved) > 1e-6 * math.prod(shape) + 1e-3)
     if differs.any():
         label = detections.label[frame][int(np.flatnonzero(differs)[0])]

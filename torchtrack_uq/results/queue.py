@@ -154,7 +154,7 @@ def review_queue(result: Tracked, also: Bools | None = None) -> pd.DataFrame:
         }
     )
     for axis, values in zip("zyx"[-detections.ndim :], detections.coords[cell].T, strict=True):
-        table[axis] = values
+        table[axis] = values.astype(np.float32)
     return table.assign(
         reason=result.doubts.reason[cell],
         mother_frame=pd.Series(detections.frame_number[chosen], dtype="Int64").mask(~linked),

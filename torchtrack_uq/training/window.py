@@ -71,6 +71,9 @@ class Window:
         cells = seen_by(view or ModelView(), movie.detections)
         if missing := [name for name in FEATURES if name not in cells.features]:
             raise InputError(f"{movie.name} has no {', '.join(missing)}: training needs a movie with masks")
+        places = cells.coords
+        if view is not None and view.usual is not None and len(cells):  # near 0 single precision is finer
+            places = places - places.min(axis=0)
         stacked = np.concatenate([cells.features[name] for name in FEATURES], axis=1)
         known = movie.daughters_known
         gaps = range(2, max_gap + 1)
@@ -78,7 +81,7 @@ class Window:
         in_reach = [movie.has_target & (cells.frame >= gap) for gap in gaps]
         return cls(
             cells.frame,
-            cells.coords,
+            places.astype(np.float32),
             stacked,
             movie.mother,
             movie.has_target,

@@ -16,6 +16,7 @@ def tokens(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tens
     return points, torch.rand(2, 30, 7, dtype=dtype), padding
 
 
+@pytest.mark.usefixtures("exact_distances")
 @pytest.mark.parametrize("mode", ["rope", "none"])
 @pytest.mark.parametrize("nearness", ["v0", "v1"])
 @pytest.mark.parametrize("padded", [False, True])

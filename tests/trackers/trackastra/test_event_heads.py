@@ -17,6 +17,7 @@ from torchtrack_uq.trackers.shared_out import SharedOut
 from torchtrack_uq.trackers.trackastra import window_model
 from torchtrack_uq.trackers.trackastra.event_heads import EventHeads, captured_embeddings
 from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
+from torchtrack_uq.trackers.trackastra.places import corner_of
 from torchtrack_uq.trackers.trackastra.tracker import MISS
 from torchtrack_uq.utils.device import one_torch_thread
 
@@ -53,6 +54,7 @@ def test_untrained_heads_change_nothing(crop: tuple[Movie, Detections], max_gap:
         assert torch.equal(getattr(plain, name), getattr(with_heads, name)), name
 
 
+@pytest.mark.usefixtures("exact_distances")
 @pytest.mark.parametrize("max_gap", [1, 2])
 @pytest.mark.parametrize("mode", ["quiet_softmax", "softmax"])
 def test_they_add_the_mean_over_windows_that_can_say_something(
@@ -69,9 +71,9 @@ def test_they_add_the_mean_over_windows_that_can_say_something(
     features = torch.from_numpy(np.concatenate(list(cells.features.values()), axis=-1))
     for start in range(cells.n_frames - 2):
         where = slice(int(cells.offsets[start]), int(cells.offsets[start + 3]))
-        place = torch.from_numpy(cells.coords[where])
+        place = torch.from_numpy(cells.coords[where]).float()
         points = torch.cat(
-            [torch.from_numpy(cells.frame[where, None] - start).float(), place - place.amin(dim=0)], dim=1
+            [torch.from_numpy(cells.frame[where, None] - start).float(), place - corner_of(place, 60)], dim=1
         )
         with torch.no_grad(), captured_embeddings(transformer) as embedded:
             transformer(points[None], features=features[where][None])

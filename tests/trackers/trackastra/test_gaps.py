@@ -34,6 +34,7 @@ def scores_over(graph: CandidateGraph, gap: int) -> dict[tuple[int, int], float]
     return {(i, j): s for i, j, s in zip(*columns, strict=True)}
 
 
+@pytest.mark.usefixtures("exact_distances")
 @pytest.mark.parametrize("mode", ["quiet_softmax", "softmax", "linear"])
 def test_within_the_windows_they_are_trackastras_own(crop: tuple[Movie, Detections], mode: str) -> None:
     """Trackastra's own prediction with `delta_t` normalises over the mothers of each earlier frame by themselves."""
@@ -83,6 +84,7 @@ def test_within_the_windows_they_are_trackastras_own(crop: tuple[Movie, Detectio
     assert float(distance.max()) <= tracker.config["spatial_pos_cutoff"]
 
 
+@pytest.mark.usefixtures("exact_distances")
 def test_logits_are_averaged_over_the_windows_that_hold_both_cells(crop: tuple[Movie, Detections]) -> None:
     _, cells = crop
     model = trained_on(2, window=3)

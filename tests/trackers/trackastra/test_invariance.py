@@ -10,6 +10,7 @@ import torch
 from tests.support.crews import Pickled
 from tests.support.transformer import MODEL, small_transformer
 from torchtrack_uq import CandidateGraph, Detections, InputError, Movie, TrackastraTracker
+from torchtrack_uq.datasets import read_annotated
 from torchtrack_uq.trackers.shared_out import SharedOut
 from torchtrack_uq.trackers.trackastra import window_model
 from torchtrack_uq.trackers.trackastra.folder import save_trackastra_folder
@@ -24,7 +25,7 @@ def scores(tracker: TrackastraTracker, cells: Detections) -> CandidateGraph:
 
 
 def moved(cells: Detections, by: float) -> Detections:
-    return replace(cells, coords=(cells.coords.astype(np.float64) + by).astype(np.float32), field_shape=None)
+    return replace(cells, coords=cells.coords + by, field_shape=None)
 
 
 def assert_same_scores(found: CandidateGraph, wanted: CandidateGraph, atol: float) -> None:
@@ -42,28 +43,66 @@ def with_view(transformer: object, **described: object) -> object:
     return MODEL.Trackastra(transformer, {"features": "wrfeat", **described}, device="cpu")
 
 
-def on_a_grid(cells: Detections) -> Detections:
-    """Places that single precision still holds exactly 10,000 pixels farther on, where a pixel has 1024 of them."""
-    return replace(cells, coords=(np.round(cells.coords * 512) / 512).astype(np.float32))
-
-
 @pytest.mark.parametrize("max_gap", [1, 2])
 @pytest.mark.parametrize("by", [10_000.0, -3_333.25])
 def test_bundled_models_score_a_moved_movie_alike(
     crop: tuple[Movie, Detections], by: float, max_gap: int
 ) -> None:
-    cells = on_a_grid(crop[1])
+    cells = crop[1]
     for name in bundled_models():
         tracker = load_model(name, "cpu", max_gap=max_gap)
         if tracker.config["coord_dim"] == cells.ndim:
             assert_same_scores(scores(tracker, moved(cells, by)), scores(tracker, cells), atol=1e-3)
 
 
+REAL = [
+    ("Fluo-N2DL-HeLa/01", 20, 26), ("cell-migration/01", 0, 4), ("mouse-epidermis/01", 0, 4),
+    ("Fluo-C2DL-MSC/01", 0, 8), ("ascidian-Pm04", 20, 24), ("celegans-20241009_JIM767_25_L5", 60, 64),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "first", "end"), REAL)
+def test_real_movies_are_scored_alike_wherever_they_lie(
+    data_folder: Path, name: str, first: int, end: int
+) -> None:
+    """The most crowded, the largest cells, points in space; far links too, and a stray cell far off."""
+    if not (data_folder / name.split("/")[0]).exists():
+        pytest.skip(f"{name} is not in {data_folder}")
+    cells = read_annotated(data_folder / name, progress=False).frames(first, end).detections
+    tracker = load_model(f"small_{cells.ndim}d", "cpu", max_gap=2)
+    here = scores(tracker, cells)
+    for by in (10_000.0, -12_345.678):
+        assert_same_scores(scores(tracker, moved(cells, by)), here, atol=1e-3)
+    strays = with_a_stray(cells, -20_000.0)
+    there = scores(tracker, strays)
+    ours = (there.mother < len(cells)) & (there.daughter < len(cells))
+    assert ours.all()  # nobody is linked to it
+    if tracker.view.usual.factor(strays) == tracker.view.usual.factor(cells):
+        assert_same_scores(there, here, atol=1e-3)
+
+
+def with_a_stray(cells: Detections, at: float) -> Detections:
+    """One more cell in the last frame, in size like the median one, so that the movie keeps its scale."""
+    typical = {name: np.median(column, axis=0, keepdims=True) for name, column in cells.features.items()}
+    return replace(
+        cells,
+        frame=np.append(cells.frame, cells.n_frames - 1),
+        label=np.append(cells.label, cells.label.max() + 1),
+        coords=np.concatenate([cells.coords, np.full((1, cells.ndim), at)]),
+        features={
+            name: np.concatenate([column, typical[name]]).astype(np.float32)
+            for name, column in cells.features.items()
+        },
+        row=np.arange(len(cells) + 1),
+        field_shape=None,
+    )
+
+
 def test_tiles_of_near_cells_score_a_moved_movie_alike(
     crop: tuple[Movie, Detections], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(window_model, "LOCAL_FROM", 1)
-    cells = on_a_grid(crop[1])
+    cells = crop[1]
     tracker = TrackastraTracker(small_transformer())
     tiled, there = scores(tracker, cells), scores(tracker, moved(cells, 10_000.0))
     assert tracker._model.is_local(cells.offsets, 2)
@@ -204,9 +243,11 @@ class TestCommonMotion:
         where = slice(int(cells.offsets[2]), int(cells.offsets[5]))
         features = np.concatenate(list(cells.features.values()), axis=-1)[where]
         nobody = np.full(len(features), -1, dtype=np.int64)
-        window = Window(cells.frame[where] - 2, cells.coords[where], features, nobody, nobody > 0)
+        window = Window(
+            cells.frame[where] - 2, cells.coords[where].astype(np.float32), features, nobody, nobody > 0
+        )
         still = window.without_common_motion().coords
-        np.testing.assert_allclose(points[0, :, 1:], still - still.min(axis=0), atol=1e-3)
+        np.testing.assert_allclose(points[0, :, 1:] - points[0, :1, 1:], still - still[:1], atol=1e-3)
 
     def test_a_drifting_movie_looks_as_if_it_stood_still(self, crop: tuple[Movie, Detections]) -> None:
         _, cells = crop
@@ -228,7 +269,7 @@ class TestCommonMotion:
         assert torch.equal(shared.score, alone.score)
 
     def test_moved_by_ten_thousand_pixels(self, crop: tuple[Movie, Detections]) -> None:
-        cells = on_a_grid(crop[1])
+        cells = crop[1]
         tracker = self.a_tracker(max_gap=2)
         assert_same_scores(scores(tracker, moved(cells, 10_000.0)), scores(tracker, cells), atol=1e-3)
 
@@ -237,7 +278,7 @@ class TestCommonMotion:
         graph = scores(self.a_tracker(), cells)
         distance = (graph.coords[graph.mother] - graph.coords[graph.daughter]).norm(dim=1)
         assert float(distance.max()) <= 60
-        assert torch.equal(graph.coords, torch.from_numpy(cells.coords))
+        assert torch.equal(graph.coords, torch.from_numpy(cells.coords).float())
 
     def test_it_is_kept_in_the_folder(self, tmp_path: Path) -> None:
         self.a_tracker().save(tmp_path)

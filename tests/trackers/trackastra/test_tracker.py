@@ -55,6 +55,7 @@ def at_the_cutoff(tracker: TrackastraTracker, cells: Detections) -> np.ndarray:
     return (before & (abs(pairs - tracker.config["spatial_pos_cutoff"]) < 0.2)).any(axis=0)
 
 
+@pytest.mark.usefixtures("exact_distances")
 class TestAgainstTrackastrasOwnNormalisation:
     @pytest.mark.parametrize("mode", ["quiet_softmax", "softmax", "linear"])
     def test_one_window_without_threshold_is_the_same(
@@ -133,6 +134,7 @@ def test_scores_do_not_depend_on_the_batch_size(crop: tuple[Movie, Detections], 
     assert list(one.values()) == pytest.approx(list(many.values()), abs=1e-5)
 
 
+@pytest.mark.usefixtures("exact_distances")
 def test_logits_are_averaged_over_the_windows_that_hold_both_cells(crop: tuple[Movie, Detections]) -> None:
     _, cells = crop
     transformer = small_transformer(window=2)

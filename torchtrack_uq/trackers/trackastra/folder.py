@@ -22,6 +22,8 @@ from torchtrack_uq.utils.files import write_together
 from torchtrack_uq.utils.optional import import_optional
 
 EVENT_HEADS = "event_heads.pt"
+_OF_HEADS = "event_heads"
+"""In `train_config.yaml`: `weights_digest` of the model and its heads, which mean nothing beside other weights."""
 _DIST_MODES = ("v0", "v1")
 _LARGEST = 100_000
 """Number in a `config.yaml`."""
@@ -66,11 +68,15 @@ def load_folder(folder: Path) -> Any:
     try:
         # Not TrackingTransformer.from_folder, which leaves its files open.
         config = yaml.safe_load((folder / "config.yaml").read_text())
+        if not isinstance(config, dict):
+            raise ValueError("config.yaml holds no names with values")
         weights = _read_weights(folder / "model.pt")
         _check_sizes(model.TrackingTransformer, config, weights)
         transformer = model.TrackingTransformer.create(config)
         transformer.load_state_dict(weights)
         train_args = yaml.safe_load((folder / "train_config.yaml").read_text())
+        if not isinstance(train_args, dict) or "features" not in train_args:
+            raise ValueError("train_config.yaml does not say which features the model was trained with")
         features = train_args["features"]
     except Exception as error:  # whatever a damaged pickle, YAML or configuration raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -88,22 +94,27 @@ def load_folder(folder: Path) -> Any:
     logging.getLogger(__name__).debug("loaded %s with features %s", folder, features)
     keep_facts(transformer, train_args)
     found = model.Trackastra(transformer=transformer, train_args=train_args, device="cpu")
-    found.event_heads = _read_event_heads(folder, transformer.config)
+    found.event_heads = _read_event_heads(folder, transformer, train_args.get(_OF_HEADS))
     return found
 
 
-def _read_event_heads(folder: Path, config: Mapping[str, Any]) -> EventHeads | None:
+def _read_event_heads(folder: Path, transformer: Any, digest: str | None) -> EventHeads | None:
     """None where the model has none.
 
     Raises:
-        InputError: They are damaged, or of another model.
+        InputError: They are missing, damaged, or of another model.
     """
     file = folder / EVENT_HEADS
-    if not file.is_file():
+    if digest is None and not os.path.lexists(file):
         return None
+    if not file.is_file():
+        raise InputError(
+            f"{file} is {'no file' if os.path.lexists(file) else 'missing'}, but holds what the model in {folder} "
+            f"knows of events; put it back, or take {_OF_HEADS} out of train_config.yaml to use the model without it"
+        )
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-        heads = EventHeads(config["d_model"], len(state["of_daughter.1.bias"]))
+        heads = EventHeads(transformer.config["d_model"], len(state["of_daughter.1.bias"]))
         heads.load_state_dict(state)
     except Exception as error:  # whatever a damaged pickle raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -112,6 +123,11 @@ def _read_event_heads(folder: Path, config: Mapping[str, Any]) -> EventHeads | N
         ) from error
     if not all(torch.isfinite(value).all() for value in state.values()):
         raise InputError(f"the event heads in {file} hold NaN or infinite weights")
+    if digest is not None and digest != weights_digest(transformer, heads):
+        raise InputError(
+            f"the event heads in {file} are not those that were trained on the weights in model.pt beside them; put "
+            "back the files that were written together"
+        )
     return heads
 
 
@@ -192,8 +208,11 @@ def save_trackastra_folder(
     heads = {} if event_heads is None else {folder / EVENT_HEADS: _weights_of(event_heads)}
     kept = getattr(model, KEPT, {})  # how a model sees movies is not lost when it is saved again
     described = {**kept, **training, "features": "wrfeat", "format": FORMAT}
+    described.pop(_OF_HEADS, None)
     if event_heads is None:
         (folder / EVENT_HEADS).unlink(missing_ok=True)  # of a model that is replaced
+    else:
+        described[_OF_HEADS] = weights_digest(model, event_heads)
     write_together(
         {
             folder / "config.yaml": yaml.safe_dump(dict(model.config)).encode(),

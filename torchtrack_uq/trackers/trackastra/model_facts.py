@@ -7,10 +7,10 @@ from typing import Any, cast
 from torch import nn
 
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.trackers.trackastra.config_checks import check_config
 from torchtrack_uq.trackers.trackastra.event_heads import EventHeads
 from torchtrack_uq.trackers.trackastra.view import VIEW, ModelView
 
-_LONGEST_WINDOW = 1_000_000
 KEPT = "trained_on"
 """Attribute of a transformer that was read from a folder: what its `train_config.yaml` says of how it sees movies.
 
@@ -54,7 +54,8 @@ class ModelFacts:
                 "this model needs image embeddings (trackastra[etultra]), which are not supported; "
                 "use a model trained with features 'wrfeat', such as general_2d"
             )
-        longest = min(_delta_cutoff(trained), checked_window(config) - 1)
+        check_config(config, trained)
+        longest = min(_delta_cutoff(trained), config["window"] - 1)
         heads = getattr(model, "event_heads", None)
         return cls(transformer, longest, ModelView.of_model(trained), heads)
 
@@ -63,26 +64,6 @@ def keep_facts(transformer: nn.Module, train_args: Mapping[str, Any]) -> None:
     """Let a transformer know how it sees movies, as its `train_config.yaml` says."""
     names = ("delta_cutoff", *VIEW)
     setattr(transformer, KEPT, {name: train_args[name] for name in names if name in train_args})
-
-
-def checked_window(config: Mapping[str, Any]) -> int:
-    """How many frames a model sees at once, from its configuration.
-
-    Raises:
-        InputError: It is no whole number, or too few frames for a link.
-
-    >>> checked_window({"window": 4})
-    4
-    >>> checked_window({"window": 1})
-    Traceback (most recent call last):
-    torchtrack_uq.errors.InputError: the model's config.yaml says window: 1; expected a whole number of frames, at ...
-    """
-    window = config.get("window")
-    if isinstance(window, bool) or not isinstance(window, int) or not 2 <= window <= _LONGEST_WINDOW:
-        raise InputError(
-            f"the model's config.yaml says window: {str(window)[:40]}; expected a whole number of frames, at least 2"
-        )
-    return window
 
 
 def _delta_cutoff(trained: Mapping[str, Any]) -> int:

@@ -135,7 +135,7 @@ def _as_one_plane(detections: Detections) -> Detections:
         solid[:, 1:, 1:] = flat
         solid[:, 0, 0] = np.trace(flat, axis1=1, axis2=2)
         features["inertia_tensor"] = solid.reshape(n, 9)
-    coords = np.concatenate([np.zeros((n, 1), np.float32), detections.coords], axis=1)
+    coords = np.concatenate([np.zeros((n, 1)), detections.coords], axis=1)
     field = detections.field_shape
     return replace(
         detections,

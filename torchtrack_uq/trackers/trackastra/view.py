@@ -23,7 +23,7 @@ class UsualSize:
         spacing: Median distance of a cell to its nearest neighbour in the frame, where cells have no size.
 
     Raises:
-        InputError: One of them is not positive and finite.
+        InputError: One of them is no size in pixels.
 
     >>> cells = Detections.from_points(np.zeros(3, int), np.array([[0.0, 0], [0, 3], [0, 6]]))
     >>> UsualSize(diameter=24.0, spacing=30.0).scaled(cells).coords.tolist()
@@ -36,9 +36,9 @@ class UsualSize:
     def __post_init__(self) -> None:
         for name in ("diameter", "spacing"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value < 1e6:
                 raise InputError(
-                    f"usual_{name} is {str(value)[:40]!r}; expected a positive number of pixels below a million"
+                    f"usual_{name} is {str(value)[:40]!r}; expected a positive number of pixels, from 0.1 to a million"
                 )
 
     def factor(self, detections: Detections) -> float:
@@ -54,17 +54,15 @@ class UsualSize:
         return self.spacing / nearest if nearest > 0 else 1.0
 
     def scaled(self, detections: Detections) -> Detections:
-        """The same cells in pixels of the model, the same along all axes, from the corner of the movie's cells."""
+        """The same cells in pixels of the model, the same along all axes."""
         factor = self.factor(detections)
         features = dict(detections.features)
         for name, power in (("equivalent_diameter_area", 1), ("inertia_tensor", 2)):
             if name in features:
                 features[name] = (features[name] * factor**power).astype(np.float32)
-        places = detections.isotropic_coords.astype(np.float64)
-        if len(places):  # far from the origin single precision would lose more of a larger movie
-            places -= places.min(axis=0)
-        coords = (places * factor).astype(np.float32)
-        return replace(detections, coords=coords, features=features, voxel_size=None)
+        return replace(
+            detections, coords=detections.isotropic_coords * factor, features=features, voxel_size=None
+        )
 
 
 @dataclass(frozen=True)
@@ -92,12 +90,11 @@ class ModelView:
         """As a model's `train_config.yaml` says.
 
         Raises:
-            InputError: It says something that is no size.
+            InputError: It says something that is no size, or neither true nor false.
         """
         said = {name: train_args.get(f"usual_{name}") for name in ("diameter", "spacing")}
         usual = None if said["diameter"] is None and said["spacing"] is None else UsualSize(**said)  # type: ignore[arg-type]
-        flags = (train_args.get(name) is True for name in ("takes_points", "without_common_motion"))
-        return cls(usual, *flags)
+        return cls(usual, *(_flag(train_args, name) for name in ("takes_points", "without_common_motion")))
 
     def described(self) -> dict[str, Any]:
         """For a model's `train_config.yaml`."""
@@ -105,3 +102,12 @@ class ModelView:
         if self.usual is None:
             return flags
         return {"usual_diameter": self.usual.diameter, "usual_spacing": self.usual.spacing, **flags}
+
+
+def _flag(train_args: Mapping[str, Any], name: str) -> bool:
+    said = train_args.get(name, False)
+    if not isinstance(said, bool):
+        raise InputError(
+            f"the model's train_config.yaml says {name}: {str(said)[:40]!r}; expected true or false"
+        )
+    return said

@@ -1,5 +1,6 @@
 """Run a tracking transformer over sliding windows and average its logits, staying on the device."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.common_motion import motion_since
+from torchtrack_uq.trackers.trackastra.places import places_in_window
 from torchtrack_uq.trackers.trackastra.tokens import as_model_sees_it
 from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
@@ -25,7 +27,8 @@ class TokenTensors:
         coords: (N, D) float32 centroids.
         features: (N, F) float32, or None for a model without features.
         offsets: (n_frames + 1,) the cells of frame t are offsets[t] to offsets[t + 1] - 1.
-        from_corner: Whether a window's coordinates are counted from the corner of its cells.
+        from_corner: Whether a window's coordinates are counted from the corner of its cells (`corner_of`).
+        reach: Distance up to which the model attends.
         motion: (N, G, D) how far the surroundings of each cell have moved since 1, ..., G frames before, which is taken
             out of windows; or None.
     """
@@ -36,6 +39,7 @@ class TokenTensors:
     offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
     from_corner: bool = True
     motion: Tensor | None = None
+    reach: float = math.inf
 
     @classmethod
     def from_detections(
@@ -46,6 +50,7 @@ class TokenTensors:
         *,
         from_corner: bool = True,
         still_for: int | None = None,
+        reach: float = math.inf,
     ) -> "TokenTensors":
         """Put a movie's cells on a device; features in the order of Trackastra's `wrfeat`.
 
@@ -55,6 +60,7 @@ class TokenTensors:
             device: Where to put them.
             from_corner: See the class.
             still_for: Frames of windows out of which the motion is taken that neighbours have in common, or None.
+            reach: See the class.
         """
         motion = None
         if still_for is not None:
@@ -64,13 +70,17 @@ class TokenTensors:
         if use_features:
             stacked = np.concatenate(list(detections.features.values()), axis=-1)
             features = torch.from_numpy(stacked).to(device)
+        places = detections.coords
+        if from_corner and len(places):  # near 0 single precision is finer, and a stray cell moves no median
+            places = places - np.median(places, axis=0)
         return cls(
             time=torch.from_numpy(detections.frame).to(device),
-            coords=torch.from_numpy(detections.coords).to(device),
+            coords=torch.from_numpy(places.astype(np.float32)).to(device),
             features=features,
             offsets=detections.offsets,
             from_corner=from_corner,
             motion=motion,
+            reach=reach,
         )
 
     @classmethod
@@ -98,7 +108,12 @@ class TokenTensors:
         seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"], view)
         still_for = config["window"] if view.without_common_motion else None
         return cls.from_detections(
-            seen, config["feat_dim"] > 0, device, from_corner=from_corner, still_for=still_for
+            seen,
+            config["feat_dim"] > 0,
+            device,
+            from_corner=from_corner,
+            still_for=still_for,
+            reach=float(config["spatial_pos_cutoff"]),
         )
 
     def of_window(self, start: int, window: int) -> Tensor:
@@ -132,16 +147,9 @@ class TokenTensors:
 
     def _places(self, first: int, start: int, end: int) -> Tensor:
         """Coordinates of the cells of a window that begins with frame `first`, as the model gets them."""
-        coords = self.coords[start:end]
-        if self.from_corner and end > start:  # first of all: near 0 single precision is finer
-            coords = coords - coords.amin(dim=0)
-        if self.motion is None or end == start:
-            return coords
-        since = self.time[start:end] - first
-        before = (since - 1).clamp(min=0)[:, None, None].expand(-1, 1, coords.shape[1])
-        moved = self.motion[start:end].gather(1, before).squeeze(1)
-        coords = coords - moved * (since > 0)[:, None]
-        return coords - coords.amin(dim=0) if self.from_corner else coords
+        coords, since = self.coords[start:end], self.time[start:end] - first
+        motion = None if self.motion is None else self.motion[start:end]
+        return places_in_window(coords, since, motion, self.reach if self.from_corner else None)
 
 
 Blocks = list[Tensor]
