@@ -66,6 +66,19 @@ def test_arguments_of_the_other_kind_of_training_are_refused(options: list[str],
         args.run(args)
 
 
+def test_the_model_to_start_from_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_trackastra_folder(build_model(TrainingSettings(d_model=72, n_layers=1)), tmp_path, {})
+    before = (tmp_path / "model.pt").read_bytes()
+    assert (
+        main(["train", "movie/01", "-o", str(tmp_path), "--start-from", f"{tmp_path}/../{tmp_path.name}"])
+        == 2
+    )
+    assert "holds the model to start from; choose another output folder" in capsys.readouterr().err
+    assert (tmp_path / "model.pt").read_bytes() == before
+
+
 def test_links_longer_than_a_window_are_not_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,3 +135,15 @@ class TestSelect:
         movie = Movie.open(None, np.ones((6, 4, 4), np.uint16), stride=2)
         movie.select(range(1, 2))
         assert (movie.n_frames, movie.stride) == (3, 2)
+
+
+@pytest.mark.parametrize("value", [1e38, -3e300])
+def test_intensities_beyond_single_precision_are_refused(value: float) -> None:
+    masks = np.zeros((2, 8, 8), np.uint16)
+    masks[:, 2:4, 2:4] = 1
+    images = np.ones((2, 8, 8))
+    images[1, 0, 0] = value
+    movie = Movie.open(images, masks)
+    assert movie.read_image(0) is not None
+    with pytest.raises(InputError, match=r"holds intensities up to .* in frame 1; expected at most 1e\+37"):
+        movie.read_image(1)

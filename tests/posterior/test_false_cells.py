@@ -107,6 +107,31 @@ def test_neighbourhoods_are_near_what_the_whole_component_says() -> None:
     assert np.abs(product - whole.probability).max() > 0.01
 
 
+@pytest.mark.parametrize("score", [None, -80.0])
+@pytest.mark.parametrize("max_gap", [1, 2])
+def test_where_no_link_matters_a_cell_is_false_as_its_events_say(score: float | None, max_gap: int) -> None:
+    """Cells in one inner frame only, or all too far apart: no daughter belongs to any component."""
+    frame = np.array([1, 1]) if score is None else np.array([0, 1, 1, 2])
+    cells = Detections.from_points(frame, np.zeros((len(frame), 2)), n_frames=4)
+    mother, daughter = ([], []) if score is None else ([0, 1], [1, 3])
+    graph = CandidateGraph.from_links(
+        cells,
+        mother,
+        daughter,
+        np.full(len(mother), score or 0.0),
+        disappear=-0.5,
+        divide=-1.0,
+        max_gap=max_gap,
+    )
+    for method in ("exact", "auto"):
+        p = AssignmentPosterior(method)(graph)
+        found, exact = false_cells(p, graph)
+        known = (graph.is_daughter & graph.is_mother).numpy()
+        np.testing.assert_allclose(found[known], 1.0, atol=1e-6)
+        assert exact[known].all()
+        assert known.any()
+
+
 def test_wrong_pairs_and_graphs_are_refused() -> None:
     graph = crowd(3, 0)
     [problem] = graph.problems()

@@ -143,3 +143,12 @@ class TestCommandLine:
             capsys.readouterr().err
         )
         assert not (tmp_path / "out").exists()
+
+    def test_the_bundled_temperature_is_not_for_volumes(
+        self, spots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        options = ["--tracker", "trackastra", "--temperature", "bundled", "--device", "cpu", "--quiet"]
+        movie = ["--points", str(spots), "--columns", "id=track"]
+        assert main(["track", *movie, "-o", str(tmp_path / "out"), *options]) == 2
+        assert "--temperature bundled is of small_2d, but the movie is 3D" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()

@@ -205,6 +205,11 @@ def tracker_of(options: argparse.Namespace, temperature: Any = None, *, ndim: in
     from torchtrack_uq.trackers.gaps import wanted_max_gap
 
     check_tracker_options(options)
+    if getattr(options, "temperature", None) == "bundled" and options.model is None and ndim != 2:
+        raise InputError(
+            f"--temperature bundled is of small_2d, but the movie is {ndim}D: leave it out for what other movies say, "
+            "or fit one with `torchtrack-uq fit`"
+        )
     return make_tracker(
         options.tracker,
         options.device,

@@ -92,8 +92,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    read = [*args.folders, *(args.segmentation or []), *([args.start_from] if args.start_from else [])]
-    check_apart(args.output, [Path(path) for path in read])
+    read = [Path(path) for path in (*args.folders, *(args.segmentation or []))]
+    if args.start_from:
+        if Path(args.start_from).resolve() == Path(args.output).resolve():
+            raise InputError(f"{args.output} holds the model to start from; choose another output folder")
+        read.append(Path(args.start_from))
+    check_apart(args.output, read)
     with output_folder(args.output, overwrite=True), _what_is_kept(args.output):
         _train_into(args)
 

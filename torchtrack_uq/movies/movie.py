@@ -1,5 +1,6 @@
 """A movie: masks and, where there are any, images, checked against each other before any work starts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torchtrack_uq.movies.frames import Frame, FramesLike, FrameSource, open_fra
 from torchtrack_uq.movies.scale import check_scale
 
 _LARGEST_LABEL = np.iinfo(np.int64).max
+_BRIGHTEST = 1e37
 
 
 @dataclass(frozen=True)
@@ -155,16 +157,23 @@ class Movie:
         return mask
 
     def read_image(self, t: int) -> Frame | None:
-        """Image of frame `t`, or None if the movie has none; refuses NaN and infinite pixels."""
+        """Image of frame `t`, or None if the movie has none; refuses NaN, infinite pixels and those beyond float32."""
         if self.images is None:
             return None
         image = self.images.read(t)
-        if image.dtype.kind == "f" and not np.isfinite(image).all():
-            n_bad = int(np.count_nonzero(~np.isfinite(image)))
-            raise InputError(
-                f"{self.images.name} holds {n_bad} NaN or infinite pixel(s) in frame {t}; "
-                "replace them, for instance with numpy.nan_to_num"
-            )
+        if image.dtype.kind == "f" and image.size:
+            brightest = max(float(image.max()), -float(image.min()))
+            if not math.isfinite(brightest):
+                n_bad = int(np.count_nonzero(~np.isfinite(image)))
+                raise InputError(
+                    f"{self.images.name} holds {n_bad} NaN or infinite pixel(s) in frame {t}; "
+                    "replace them, for instance with numpy.nan_to_num"
+                )
+            if brightest > _BRIGHTEST:
+                raise InputError(
+                    f"{self.images.name} holds intensities up to {brightest:.3g} in frame {t}; expected at most "
+                    f"{_BRIGHTEST:g}, so that single precision holds them and their differences"
+                )
         return image
 
 

@@ -221,7 +221,7 @@ def _draw_lines(
     )
 
 
-def _write_letters(axes: Axes, result: Drawn, points: NDArray[np.float32]) -> None:
+def _write_letters(axes: Axes, result: Drawn, points: NDArray[np.floating]) -> None:
     """A letter at detections that are more likely wrong than not, where that is what is likeliest to be wrong.
 
     At most `_MOST_LETTERS` of a kind, the most doubtful.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.trackers.trackastra.attention import has_one_mask
+from torchtrack_uq.trackers.trackastra.places import distances
 from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
 from torchtrack_uq.trackers.trackastra.windows import TokenTensors, pair_logits
@@ -122,7 +123,7 @@ def predict_mothers(model: Any, movie: AnnotatedMovie, view: ModelView | None = 
     for _, pairs in pair_logits(whole, tokens, config["window"], 1, progress=False):
         for (t, _), logits in pairs:
             mothers, daughters = (movie.detections.in_frame(frame) for frame in (t - 1, t))
-            far = torch.cdist(tokens.coords[mothers], tokens.coords[daughters]) > config["spatial_pos_cutoff"]
+            far = distances(tokens.coords[mothers], tokens.coords[daughters]) > config["spatial_pos_cutoff"]
             best, index = torch.stack(logits).mean(dim=0).masked_fill(far, -torch.inf).max(dim=0)
             predicted[daughters] = torch.where(best > 0, index + mothers.start, -1).cpu().numpy()
     return predicted

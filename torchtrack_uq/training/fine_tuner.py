@@ -68,6 +68,7 @@ class LayerFineTuner(LinkScorer):
             heads = EventHeads(model.config["d_model"])
         if heads is not None:
             heads.requires_grad_(settings.train != "heads")
+            heads.train()
         self.event_heads = heads
         average: Any = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]
         self.averaged_heads = None if heads is None else AveragedModel(heads, multi_avg_fn=average)

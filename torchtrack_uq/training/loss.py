@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from torchtrack_uq.trackers.trackastra.places import distances
+
 
 def candidate_mask(coords: Tensor, timepoints: Tensor, spatial_cutoff: float, gap: int = 1) -> Tensor:
     """Which cells i are candidate mothers of j: `gap` frames before, and no farther than the cutoff.
@@ -18,7 +20,7 @@ def candidate_mask(coords: Tensor, timepoints: Tensor, spatial_cutoff: float, ga
     """
     follows = timepoints.unsqueeze(1) == timepoints.unsqueeze(2) + gap
     present = timepoints.unsqueeze(2) >= 0
-    near = torch.cdist(coords[..., 1:], coords[..., 1:]) <= spatial_cutoff
+    near = distances(coords[..., 1:], coords[..., 1:]) <= spatial_cutoff
     return follows & present & near
 
 

@@ -1,6 +1,7 @@
 """Heads that score events from a transformer's embeddings."""
 
 import gc
+import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -190,6 +191,36 @@ class TestFolder:
             gc.collect()
         for name, value in transformer.state_dict().items():
             assert torch.equal(theirs.state_dict()[name], value)
+
+    def test_heads_of_other_weights_are_refused(self, tmp_path: Path) -> None:
+        """Of the same width they would load, and their scores mean nothing."""
+        for name, seed in (("ours", 0), ("others", 1)):
+            save_trackastra_folder(small_transformer(seed), tmp_path / name, {}, trained_heads())
+        shutil.copy(tmp_path / "others" / "event_heads.pt", tmp_path / "ours")
+        TrackastraTracker.from_folder(tmp_path / "ours")  # the same heads, whatever file they are in
+        shutil.copy(tmp_path / "others" / "model.pt", tmp_path / "ours")
+        with pytest.raises(InputError, match=r"are not those that were trained on the weights in model\.pt"):
+            TrackastraTracker.from_folder(tmp_path / "ours")
+
+    @pytest.mark.parametrize("instead", ["nothing", "a folder", "a broken link"])
+    def test_heads_that_are_lost_are_missed(self, tmp_path: Path, instead: str) -> None:
+        save_trackastra_folder(small_transformer(), tmp_path, {}, trained_heads())
+        file = tmp_path / "event_heads.pt"
+        file.unlink()
+        if instead == "a folder":
+            file.mkdir()
+        elif instead == "a broken link":
+            file.symlink_to(tmp_path / "nowhere")
+        with pytest.raises(
+            InputError, match=r"event_heads\.pt is (missing|no file), but holds what the model"
+        ):
+            TrackastraTracker.from_folder(tmp_path)
+
+    def test_a_model_saved_without_them_misses_none(self, tmp_path: Path) -> None:
+        save_trackastra_folder(small_transformer(), tmp_path, {}, trained_heads())
+        tracker = TrackastraTracker.from_folder(tmp_path)
+        save_trackastra_folder(tracker.transformer, tmp_path, {"event_heads": "0123456789ab"})
+        assert TrackastraTracker.from_folder(tmp_path).event_heads is None
 
     def test_a_tracker_saves_all_that_it_has(self, crop: tuple[Movie, Detections], tmp_path: Path) -> None:
         _, cells = crop

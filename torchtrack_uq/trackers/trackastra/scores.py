@@ -7,11 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from torchtrack_uq.errors import InputError
 from torchtrack_uq.functional.segments import segment_logsumexp
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
+from torchtrack_uq.trackers.trackastra.places import distances
 from torchtrack_uq.trackers.trackastra.window_model import best_of_daughter, near_links
 from torchtrack_uq.trackers.trackastra.windows import TokenTensors
 
@@ -63,12 +65,10 @@ class LinkScores:
             return self._near_links(
                 tokens, slice(first_mother, end_mother), slice(first_daughter, end), logits
             )
-        distance = torch.cdist(  # exactly: the fast way is off by up to a tenth of a pixel
-            tokens.coords[first_mother:end_mother],
-            tokens.coords[first_daughter:end],
-            compute_mode="donot_use_mm_for_euclid_dist",
+        far = (
+            distances(tokens.coords[first_mother:end_mother], tokens.coords[first_daughter:end])
+            > self.spatial_cutoff
         )
-        far = distance > self.spatial_cutoff
         score = self._average_windows(logits, far).masked_fill(far, -torch.inf)
         kept = len(score) if self.max_candidates is None else min(self.max_candidates, len(score))
         best, which = torch.topk(score, kept, dim=0)
@@ -145,10 +145,12 @@ class LinkScores:
             events: What the model's heads add, see `EventHeads`.
         """
         n, last = len(detections), detections.n_frames - 1
+        _check_finite("link", *(score for of_gap in links.values() for _, _, score in of_gap))
         chunks = [self.chunk(tokens, 0, last, links[1])] if last > 0 else []
         graph = candidates_from_chunks(detections, chunks, tokens.coords.device)
         parts = [(graph.mother, graph.daughter, graph.score)]
         added = None if events is None else events.mean()
+        _check_finite("event", *([] if added is None else [added]))
         for gap in range(2, self.max_gap + 1):
             mother, daughter, score = _together(links[gap], tokens.coords.device)
             # a score is relative to that of no mother in the frame of the mothers
@@ -176,6 +178,20 @@ def renumbered(links: Links, index: Tensor) -> Links:
     """Links of some frames' cells as links of all cells; `index` says which those are."""
     mother, daughter, score = links
     return index[mother], index[daughter], score
+
+
+def _check_finite(what: str, *scores: Tensor) -> None:
+    """Say that it is the model where what it computes is no number.
+
+    Raises:
+        InputError: A score is NaN or +inf; links have -inf where they are too long.
+    """
+    n_bad = sum(int((values.isnan() | (values == torch.inf)).sum()) for values in scores)
+    if n_bad:
+        raise InputError(
+            f"the model gives {n_bad} {what} scores that are no finite numbers; its weights are damaged or too large "
+            "for single precision, or its cells are measured in other ways: check the model folder"
+        )
 
 
 def _together(links: list[Links], device: torch.device) -> Links:

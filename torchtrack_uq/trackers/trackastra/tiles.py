@@ -7,6 +7,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from torchtrack_uq.trackers.trackastra.places import distances
+
 _MOST_PAIRS = 8_000_000
 """Of queries and keys in a tile: 32 MB in single precision for each thing that is known of them."""
 
@@ -65,10 +67,7 @@ def near_pairs(queries: Tensor, keys: Tensor, reach: float) -> Iterator[tuple[Ti
         A tile and (K, Q) bool.
     """
     for tile in tiles_of(queries, keys, reach):
-        distance = torch.cdist(  # exactly: the fast way is off by up to a tenth of a pixel
-            keys[tile.keys], queries[tile.queries], compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        yield tile, distance <= reach
+        yield tile, distances(keys[tile.keys], queries[tile.queries]) <= reach
 
 
 def _boxes(points: Tensor, edge: float) -> list[tuple[Tensor, tuple[int, ...]]]:

@@ -45,7 +45,7 @@ def as_model_sees_it(
             raise InputError(
                 f"the model looks at cell features, but these detections lack {', '.join(missing)}; measure them from "
                 "masks with Detections.from_movie, or use a model that takes points, such as small_3d for volumes, or "
-                "the tracker distance"
+                "the tracker distance (points whose z is the same everywhere are 2D)"
             )
     if detections.ndim < coord_dim:
         detections = _as_one_plane(detections)
