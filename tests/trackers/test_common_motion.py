@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import KDTree
 
 from torchtrack_uq import Detections, DistanceTracker, UncertaintyLayer
 from torchtrack_uq.calibration.movie_prior import movie_prior
@@ -59,6 +60,40 @@ def test_cells_that_go_their_own_way_have_nothing_in_common(seed: int) -> None:
     before = scattered(rng)
     after = before + rng.normal(size=before.shape) * 1.5
     assert np.linalg.norm(common_motion(before, after), axis=1).mean() < 1.0
+
+
+@pytest.mark.parametrize("spacings", [0.6, 1.0, 1.5])
+def test_a_drift_by_more_than_the_distance_between_cells_is_found(spacings: float) -> None:
+    """Cells that have left the field and others that have come into it included; nearest cells are all wrong."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        everywhere = rng.uniform(-100, 220, (1000, 2))
+        drift = rng.normal(size=2)
+        drift *= 10 * spacings / np.linalg.norm(drift)
+        later = everywhere + drift + rng.normal(size=everywhere.shape) * 0.5
+        before, after = (x[((x > 0) & (x < 120)).all(axis=1)] for x in (everywhere, later))
+        assert np.linalg.norm(common_motion(before, after) - drift, axis=1).mean() < 1.5
+
+
+@pytest.mark.parametrize("growth", [1.15, 1.3])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_colony_that_grows_is_found_to_grow(growth: float, ndim: int) -> None:
+    """Cells at its rim move by more than they lie apart, each into another direction."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        before = rng.normal(size=(80, ndim))
+        before *= 40 * rng.uniform(size=(80, 1)) ** (1 / ndim) / np.linalg.norm(before, axis=1, keepdims=True)
+        after = growth * before + 7 + rng.normal(size=before.shape) * 0.3
+        left = KDTree(before).query(after - common_motion(before, after))[1] == np.arange(80)
+        assert left.mean() > 0.9
+
+
+@given(seeds, st.sampled_from([3.0, 5.0, 8.0]), st.integers(2, 3))
+def test_nothing_in_common_is_made_up_where_nobody_can_tell(seed: int, step: float, ndim: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = scattered(rng, ndim=ndim)
+    after = before + rng.normal(size=before.shape) * step
+    assert np.linalg.norm(common_motion(before, after), axis=1).mean() < 2.0
 
 
 @given(seeds, st.floats(0.01, 100), st.integers(2, 3))

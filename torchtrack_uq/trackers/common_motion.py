@@ -5,6 +5,11 @@ cell is the median over its neighbours' pairs, itself left out; and cells are pa
 What neighbours do says nothing where each cell goes its own way. Then such pairs are often wrong too, so the motion
 counts only as far as it explains the pairs' displacements: by 1 - (median residual)² / (median displacement)², the
 coefficient of determination with medians for means, and not at all below 0.
+
+Pairs of nearest cells find nothing where cells move farther than they lie apart. So the search starts from other places
+as well: from the growth of the whole cloud of cells (their mean and their spread), and from that with the displacement
+that most pairs of near cells agree on. Such a search counts where it leaves cells clearly nearer to each other than the
+first one does.
 """
 
 import numpy as np
@@ -18,6 +23,13 @@ _ROUNDS = 6
 _FEWEST = 5
 _CARRIERS = 4
 """Cells over which the motion at a place between cells is averaged."""
+_STILL = 1 / 8
+"""Of the distance between neighbours: where cells are left nearer than that, nothing else is looked for."""
+_CLEARLY, _CLEARLIER = 0.8, 0.7
+"""How near a search has to leave cells, to the first one; chosen on training movies and simulated windows."""
+_CANDIDATES = 15
+_BIN = 0.35
+"""Of the distance between neighbours; displacements that differ by less agree."""
 
 
 def common_motion(before: Floats, after: Floats) -> Floats:
@@ -34,16 +46,41 @@ def common_motion(before: Floats, after: Floats) -> Floats:
     >>> np.round(common_motion(10 * grid, 10 * grid + 3), 3)[0]
     array([3., 3.])
     """
-    motion = np.zeros_like(after, dtype=np.float64)
+    still = np.zeros_like(after, dtype=np.float64)
     if min(len(before), len(after)) < _FEWEST:
-        return motion
+        return still
     earlier = KDTree(before)
+    motion = _searched(earlier, before, after, still)
+    first = nearest = _left_apart(earlier, before, after, motion)
+    apart = float(np.median(np.asarray(earlier.query(before, k=2)[0])[:, 1]))
+    if not first > _STILL * apart:
+        return motion
+    growth = _growth(before, after)
+    agreed = growth + _agreed(earlier, after - growth, apart)
+    for found, clearly in (
+        (_searched(earlier, before, after, growth), _CLEARLY),
+        (_searched(earlier, before, after, agreed), _CLEARLIER),
+        (growth + _searched(earlier, before, after - growth, still), _CLEARLIER),
+    ):
+        left = _left_apart(earlier, before, after, found)
+        if left < min(nearest, clearly * first):
+            motion, nearest = found, left
+    return motion
+
+
+def _searched(earlier: KDTree, before: Floats, after: Floats, start: Floats) -> Floats:
+    """Motion of neighbours, paired again and again with what was found taken out; 0 where too few are pairs."""
+    motion, known = start, np.zeros(0)
     for _ in range(_ROUNDS):
         back = after - motion
         partner = np.asarray(earlier.query(back)[1])
         mutual = np.asarray(KDTree(back).query(before)[1])[partner] == np.arange(len(after))
         if mutual.sum() < _FEWEST:
             return np.zeros_like(motion)
+        pairs = np.where(mutual, partner, -1)
+        if np.array_equal(pairs, known):  # so is all that follows from them
+            break
+        known = pairs
         displacement = (after - before[partner])[mutual]
         around = _median_of_neighbours(after[mutual], displacement, after, mutual)
         length = float(np.median(np.linalg.norm(displacement, axis=1)))
@@ -51,6 +88,38 @@ def common_motion(before: Floats, after: Floats) -> Floats:
         explained = max(0.0, 1 - (left / length) ** 2) if length > 0 else 0.0
         motion = explained * around
     return motion
+
+
+def _left_apart(earlier: KDTree, before: Floats, after: Floats, motion: Floats) -> float:
+    """Median distance to the nearest cell of the other frame, with the motion taken out; the mean of both ways."""
+    back = after - motion
+    there, here = earlier.query(back)[0], KDTree(back).query(before)[0]
+    return float(np.median(there) + np.median(here)) / 2
+
+
+def _growth(before: Floats, after: Floats) -> Floats:
+    """(n, D) displacements, had all cells moved away from their middle as far as their spread has grown."""
+    earlier, now = before.mean(axis=0), after.mean(axis=0)
+    spread = [np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean()) for x in (before, after)]
+    shrunk = spread[0] / spread[1] if spread[1] > 0 else 1.0
+    displaced: Floats = after - (earlier + (after - now) * shrunk)
+    return displaced
+
+
+def _agreed(earlier: KDTree, after: Floats, apart: float) -> Floats:
+    """(D,) the displacement that most pairs of near cells agree on, true pairs alone having one in common."""
+    if not apart > 0:
+        return np.zeros(after.shape[1])
+    near = np.asarray(earlier.query(after, k=min(_CANDIDATES, earlier.n))[1]).reshape(len(after), -1)
+    displacement = (after[:, None] - earlier.data[near]).reshape(-1, after.shape[1])
+    box, n = np.unique(np.floor(displacement / (_BIN * apart)), axis=0, return_counts=True)
+    tree = KDTree(box)
+    around = tree.query_ball_point(box, 1.5, p=np.inf)
+    fullest = int(np.argmax([n[boxes].sum() for boxes in around]))
+    middle = np.average(box[around[fullest]] + 0.5, axis=0, weights=n[around[fullest]]) * _BIN * apart
+    agreeing = np.linalg.norm(displacement - middle, axis=1) < _BIN * apart
+    mean: Floats = displacement[agreeing].mean(axis=0) if agreeing.any() else middle
+    return mean
 
 
 def _median_of_neighbours(

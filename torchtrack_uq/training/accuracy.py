@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torchtrack_uq.datasets.ground_truth import AnnotatedMovie
 from torchtrack_uq.trackers.trackastra.attention import has_one_mask
 from torchtrack_uq.trackers.trackastra.places import distances
+from torchtrack_uq.trackers.trackastra.token_tensors import TokenTensors
 from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
-from torchtrack_uq.trackers.trackastra.windows import TokenTensors, pair_logits
+from torchtrack_uq.trackers.trackastra.windows import pair_logits
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torchtrack_uq.links.chunks import LinkChunk, candidates_from_chunks
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
 from torchtrack_uq.trackers.trackastra.places import distances
+from torchtrack_uq.trackers.trackastra.token_tensors import TokenTensors
 from torchtrack_uq.trackers.trackastra.window_model import best_of_daughter, near_links
-from torchtrack_uq.trackers.trackastra.windows import TokenTensors
 
 # Trackastra adds this to the denominator of every normalisation (`trackastra.utils.blockwise_causal_norm`),
 # which is a null class in all but name for the modes that have no other.

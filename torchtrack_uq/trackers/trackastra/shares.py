@@ -12,15 +12,10 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.trackers.trackastra.event_heads import EventAverage
 from torchtrack_uq.trackers.trackastra.scores import Links, LinksByGap, LinkScores, renumbered
+from torchtrack_uq.trackers.trackastra.token_tensors import TokenTensors
 from torchtrack_uq.trackers.trackastra.tokens import every_frame
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
-from torchtrack_uq.trackers.trackastra.windows import (
-    Blocks,
-    FramePair,
-    TokenTensors,
-    pair_logits,
-    window_starts,
-)
+from torchtrack_uq.trackers.trackastra.windows import Blocks, FramePair, pair_logits, window_starts
 from torchtrack_uq.utils.crew import SHARES, spans
 
 _LEAST = 4

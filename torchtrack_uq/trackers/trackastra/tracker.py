@@ -28,11 +28,9 @@ from torchtrack_uq.trackers.trackastra.local_attention import has_local_form
 from torchtrack_uq.trackers.trackastra.model_facts import ModelFacts
 from torchtrack_uq.trackers.trackastra.scores import LinkScores
 from torchtrack_uq.trackers.trackastra.shares import ScoredShare, ShareScorer, WindowShare
+from torchtrack_uq.trackers.trackastra.token_tensors import TokenTensors
 from torchtrack_uq.trackers.trackastra.window_model import WindowModel
-from torchtrack_uq.trackers.trackastra.windows import (
-    TokenTensors,
-    pair_logits,
-)
+from torchtrack_uq.trackers.trackastra.windows import pair_logits
 from torchtrack_uq.utils.device import choose_device
 
 MISS = -6.0
