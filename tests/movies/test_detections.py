@@ -117,3 +117,15 @@ class TestTablesInAnyOrder:
 def test_a_notebook_shows_one_line(hela_cells: Detections) -> None:
     assert "\n" not in repr(hela_cells)
     assert f"{len(hela_cells)} cells" in repr(hela_cells)
+
+
+@pytest.mark.parametrize("far", [1e16, 1e40, 1e160])
+def test_places_beyond_what_distances_can_be_measured_between_are_refused(far: float) -> None:
+    with pytest.raises(InputError, match=r"coordinates of detections reach 1e\+.*; expected pixels"):
+        Detections.from_points(np.arange(2), np.array([[0.0, 0], [far, 0]]))
+
+
+def test_places_are_in_double_precision_whatever_they_come_in() -> None:
+    place = np.zeros((1, 2), np.float32)
+    cells = Detections(np.zeros(1, np.int64), np.ones(1, np.int64), place, 1)  # type: ignore[arg-type]
+    assert cells.coords.dtype == np.float64

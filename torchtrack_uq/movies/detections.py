@@ -17,6 +17,8 @@ from torchtrack_uq.utils.crew import Crew
 
 __all__ = ["FEATURES", "Detections"]
 _OURS = Naming()
+_FARTHEST = 1e15
+"""Squares of distances still fit into single precision."""
 _IN_ORDER = np.array([-1], dtype=np.int64)
 
 
@@ -54,6 +56,7 @@ class Detections:
 
     def __post_init__(self) -> None:
         n = len(self.frame)
+        object.__setattr__(self, "coords", np.asarray(self.coords, dtype=np.float64))
         if self.row is _IN_ORDER:
             object.__setattr__(self, "row", np.arange(n))
         if self.row.shape != (n,):
@@ -80,6 +83,10 @@ class Detections:
             )
         if n and not np.isfinite(self.coords).all():
             raise InputError("coordinates of detections must be finite, got NaN or infinity")
+        if n and (farthest := np.abs(self.coords).max()) > _FARTHEST:
+            raise InputError(
+                f"coordinates of detections reach {farthest:.3g}; expected pixels, at most {_FARTHEST:g}"
+            )
         order = np.lexsort((self.label, self.frame))
         if not np.array_equal(order, np.arange(n)):
             raise InputError("detections must be sorted by frame, then label")
@@ -107,7 +114,7 @@ class Detections:
     @cached_property
     def isotropic_coords(self) -> NDArray[np.float64]:
         """(N, D) centroids in pixels of x along every axis: what distances are measured between."""
-        return np.asarray(self.coords, np.float64) * self.aspect
+        return self.coords * self.aspect
 
     @property
     def frame_number(self) -> NDArray[np.int64]:

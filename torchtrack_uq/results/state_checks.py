@@ -48,7 +48,7 @@ def check_array(
 
 
 def check_cells(detections: Detections) -> None:
-    """Whole frames and labels, float32 positions and features, as `Detections` says.
+    """Whole frames and labels, positions and features that are floats, as `Detections` says.
 
     Raises:
         InputError: Other dtypes, or names of other kinds.

@@ -40,7 +40,8 @@ def common_motion(before: Floats, after: Floats) -> Floats:
         after: (n, D) those of the next frame.
 
     Returns:
-        (n, D) displacements; 0 where frames hold fewer than five cells, or neighbours have nothing in common.
+        (n, D) displacements; 0 where frames hold fewer than five cells, or neighbours have nothing in common. Frames of
+        fewer than twenty cells, each of which goes more than half the way to its neighbour, may be shifted as a whole.
 
     >>> grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0)), axis=-1).reshape(-1, 2)
     >>> np.round(common_motion(10 * grid, 10 * grid + 3), 3)[0]

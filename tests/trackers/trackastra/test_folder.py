@@ -242,3 +242,8 @@ def test_the_core_needs_neither_trackastra_nor_the_engine_torch() -> None:
 
 def test_the_root_logger_has_no_handler_of_trackastra() -> None:
     assert not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers)
+
+
+def test_a_model_is_saved_with_its_own_window(tmp_path: Path) -> None:
+    TrackastraTracker(small_transformer()).save(tmp_path, {"window": 6, "takes_points": None})
+    assert TrackastraTracker.from_folder(tmp_path).config["window"] == 3

@@ -38,8 +38,8 @@ def check_config(config: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
     if not _is_number(dropout) or not 0 <= dropout <= 1:
         raise _says("dropout", dropout, "a share from 0 to 1")
     window = checked_window(config)
-    said = trained.get("window", window)
-    if said != window:
+    said = trained.get("window")
+    if said is not None and said != window:
         raise InputError(
             f"the model's config.yaml says window: {window}, but its train_config.yaml {str(said)[:40]}; expected the "
             "number of frames that it was trained with in both"

@@ -209,6 +209,8 @@ def save_trackastra_folder(
     kept = getattr(model, KEPT, {})  # how a model sees movies is not lost when it is saved again
     described = {**kept, **training, "features": "wrfeat", "format": FORMAT}
     described.pop(_OF_HEADS, None)
+    if "window" in described:
+        described["window"] = model.config["window"]
     if event_heads is None:
         (folder / EVENT_HEADS).unlink(missing_ok=True)  # of a model that is replaced
     else:

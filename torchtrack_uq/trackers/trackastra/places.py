@@ -3,6 +3,11 @@
 import torch
 from torch import Tensor
 
+_STRAYS = 0.1
+"""Of the cells of the largest part."""
+_WIDER = 1 + 1e-4
+"""Than the reach, so that rounding does not part cells that just see each other."""
+
 
 def places_in_window(coords: Tensor, since: Tensor, motion: Tensor | None, reach: float | None) -> Tensor:
     """Coordinates of the cells of a window as the model gets them.
@@ -29,10 +34,11 @@ def places_in_window(coords: Tensor, since: Tensor, motion: Tensor | None, reach
 
 
 def corner_of(coords: Tensor, reach: float) -> Tensor:
-    """The lowest coordinates of a window's cells, without those that are far from most.
+    """The lowest coordinates of a window's cells, without strays.
 
-    Cells are parted where no cell lies for more than `reach` along an axis, so that the model attends to none across;
-    the largest part has the corner. A far speck of dirt does not change what a model sees of all others then.
+    Cells are parted where no cell lies for more than `reach` along an axis, so that the model attends to none across.
+    Parts of fewer than a tenth of the cells of the largest one are strays: a far speck of dirt does not change what a
+    model sees of all others. Of two colonies as large both count, so that a cell more or less in one moves no corner.
 
     Args:
         coords: (L, D), of at least one cell.
@@ -41,7 +47,8 @@ def corner_of(coords: Tensor, reach: float) -> Tensor:
     Returns:
         (D,) lowest coordinates.
 
-    >>> corner_of(torch.tensor([[-9000.0, 3], [5, 4], [6, 2]]), 256.0).tolist()
+    >>> cells = torch.tensor([[5.0, 4.0], [6.0, 2.0]]).repeat(8, 1)
+    >>> corner_of(torch.cat([cells, torch.tensor([[-9000.0, 3.0]])]), 256.0).tolist()
     [5.0, 2.0]
     """
     part, n_parts = torch.zeros(len(coords), dtype=torch.int64, device=coords.device), 1
@@ -57,8 +64,8 @@ def corner_of(coords: Tensor, reach: float) -> Tensor:
     size = torch.bincount(part, minlength=n_parts)
     corners = coords.new_full((n_parts, coords.shape[1]), torch.inf)
     corners = corners.scatter_reduce(0, part[:, None].expand_as(coords), coords, "amin")
-    # of two as large the lower one: parts are numbered by what lies where, not by the order of cells
-    return corners[int((size == size.max()).nonzero()[0])]
+    is_stray = size < _STRAYS * size.max()
+    return corners.masked_fill(is_stray[:, None], torch.inf).amin(dim=0)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
@@ -73,6 +80,6 @@ def _parted(part: Tensor, place: Tensor, reach: float) -> Tensor:
     """(L,) parts that are parted again at wide gaps along an axis, numbered from 0 by part, then place."""
     order = torch.argsort(place, stable=True)
     order = order[torch.argsort(part[order], stable=True)]
-    starts = (part[order].diff() != 0) | (place[order].diff() > reach)
+    starts = (part[order].diff() != 0) | (place[order].diff() > _WIDER * reach)
     numbers = torch.cat([starts.new_zeros(1), starts]).cumsum(0)
     return torch.empty_like(part).scatter(0, order, numbers)

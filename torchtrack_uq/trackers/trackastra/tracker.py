@@ -222,7 +222,8 @@ class TrackastraTracker(nn.Module):
     ) -> Iterator[LinkChunk]:
         """Score the links of a movie; the frame pairs that a batch of windows completes are a chunk.
 
-        Nothing here waits for the device.
+        The device is waited for where the corner of a window's cells is found (`corner_of`), not for scores: that they
+        are finite is looked at by whoever reads the chunks.
 
         Raises:
             InputError: Links may span several frames: then a movie is one problem, and no part of it is solved alone.

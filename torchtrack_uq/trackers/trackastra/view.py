@@ -105,7 +105,9 @@ class ModelView:
 
 
 def _flag(train_args: Mapping[str, Any], name: str) -> bool:
-    said = train_args.get(name, False)
+    said = train_args.get(name)
+    if said is None:
+        return False
     if not isinstance(said, bool):
         raise InputError(
             f"the model's train_config.yaml says {name}: {str(said)[:40]!r}; expected true or false"
