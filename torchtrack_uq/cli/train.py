@@ -12,7 +12,7 @@ from torchtrack_uq.cli.shared import add_segmentation_argument
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.training.settings import FineTuningSettings, TrainingSettings
 from torchtrack_uq.utils.ending_signals import Stopped
-from torchtrack_uq.utils.output_checks import check_apart
+from torchtrack_uq.utils.output_checks import check_apart, check_not_start
 from torchtrack_uq.utils.staged_folder import output_folder
 
 _RUN = {
@@ -94,8 +94,7 @@ def add_commands(commands: Any) -> None:
 def _train(args: argparse.Namespace) -> None:
     read = [Path(path) for path in (*args.folders, *(args.segmentation or []))]
     if args.start_from:
-        if Path(args.start_from).resolve() == Path(args.output).resolve():
-            raise InputError(f"{args.output} holds the model to start from; choose another output folder")
+        check_not_start(args.output, Path(args.start_from))
         read.append(Path(args.start_from))
     check_apart(args.output, read)
     with output_folder(args.output, overwrite=True), _what_is_kept(args.output):

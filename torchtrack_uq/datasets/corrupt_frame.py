@@ -129,7 +129,7 @@ def with_boundary_noise(
     detections = Detections(
         frame=np.zeros(n, dtype=np.int64),
         label=cells.label,
-        coords=cells.centroid.astype(np.float64),
+        coords=cells.centroid,
         n_frames=1,
         features={"equivalent_diameter_area": cells.diameter.astype(np.float32)[:, None]},
         voxel_size=voxel_size,

@@ -55,7 +55,7 @@ def read_ctc_folder(path: Path, *, progress: bool = True) -> TrackTable:
             for child, parent in zip(lineage.label, lineage.parent, strict=True)
             if parent
         },
-        coords=cells.coords.astype(np.float64),
+        coords=cells.coords,
         label=cells.label,
         unit="pixel",
         masks=path,

@@ -165,7 +165,7 @@ class TheirDecisions:
             rows["mother"] = self._label(self.cell[mother])
         rows["alternative_probability"] = np.full(len(spot), np.nan)
         cell = self.cell[spot]
-        ours = self.detections.coords[np.maximum(cell, 0)].astype(np.float64)
+        ours = self.detections.coords[np.maximum(cell, 0)]
         theirs = np.full_like(ours, np.nan) if self.tracks.coords is None else self.tracks.coords[spot]
         at = np.where((cell >= 0)[:, None], ours, theirs)
         for axis, values in zip("zyx"[-at.shape[1] :], at.T, strict=True):

@@ -282,7 +282,7 @@ class Detections:
         return cls(
             frame=frames,
             label=labels.astype(np.int64),
-            coords=np.asarray(coords, dtype=np.float64)[order],
+            coords=np.asarray(coords)[order],
             n_frames=int(frames.max(initial=-1)) + 1 if n_frames is None else n_frames,
             row=order,
             voxel_size=voxel_size,

@@ -77,7 +77,7 @@ def measure_columns(movie: Movie, crew: Crew | None = None, *, progress: bool = 
     return {
         "frame": np.repeat(np.arange(n), [len(cells.label) for cells in frames]),
         "label": np.concatenate([cells.label for cells in frames]),
-        "coords": np.concatenate([cells.centroid for cells in frames]).astype(np.float64),
+        "coords": np.concatenate([cells.centroid for cells in frames]),
         "features": {name: columns[name].astype(np.float32) for name in FEATURES},
     }
 

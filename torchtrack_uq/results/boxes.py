@@ -51,7 +51,7 @@ def box_around(detections: Detections, cells: list[int], *, least: int = 48, dia
 
     It is moved inside the field where that is known and large enough.
     """
-    place = detections.coords[cells, -2:].astype(np.float64)
+    place = detections.coords[cells, -2:]
     low, high = place.min(axis=0), place.max(axis=0)
     diameter = detections.features.get("equivalent_diameter_area")
     typical = float(np.median(diameter)) if diameter is not None and len(diameter) else least / diameters

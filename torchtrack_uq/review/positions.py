@@ -38,7 +38,7 @@ def window_around(detections: Detections, cells: list[int]) -> Window:
     >>> window_around(Detections.from_points(np.array([0, 1]), np.array([[5.0, 5.0], [5.0, 9.0]])), [0, 1])
     Window(top=-20.0, left=-18.0, size=50.0, plane=None)
     """
-    place = detections.coords[cells, -2:].astype(np.float64)
+    place = detections.coords[cells, -2:]
     low, high = place.min(axis=0), place.max(axis=0)
     spacing = typical_spacing(detections)
     size = max(_SPACINGS * spacing, float((high - low).max()) + 3 * spacing)

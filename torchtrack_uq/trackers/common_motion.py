@@ -51,38 +51,38 @@ def common_motion(before: Floats, after: Floats) -> Floats:
     if min(len(before), len(after)) < _FEWEST:
         return still
     earlier = KDTree(before)
-    motion = _searched(earlier, before, after, still)
-    first = nearest = _left_apart(earlier, before, after, motion)
+    motion = _searched(earlier, after, still)
+    first = nearest = _left_apart(earlier, after, motion)
     apart = float(np.median(np.asarray(earlier.query(before, k=2)[0])[:, 1]))
     if not first > _STILL * apart:
         return motion
     growth = _growth(before, after)
     agreed = growth + _agreed(earlier, after - growth, apart)
     for found, clearly in (
-        (_searched(earlier, before, after, growth), _CLEARLY),
-        (_searched(earlier, before, after, agreed), _CLEARLIER),
-        (growth + _searched(earlier, before, after - growth, still), _CLEARLIER),
+        (_searched(earlier, after, growth), _CLEARLY),
+        (_searched(earlier, after, agreed), _CLEARLIER),
+        (growth + _searched(earlier, after - growth, still), _CLEARLIER),
     ):
-        left = _left_apart(earlier, before, after, found)
+        left = _left_apart(earlier, after, found)
         if left < min(nearest, clearly * first):
             motion, nearest = found, left
     return motion
 
 
-def _searched(earlier: KDTree, before: Floats, after: Floats, start: Floats) -> Floats:
+def _searched(earlier: KDTree, after: Floats, start: Floats) -> Floats:
     """Motion of neighbours, paired again and again with what was found taken out; 0 where too few are pairs."""
     motion, known = start, np.zeros(0)
     for _ in range(_ROUNDS):
         back = after - motion
         partner = np.asarray(earlier.query(back)[1])
-        mutual = np.asarray(KDTree(back).query(before)[1])[partner] == np.arange(len(after))
+        mutual = np.asarray(KDTree(back).query(earlier.data)[1])[partner] == np.arange(len(after))
         if mutual.sum() < _FEWEST:
             return np.zeros_like(motion)
         pairs = np.where(mutual, partner, -1)
         if np.array_equal(pairs, known):  # so is all that follows from them
             break
         known = pairs
-        displacement = (after - before[partner])[mutual]
+        displacement = (after - earlier.data[partner])[mutual]
         around = _median_of_neighbours(after[mutual], displacement, after, mutual)
         length = float(np.median(np.linalg.norm(displacement, axis=1)))
         left = float(np.median(np.linalg.norm(displacement - around[mutual], axis=1)))
@@ -91,19 +91,19 @@ def _searched(earlier: KDTree, before: Floats, after: Floats, start: Floats) -> 
     return motion
 
 
-def _left_apart(earlier: KDTree, before: Floats, after: Floats, motion: Floats) -> float:
+def _left_apart(earlier: KDTree, after: Floats, motion: Floats) -> float:
     """Median distance to the nearest cell of the other frame, with the motion taken out; the mean of both ways."""
     back = after - motion
-    there, here = earlier.query(back)[0], KDTree(back).query(before)[0]
+    there, here = earlier.query(back)[0], KDTree(back).query(earlier.data)[0]
     return float(np.median(there) + np.median(here)) / 2
 
 
 def _growth(before: Floats, after: Floats) -> Floats:
     """(n, D) displacements, had all cells moved away from their middle as far as their spread has grown."""
-    earlier, now = before.mean(axis=0), after.mean(axis=0)
-    spread = [np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean()) for x in (before, after)]
+    middle, out = before.mean(axis=0), after - after.mean(axis=0)
+    spread = [np.sqrt((x**2).sum(axis=1).mean()) for x in (before - middle, out)]
     shrunk = spread[0] / spread[1] if spread[1] > 0 else 1.0
-    displaced: Floats = after - (earlier + (after - now) * shrunk)
+    displaced: Floats = after - (middle + out * shrunk)
     return displaced
 
 

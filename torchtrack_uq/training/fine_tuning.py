@@ -27,6 +27,7 @@ from torchtrack_uq.training.run import (
 from torchtrack_uq.training.settings import FineTuningSettings
 from torchtrack_uq.training.simulated import SimulatedWindows
 from torchtrack_uq.utils.device import choose_device
+from torchtrack_uq.utils.output_checks import check_not_start
 from torchtrack_uq.utils.staged_folder import output_folder
 
 _PRECISIONS: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -72,8 +73,7 @@ def fine_tune_on_movies(
     elif precision == "16" and chosen.type == "cpu":
         raise InputError("precision 16 needs a GPU; use bf16 or 32 on a CPU")
     start = bundled_models().get(str(start_from), Path(start_from).expanduser())
-    if start.resolve() == folder.resolve():
-        raise InputError(f"{folder} holds the model to start from; choose another output folder")
+    check_not_start(folder, start)
     tracker = load_model(str(start_from), "cpu")
     refuse_other_dimensions(movies, int(tracker.config["coord_dim"]))
     sampler, cuts = windows_to_train_on(

@@ -72,6 +72,18 @@ def check_apart(folder: Path, inputs: Iterable[Path]) -> None:
         )
 
 
+def check_not_start(folder: Path, start: Path) -> None:
+    """Refuse an output folder that holds the model that training starts from.
+
+    Raises:
+        InputError: It does.
+
+    >>> check_not_start(Path("runs/new"), Path("runs/old"))
+    """
+    if _real(folder) == _real(start):
+        raise InputError(f"{folder} holds the model to start from; choose another output folder")
+
+
 def check_file_apart(file: Path, inputs: Iterable[Path | str | None]) -> None:
     """Refuse an output file that is one of the files that are read, by whatever name, or a file among them.
 

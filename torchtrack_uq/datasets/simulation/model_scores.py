@@ -51,7 +51,7 @@ def model_scores(
     """
     _check(movie, conditions, evidence)
     cells, sigma = movie.detections, conditions.motion
-    place = cells.coords.astype(np.float64) * conditions.aspect
+    place = cells.coords * conditions.aspect
     drift = np.asarray(conditions.drift) if len(conditions.drift) else np.zeros(conditions.ndim)
     radius = _REACH * sigma + float(np.linalg.norm(drift))
     mother, daughter, _ = neighbour_links(cells, radius)

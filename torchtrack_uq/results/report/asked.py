@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.results.boxes import box_around, spacing
 from torchtrack_uq.results.report.frame_panel import Field, Mark, name_of, panel, text_of
@@ -41,7 +39,7 @@ def _field(result: Reported, question: Question, apart: float) -> Field:
     cells = [question.cell, *near]
     if result.movie is not None:
         return Field.of(box_around(result.detections, cells))
-    place = result.detections.coords[cells, -2:].astype(np.float64)
+    place = result.detections.coords[cells, -2:]
     low, high = place.min(axis=0), place.max(axis=0)
     side = max(2.2 * float((high - low).max()), 2.5 * apart) or 1.0
     top, left = (low + high) / 2 - side / 2

@@ -24,12 +24,9 @@ def places_in_window(coords: Tensor, since: Tensor, motion: Tensor | None, reach
     """
     if not len(coords):
         return coords
-    if reach is not None:  # first of all: near 0 single precision is finer
-        coords = coords - corner_of(coords, reach)
-    if motion is None:
-        return coords
-    before = (since - 1).clamp(min=0)[:, None, None].expand(-1, 1, coords.shape[1])
-    coords = coords - motion.gather(1, before).squeeze(1) * (since > 0)[:, None]
+    if motion is not None:
+        before = (since - 1).clamp(min=0)[:, None, None].expand(-1, 1, coords.shape[1])
+        coords = coords - motion.gather(1, before).squeeze(1) * (since > 0)[:, None]
     return coords if reach is None else coords - corner_of(coords, reach)
 
 

@@ -145,12 +145,12 @@ class LinkScores:
             events: What the model's heads add, see `EventHeads`.
         """
         n, last = len(detections), detections.n_frames - 1
-        _check_finite("link", *(score for of_gap in links.values() for _, _, score in of_gap))
+        _check_finite("link", [score for of_gap in links.values() for _, _, score in of_gap])
         chunks = [self.chunk(tokens, 0, last, links[1])] if last > 0 else []
         graph = candidates_from_chunks(detections, chunks, tokens.coords.device)
         parts = [(graph.mother, graph.daughter, graph.score)]
         added = None if events is None else events.mean()
-        _check_finite("event", *([] if added is None else [added]))
+        _check_finite("event", [] if added is None else [added])
         for gap in range(2, self.max_gap + 1):
             mother, daughter, score = _together(links[gap], tokens.coords.device)
             # a score is relative to that of no mother in the frame of the mothers
@@ -180,13 +180,14 @@ def renumbered(links: Links, index: Tensor) -> Links:
     return index[mother], index[daughter], score
 
 
-def _check_finite(what: str, *scores: Tensor) -> None:
+def _check_finite(what: str, scores: list[Tensor]) -> None:
     """Say that it is the model where what it computes is no number.
 
     Raises:
         InputError: A score is NaN or +inf; links have -inf where they are too long.
     """
-    n_bad = sum(int((values.isnan() | (values == torch.inf)).sum()) for values in scores)
+    values = torch.cat(scores) if scores else torch.zeros(0)  # at once, since a device is waited for
+    n_bad = int((values.isnan() | (values == torch.inf)).sum())
     if n_bad:
         raise InputError(
             f"the model gives {n_bad} {what} scores that are no finite numbers; its weights are damaged or too large "

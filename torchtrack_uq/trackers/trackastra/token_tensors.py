@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -48,50 +48,6 @@ class TokenTensors:
         return None if self.find_motion is None else self.find_motion()
 
     @classmethod
-    def from_detections(
-        cls,
-        detections: Detections,
-        use_features: bool,
-        device: torch.device,
-        *,
-        from_corner: bool = True,
-        still_for: int | None = None,
-        reach: float = math.inf,
-    ) -> "TokenTensors":
-        """Put a movie's cells on a device; features in the order of Trackastra's `wrfeat`.
-
-        Args:
-            detections: The movie as the model sees it.
-            use_features: Whether the model looks at features.
-            device: Where to put them.
-            from_corner: See the class.
-            still_for: Frames of windows out of which the motion is taken that neighbours have in common, or None.
-            reach: See the class.
-        """
-
-        def motion() -> Tensor:
-            assert still_for is not None
-            since = motion_since(detections.offsets, detections.isotropic_coords, still_for - 1)
-            return torch.from_numpy(since.astype(np.float32)).to(device)
-
-        features = None
-        if use_features:
-            stacked = np.concatenate(list(detections.features.values()), axis=-1)
-            features = torch.from_numpy(stacked).to(device)
-        places = detections.coords
-        if from_corner and len(places):  # near 0 single precision is finer, and a stray cell moves no median
-            places = places - np.median(places, axis=0)
-        return cls(
-            time=torch.from_numpy(detections.frame).to(device),
-            coords=torch.from_numpy(places.astype(np.float32)).to(device),
-            features=features,
-            offsets=detections.offsets,
-            from_corner=from_corner,
-            find_motion=None if still_for is None else motion,
-            reach=reach,
-        )
-
-    @classmethod
     def of_model(
         cls,
         detections: Detections,
@@ -114,13 +70,23 @@ class TokenTensors:
             InputError: As `as_model_sees_it`.
         """
         seen = as_model_sees_it(detections, config["coord_dim"], config["feat_dim"], view)
-        still_for = config["window"] if view.without_common_motion else None
-        return cls.from_detections(
-            seen,
-            config["feat_dim"] > 0,
-            device,
+        features = None
+        if config["feat_dim"] > 0:  # in the order of Trackastra's `wrfeat`
+            stacked = np.concatenate(list(seen.features.values()), axis=-1)
+            features = torch.from_numpy(stacked).to(device)
+        places = seen.coords
+        if from_corner and len(places):  # near 0 single precision is finer, and a stray cell moves no median
+            places = places - np.median(places, axis=0)
+        find_motion = None
+        if view.without_common_motion:
+            find_motion = partial(_motion_in_windows, seen, config["window"], device)
+        return cls(
+            time=torch.from_numpy(seen.frame).to(device),
+            coords=torch.from_numpy(places.astype(np.float32)).to(device),
+            features=features,
+            offsets=seen.offsets,
             from_corner=from_corner,
-            still_for=still_for,
+            find_motion=find_motion,
             reach=float(config["spatial_pos_cutoff"]),
         )
 
@@ -158,3 +124,8 @@ class TokenTensors:
         coords, since = self.coords[start:end], self.time[start:end] - first
         motion = None if self.motion is None else self.motion[start:end]
         return places_in_window(coords, since, motion, self.reach if self.from_corner else None)
+
+
+def _motion_in_windows(detections: Detections, window: int, device: torch.device) -> Tensor:
+    since = motion_since(detections.offsets, detections.isotropic_coords, window - 1)
+    return torch.from_numpy(since.astype(np.float32)).to(device)
