@@ -56,7 +56,8 @@ class Detections:
 
     def __post_init__(self) -> None:
         n = len(self.frame)
-        object.__setattr__(self, "coords", np.asarray(self.coords, dtype=np.float64))
+        if self.coords.dtype.kind in "fiu":  # what is no real number is refused as what it is
+            object.__setattr__(self, "coords", self.coords.astype(np.float64, copy=False))
         if self.row is _IN_ORDER:
             object.__setattr__(self, "row", np.arange(n))
         if self.row.shape != (n,):
@@ -282,7 +283,7 @@ class Detections:
         return cls(
             frame=frames,
             label=labels.astype(np.int64),
-            coords=np.asarray(coords)[order],
+            coords=np.asarray(coords, dtype=np.float64)[order],
             n_frames=int(frames.max(initial=-1)) + 1 if n_frames is None else n_frames,
             row=order,
             voxel_size=voxel_size,
