@@ -107,6 +107,35 @@ def test_neighbourhoods_are_near_what_the_whole_component_says() -> None:
     assert np.abs(product - whole.probability).max() > 0.01
 
 
+@pytest.mark.parametrize(("tolerance", "worst", "share"), [(1e-3, 5e-4, 0.02), (1e-2, 1.2e-2, 0.5)])
+def test_weak_links_count_without_being_summed(tolerance: float, worst: float, share: float) -> None:
+    """Links below three tolerances enter by their odds: nearer than independence, and not called whole."""
+    graph = crowd(20, 1)
+    [problem] = graph.problems()
+    found = marginals(problem, method="exact", tolerance=0.0, memory_limit=1 << 30)
+    cells = np.arange(20, 60)
+    whole = joint_none(problem, found, cells - 20, cells, tolerance=0.0, most_daughters=1000).probability
+    part = joint_none(problem, found, cells - 20, cells, tolerance)
+    asked = (found.null[cells - 20] > 1e-2) & (found.disappear[cells] > 1e-2)
+    product = found.null[cells - 20] * found.disappear[cells]
+    assert not part.whole[asked].any()
+    assert np.abs(part.probability - whole).max() < worst
+    assert np.abs(part.probability - whole).mean() < share * np.abs(product - whole).mean()
+
+
+def test_a_mother_that_must_have_a_daughter_leaves_no_nan_around_her() -> None:
+    graph = crowd(20, 2)
+    must = graph.disappear.clone()
+    must[[25, 31]] = -torch.inf
+    graph = graph.with_scores(graph.score, graph.appear, must, graph.divide)
+    [problem] = graph.problems()
+    found = marginals(problem, method="exact", memory_limit=1 << 30)
+    cells = np.arange(20, 60)
+    part = joint_none(problem, found, cells - 20, cells)
+    assert np.isfinite(part.probability).all()
+    assert part.probability[[5, 11]].max() == 0.0
+
+
 @pytest.mark.parametrize("score", [None, -80.0])
 @pytest.mark.parametrize("max_gap", [1, 2])
 def test_where_no_link_matters_a_cell_is_false_as_its_events_say(score: float | None, max_gap: int) -> None:
