@@ -12,4 +12,5 @@ from .module import LinkScorer as LinkScorer
 from .sampler import WindowSampler as WindowSampler
 from .settings import FineTuningSettings as FineTuningSettings
 from .settings import TrainingSettings as TrainingSettings
+from .trainer_crew import TrainerCrew as TrainerCrew
 from .window_graph import window_graph as window_graph

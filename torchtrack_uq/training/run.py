@@ -1,11 +1,8 @@
 """What training runs share: their output folder, resuming, and Lightning's trainer."""
 
-import logging
 import signal
 import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +17,7 @@ from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.callbacks import CHECKPOINT
 from torchtrack_uq.training.checkpoint_file import WholeCheckpoints
 from torchtrack_uq.training.module import LinkScorer
+from torchtrack_uq.training.quiet import quiet_lightning
 from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import RunSettings
 from torchtrack_uq.training.window_data import WindowDataModule
@@ -172,7 +170,7 @@ def fit(
         progress: Show Lightning's progress bar.
     """
     settings = scorer.settings
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = pl.Trainer(
             accelerator=device.type,
             devices=1 if device.index is None or device.type == "cpu" else [device.index],
@@ -206,22 +204,3 @@ def _fit(trainer: pl.Trainer, scorer: LinkScorer, data: WindowDataModule, checkp
     finally:
         if threading.current_thread() is threading.main_thread() and before is not None:
             signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's notes on hardware and its advice on workers, which does not apply here."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings(
-                "ignore", message=".*ended before the epoch ended.*"
-            )  # see WindowDataModule
-            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-            warnings.filterwarnings("ignore", message=r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*")
-            yield
-    finally:
-        logger.setLevel(level)
