@@ -28,6 +28,7 @@ from torchtrack_uq.layers import EventOffsets, assignment_posterior
 from torchtrack_uq.links.chunks import LinkChunk
 from torchtrack_uq.posterior.stream import ChunkProblems, solve_stream
 from torchtrack_uq.trackers import StreamingTracker, make_tracker
+from torchtrack_uq.utils.cores import left_at_work
 
 PATIENCE = 20  # seconds until a thread that waits in vain gives up
 
@@ -311,6 +312,7 @@ class TestFailure:
 
         with pytest.raises(interrupt):
             stream(slow, graph, chunks(), n_threads=1)
+        assert not left_at_work(PATIENCE)  # an interrupt does not wait for what they are in the middle of
         assert not running()
         assert 0 < len(solved) < 900
 

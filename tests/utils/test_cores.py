@@ -1,11 +1,13 @@
 """How many threads work is shared by."""
 
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from torchtrack_uq.utils.cores import available_cores, in_threads
+from torchtrack_uq.utils.cores import available_cores, beside, in_threads, left_at_work
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,30 @@ def test_the_first_error_in_order_is_raised_and_nothing_is_out_of_order() -> Non
     assert [next(found), next(found)] == [1.0, 0.5]
     with pytest.raises(ZeroDivisionError):
         next(found)
+
+
+def test_work_beside_is_done_here_outside_of_the_main_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(threading.get_ident).result()
+        assert pool.submit(beside, threading.get_ident).result() == other
+    assert beside(threading.get_ident) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        beside(divmod, 1, 0)
+
+
+def test_interrupted_work_is_left_and_nothing_more_of_it_begins() -> None:
+    begun: list[int] = []
+    may_end = threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise KeyboardInterrupt  # as in the main thread, where a signal is answered
+        may_end.wait(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_threads(work, range(50), 2))
+    assert left_at_work(0.01)
+    may_end.set()
+    assert not left_at_work(30)
+    assert len(begun) < 5

@@ -30,6 +30,7 @@ from torchtrack_uq.cli import (
 )
 from torchtrack_uq.cli.shared import plain_warnings
 from torchtrack_uq.errors import InputError
+from torchtrack_uq.utils.cores import left_at_work
 from torchtrack_uq.utils.ending_signals import Stopped, interruption_behind, stopping_signals
 from torchtrack_uq.utils.no_space import advice_without_space
 from torchtrack_uq.utils.optional import installed_version
@@ -79,10 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_anything()
     try:
         try:
-            return _run(sys.argv[1:] if arguments is None else arguments)
+            status = _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             if sys.stdout is not None:  # as where a service runs the command without an output
                 sys.stdout.flush()  # here, where a closed pipe can be dealt with, and not when Python ends
+        if left_at_work():
+            os._exit(
+                status
+            )  # all is cleaned up, but Python would wait for kernels that nobody wants any more
+        return status
     except BrokenPipeError:
         _drop_output()
         return 0

@@ -14,6 +14,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
+from torchtrack_uq.utils.cores import beside
 
 
 class KnownFalse(NamedTuple):
@@ -105,7 +106,8 @@ def false_cells(
         marginals = Marginals(
             link[at.links], null[at.daughters], disappear[at.mothers], np.zeros(0), 0.0, 0.0, 0.0, False, ""
         )
-        found = joint_none(
+        found = beside(
+            joint_none,
             problems.build(pair, score),
             marginals,
             cells - at.daughters.start,

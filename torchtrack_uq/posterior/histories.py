@@ -15,6 +15,7 @@ from torchtrack_uq.links.names import NO_MOTHER
 from torchtrack_uq.posterior.choices import Choices
 from torchtrack_uq.posterior.drawable import DrawableSums
 from torchtrack_uq.posterior.problems import MovieProblems, solve_pair, to_host
+from torchtrack_uq.utils.cores import beside
 
 N_DRAWS = 1000
 MOST_CELLS = 20_000_000
@@ -140,7 +141,7 @@ def draw_histories(
         if at.daughters.start == at.daughters.stop and at.mothers.start == at.mothers.stop:
             continue
         sampler = partial(sample_automatic, n=n, seed=seeds[p], many_frames=graph.max_gap > 1, summed=kept[p])
-        draws = solve_pair(sampler, partial(problems.build, p, scores), problems.where(p))
+        draws = beside(solve_pair, sampler, partial(problems.build, p, scores), problems.where(p))
         drawn.parts.append((at.daughters, at.mothers.start, draws.drawn))
         as_daughter[at.daughters] = draws.daughter_component + n_components
         as_mother[at.mothers] = draws.mother_component + n_components

@@ -18,7 +18,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk
 from torchtrack_uq.links.names import GRAPH_TENSORS
 from torchtrack_uq.posterior.problems import is_worth_threads, solve_pair, to_host
-from torchtrack_uq.utils.cores import available_cores
+from torchtrack_uq.utils.cores import available_cores, leave
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +126,15 @@ def solve_stream(
                 found += pending.popleft().result()
         while pending:
             found += pending.popleft().result()
-    finally:
+    except KeyboardInterrupt:
+        stopped.set()
+        leave(pool)
+        raise
+    except BaseException:
         stopped.set()
         pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
     return found
 
 

@@ -103,9 +103,9 @@ def save_result(
         links, cells = result.links, result.cells  # also what is made of them once and used by both threads
         beside.do(write_csv, staging / "links.csv", links)
         beside.do(write_csv, staging / "cells.csv", cells)
-        beside.do(_write_state, staging / STATE, result, masks)
         write_large_table(staging / "links.parquet", links)
         write_csv(staging / "tracks.csv", result.tracks)
+        beside.do(_write_state, staging / STATE, result, masks)  # draws nothing then: an interruption waits for it
         beside.check()
         if result.movie is None or not masks:
             write_tracks(staging, result.detections, result.tracklets)

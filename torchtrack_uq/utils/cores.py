@@ -1,12 +1,16 @@
-"""How many cores there are to use, and work that all of them share."""
+"""How many cores there are to use, and work that all of them share; whoever interrupts it is not kept waiting."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
+_left: list[threading.Thread] = []
+"""Threads that were at work when nobody wanted the result any more."""
 
 
 def available_cores() -> int:
@@ -21,8 +25,11 @@ def in_threads(
 ) -> Iterator[Found]:
     """What a function that mostly runs without the GIL makes of each item, in their order.
 
+    An interruption of the main thread is answered at once: a kernel cannot be told to stop, so what is under way goes
+    on in its thread, and nobody waits for it (`left_at_work`).
+
     Args:
-        function: Of one item.
+        function: Of one item; it writes no files.
         items: All of them, taken before the first result is there.
         n_threads: At least 1, which is this thread; by default the cores that this process may use.
 
@@ -32,9 +39,59 @@ def in_threads(
     >>> list(in_threads(abs, [-1, 2]))
     [1, 2]
     """
-    n_threads = available_cores() if n_threads is None else n_threads
-    if n_threads == 1:
+    if n_threads == 1 or (available_cores() == 1 and not _is_main_thread()):
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(n_threads) as pool:
+    pool = ThreadPoolExecutor(available_cores() if n_threads is None else n_threads)
+    try:
         yield from pool.map(function, items)
+    except KeyboardInterrupt:
+        leave(pool)
+        raise
+    finally:
+        pool.shutdown(wait=not _is_left(pool))
+
+
+def beside(function: Callable[..., Found], *arguments: Any) -> Found:
+    """What a function returns; in the main thread it runs in another one, so that an interruption is answered at once.
+
+    >>> beside(divmod, 7, 2)
+    (3, 1)
+    """
+    if not _is_main_thread():
+        return function(*arguments)
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(function, *arguments).result()
+    except KeyboardInterrupt:
+        leave(pool)
+        raise
+    finally:
+        pool.shutdown(wait=not _is_left(pool))
+
+
+def leave(pool: ThreadPoolExecutor) -> None:
+    """Start nothing more in a pool whose work writes no files, and do not wait for what runs."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    _left.extend(pool._threads)
+
+
+def left_at_work(patience: float = 0.5) -> bool:
+    """Whether threads that were left are still at work after so many seconds: Python would wait for them at its end.
+
+    >>> left_at_work()
+    False
+    """
+    end = time.monotonic() + patience
+    for thread in _left:
+        thread.join(max(end - time.monotonic(), 0.0))
+    _left[:] = [thread for thread in _left if thread.is_alive()]
+    return bool(_left)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _is_left(pool: ThreadPoolExecutor) -> bool:
+    return any(thread in _left for thread in pool._threads)
