@@ -88,15 +88,17 @@ def judged(model: Path, movies: dict[str, AnnotatedMovie], keep: Path) -> list[d
 
 def page(table: pd.DataFrame) -> list[str]:
     """Means over movies and strides."""
-    means = table.groupby(["model", "rate"], sort=False)[list(SHOWN)].mean().reset_index()
+    means = table.groupby(["rate", "model"], sort=False)[list(SHOWN)].mean().reset_index()
+    means = means.sort_values("rate", kind="stable")
     return [
         "# Training small_2d: what each part is worth",
         "",
         " ".join((__doc__ or "").split("\n\n")[2].split()),
         "",
-        f"From scratch {SCRATCH.steps} steps, through the layer {TUNED.steps} more; means over four movies at strides "
-        f"{', '.join(map(str, STRIDES))}; links over up to {JUDGED_GAP} frames, auto at T = 1 with the tracker's own "
-        "event scores. Rate: share of missed cells. One run each: differences of a few thousandths are chance.",
+        f"From scratch {SCRATCH.steps} steps, through the layer {TUNED.steps} more; means over the "
+        f"{table['movie'].nunique()} movies that hold out enough frames, at strides {', '.join(map(str, STRIDES))}; "
+        f"links over up to {JUDGED_GAP} frames, auto at T = 1 with the tracker's own event scores. Rate: share of "
+        "missed cells. One run each: differences of a few thousandths are chance.",
         "",
         means.to_markdown(index=False, floatfmt=".4f"),
         "",
