@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= 2
 AREA_PATHS = $(wildcard tests/$(AREA) torchtrack_uq/$(AREA) torchtrack_uq/$(AREA).py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test tests nightly mutation notebooks docs study lint types bench experiments clean
+.PHONY: help install demo test tests nightly coverage mutation notebooks docs study lint types bench experiments clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,10 @@ tests: $(READY)  ## the tests alone, with the time and the failures of every are
 
 nightly: $(READY)  ## what takes longer: faults, twenty times the random examples, new ones each time; hours
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "nightly or hypothesis"
+
+coverage: $(READY)  ## all tests, and which share of the lines of every room they run (docs/coverage.csv); an hour
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --cov --cov-report=json:.cache/coverage.json
+	$(BIN)/python -m tests.coverage_of_rooms
 
 mutation: $(READY)  ## put 100 small faults into the engine, one at a time: which does nobody notice?
 	$(BIN)/python -m tests.mutation --n 100
