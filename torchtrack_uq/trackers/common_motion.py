@@ -9,7 +9,8 @@ coefficient of determination with medians for means, and not at all below 0.
 Pairs of nearest cells find nothing where cells move farther than they lie apart. So the search starts from other places
 as well: from the growth of the whole cloud of cells (their mean and their spread), and from that with the displacement
 that most pairs of near cells agree on. Such a search counts where it leaves cells clearly nearer to each other than the
-first one does.
+first one does: less clearly, the more cells there are, where the cloud has grown in number as in space, as a colony of
+dividing cells does.
 """
 
 import numpy as np
@@ -27,6 +28,8 @@ _STILL = 1 / 8
 """Of the distance between neighbours: where cells are left nearer than that, nothing else is looked for."""
 _CLEARLY, _CLEARLIER = 0.8, 0.7
 """How near a search has to leave cells, to the first one; chosen on training movies and simulated windows."""
+_GROWN, _AS_DENSE = 1.08, 1.3
+"""From what factor on a cloud of cells has grown, in number and in space, and within what factor these agree."""
 _CANDIDATES = 15
 _BIN = 0.35
 """Of the distance between neighbours; displacements that differ by less agree."""
@@ -58,13 +61,15 @@ def common_motion(before: Floats, after: Floats) -> Floats:
         return motion
     growth = _growth(before, after)
     agreed = growth + _agreed(earlier, after - growth, apart)
+    # as a colony of dividing cells grows: then what is left apart need not be less by more than its sampling error
+    at_least = 1 - min(len(before), len(after)) ** -0.5 if _keeps_its_density(before, after) else 0.0
     for found, clearly in (
         (_searched(earlier, after, growth), _CLEARLY),
         (_searched(earlier, after, agreed), _CLEARLIER),
         (growth + _searched(earlier, after - growth, still), _CLEARLIER),
     ):
         left = _left_apart(earlier, after, found)
-        if left < min(nearest, clearly * first):
+        if left < min(nearest, max(clearly, at_least) * first):
             motion, nearest = found, left
     return motion
 
@@ -101,10 +106,24 @@ def _left_apart(earlier: KDTree, after: Floats, motion: Floats) -> float:
 def _growth(before: Floats, after: Floats) -> Floats:
     """(n, D) displacements, had all cells moved away from their middle as far as their spread has grown."""
     middle, out = before.mean(axis=0), after - after.mean(axis=0)
-    spread = [np.sqrt((x**2).sum(axis=1).mean()) for x in (before - middle, out)]
+    spread = _spread(before), _spread(after)
     shrunk = spread[0] / spread[1] if spread[1] > 0 else 1.0
     displaced: Floats = after - (middle + out * shrunk)
     return displaced
+
+
+def _keeps_its_density(before: Floats, after: Floats) -> bool:
+    """Whether a cloud of cells has grown, and in number as in space."""
+    spread = _spread(before), _spread(after)
+    if not min(spread) > 0:
+        return False
+    grown, more = float(spread[1] / spread[0]) ** before.shape[1], len(after) / len(before)
+    return min(grown, more) > _GROWN and 1 / _AS_DENSE <= grown / more <= _AS_DENSE
+
+
+def _spread(places: Floats) -> float:
+    """Root mean square distance from the middle."""
+    return float(np.sqrt(((places - places.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
 def _agreed(earlier: KDTree, after: Floats, apart: float) -> Floats:
