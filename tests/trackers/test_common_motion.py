@@ -88,6 +88,21 @@ def test_a_colony_that_grows_is_found_to_grow(growth: float, ndim: int) -> None:
         assert left.mean() > 0.9
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_colony_that_doubles_is_found_where_daughters_part_by_more_than_cells_lie_apart(seed: int) -> None:
+    """Twice as many cells in twice the space: enough to believe a search that leaves them only a little nearer."""
+    rng = np.random.default_rng(seed)
+    before = rng.normal(size=(150, 3))
+    before *= rng.uniform(size=(150, 1)) ** (1 / 3) / np.linalg.norm(before, axis=1, keepdims=True)
+    before *= 10 / np.median(KDTree(before).query(before, k=2)[0][:, 1])
+    apart = rng.normal(size=before.shape)
+    apart *= 10 / np.linalg.norm(apart, axis=1, keepdims=True)
+    after = np.concatenate([2 ** (1 / 3) * before + side * apart for side in (-1, 1)]) + 3
+    after += rng.normal(size=after.shape) * 2
+    nearest = KDTree(before).query(after - common_motion(before, after))[1]
+    assert (nearest == np.tile(np.arange(150), 2)).mean() > 0.58
+
+
 @given(seeds, st.sampled_from([3.0, 5.0, 8.0]), st.integers(2, 3))
 def test_nothing_in_common_is_made_up_where_nobody_can_tell(seed: int, step: float, ndim: int) -> None:
     rng = np.random.default_rng(seed)
