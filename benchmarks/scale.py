@@ -31,7 +31,7 @@ MOVIES = {
     "crowded": ["--size", "800,800", "--motion", "6"],
     "masks": ["--size", "1024,1024", "--motion", "3"],
 }
-_RUN = "import sys; from torchtrack_uq.cli.main import main; sys.exit(main())"
+_RUN = "from torchtrack_uq.cli.main import command; command()"
 
 
 def run(*arguments: str) -> dict[str, float]:

@@ -27,8 +27,8 @@ def endless(*args, **options):
     forever(np.zeros(2))
 
 setattr(importlib.import_module(module), name, endless)
-from torchtrack_uq.cli.main import main
-sys.exit(main(arguments))
+from torchtrack_uq.cli.main import command
+command(arguments)
 """
 
 

@@ -17,7 +17,7 @@ from tests.support.forked import contents, fill
 from torchtrack_uq.cli import main
 from torchtrack_uq.results import save
 
-COMMAND = [sys.executable, "-c", "import sys; from torchtrack_uq.cli.main import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-c", "from torchtrack_uq.cli.main import command; command()"]
 
 
 def spots(file: Path, n_frames: int = 30, n_cells: int = 12, seed: int = 0) -> Path:

@@ -1,12 +1,14 @@
 """Probability of neither mother nor daughter, held against the enumeration of all histories of a movie."""
 
+from math import lgamma, log
+
 import numpy as np
 import pytest
 import torch
 
 from tests.posterior.test_movies_with_gaps import FRAMES, histories, movie
 from torchtrack_uq import AssignmentPosterior, CandidateGraph, Detections, InputError, UncertaintyLayer
-from torchtrack_uq.assignment import marginals
+from torchtrack_uq.assignment import AssignmentProblem, Marginals, marginals
 from torchtrack_uq.assignment.joint_none import joint_none
 from torchtrack_uq.posterior.false_cells import false_cells
 
@@ -121,6 +123,64 @@ def test_weak_links_count_without_being_summed(tolerance: float, worst: float, s
     assert not part.whole[asked].any()
     assert np.abs(part.probability - whole).max() < worst
     assert np.abs(part.probability - whole).mean() < share * np.abs(product - whole).mean()
+
+
+def log_z_of_alike(n_mothers: int, n_daughters: int, link: float, disappear: float, divide: float) -> float:
+    """All mothers are candidates of all daughters, alike: by how many mothers have one daughter, and two."""
+    terms = [
+        lgamma(n_mothers + 1) - lgamma(one + 1) - lgamma(two + 1) - lgamma(n_mothers - one - two + 1)
+        + lgamma(n_daughters + 1) - lgamma(n_daughters - one - 2 * two + 1) - two * log(2)
+        + (one + 2 * two) * link + (n_mothers - one - two) * disappear + two * divide
+        for two in range(n_mothers + 1)
+        for one in range(n_mothers - two + 1)
+        if one + 2 * two <= n_daughters
+    ]  # fmt: skip
+    return float(np.logaddexp.reduce(terms))
+
+
+@pytest.mark.parametrize("shift", [0.0, 400.0])
+@pytest.mark.parametrize(
+    ("m", "n", "link", "disappear", "divide"),
+    [(100, 160, -3.0, 2.0, -2.5), (100, 100, -4.4, 0.0, -0.1), (120, 80, -4.4, 0.0, -30.0)],
+)
+def test_many_weak_links_together_leave_probabilities_as_they_are(
+    m: int, n: int, link: float, disappear: float, divide: float, shift: float
+) -> None:
+    """No link is strong, and mothers may have two daughters; what all scores of a mother have in common is free."""
+
+    def log_z(mothers: int, daughters: int) -> float:
+        return log_z_of_alike(mothers, daughters, link, disappear, divide)
+
+    null, none = np.exp(log_z(m, n - 1) - log_z(m, n)), np.exp(log_z(m - 1, n) + disappear - log_z(m, n))
+    truth = np.exp(log_z(m - 1, n - 1) + disappear - log_z(m, n))
+    mother, daughter = np.divmod(np.arange(m * n), n)
+    first = np.zeros(m)
+    first[m // 2 :] = shift
+    problem = AssignmentProblem.build(
+        mother,
+        daughter,
+        link + first[mother],
+        m,
+        n,
+        appear=0.0,
+        disappear=disappear + first,
+        divide=divide - first,
+    )
+    found = Marginals(
+        np.full(m * n, (1 - null) / m),
+        np.full(n, null),
+        np.full(m, none),
+        np.zeros(0),
+        0.0,
+        0.0,
+        0.0,
+        False,
+        "",
+    )
+    both = joint_none(problem, found, np.zeros(2, np.int64), np.array([0, m - 1]), tolerance=2e-3)
+    assert found.link[0] < 6e-3
+    assert not both.whole.any()
+    np.testing.assert_allclose(both.probability, truth, atol=2e-3)
 
 
 def test_a_mother_that_must_have_a_daughter_leaves_no_nan_around_her() -> None:

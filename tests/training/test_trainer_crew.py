@@ -155,6 +155,25 @@ def test_a_trainer_that_leaves_work_out_is_refused(option: dict[str, Any]) -> No
         list(TrainerCrew(trainer(**option)).map(refuse_one, (torch.nn.Linear(1, 1),), [0, 2, 4]))
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "16-true"])
+def test_a_precision_that_converts_the_model_is_refused(precision: str) -> None:
+    with pytest.raises(
+        InputError, match=f"precision '{precision}', which converts the model.*32-true, 16-mixed"
+    ):
+        TrainerCrew(trainer(precision=precision))
+
+
+def _interrupted(common: Any, task: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_stays_what_it_is_and_the_model_as_it_was() -> None:
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(KeyboardInterrupt):
+        list(TrainerCrew(trainer()).map(_interrupted, (model,), [0, 1]))
+    assert model.training
+
+
 def test_what_is_no_trainer_is_refused() -> None:
     with pytest.raises(InputError, match=r"expected a pytorch_lightning.Trainer, got a builtins.str"):
         TrainerCrew("ddp")  # type: ignore[arg-type]

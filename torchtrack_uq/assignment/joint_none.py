@@ -38,6 +38,18 @@ FORBIDDEN = (
 FAINT = 1e-6  # probability of having no mother below which it is no measure for other choices
 
 
+class OthersOdds(NamedTuple):
+    """What mothers do over links that are not summed, as logarithms of the odds if there is room.
+
+    Attributes:
+        one: (M,) float64, of having one daughter over them, -inf where there is none.
+        two: (M,) float64, of having two.
+    """
+
+    one: FloatArray
+    two: FloatArray
+
+
 class JointNone(NamedTuple):
     """What `joint_none` returns.
 
@@ -114,19 +126,19 @@ def joint_none(
     large = together & (size[of_daughter[daughter]] > most_daughters)
     least = np.where(large & (tolerance > 0), max(tolerance, NEGLECTED), tolerance)
     whole[together] = False
-    nothing = np.zeros(problem.n_mothers)
-    parts = [(together & ~large, most_daughters, matters, nothing)]
+    nobody: OthersOdds | None = None
+    parts = [(together & ~large, most_daughters, matters, nobody)]
     if tolerance > 0:
         strong = found.link[links.link] > STRONG * tolerance
         others = _odds_of_others(problem, found, strong)
         parts.append((large, min(NEIGHBOURHOOD, most_daughters), strong, others))
     else:
-        parts.append((large, most_daughters, matters, nothing))
-    for those, most, joining, odds in parts:
+        parts.append((large, most_daughters, matters, nobody))
+    for those, most, joining, others_odds in parts:
         asked = np.flatnonzero(those & (null > least) & (none > least))
         asked = asked[np.argsort(of_daughter[daughter[asked]], kind="stable")]
         given, complete = _none_given_null(
-            problem, found, joining, odds, daughter[asked], mother[asked], tolerance, most
+            problem, found, joining, others_odds, daughter[asked], mother[asked], tolerance, most
         )
         probability[asked] = np.where(np.isnan(given), probability[asked], null[asked] * given)
         whole[asked] = complete
@@ -137,7 +149,7 @@ def _none_given_null(
     problem: AssignmentProblem,
     found: Marginals,
     joining: BoolArray,
-    odds: FloatArray,
+    others: OthersOdds | None,
     daughter: IntArray,
     mother: IntArray,
     tolerance: float,
@@ -145,12 +157,11 @@ def _none_given_null(
 ) -> tuple[FloatArray, BoolArray]:
     """P(none_i given null_j) of each pair, NaN where nothing can be said; whether all of its component was summed.
 
-    Neighbourhoods are made of the links (F,) that are `joining`; others enter by the `odds` (M,) that a mother has
-    of them.
+    Neighbourhoods are made of the links (F,) that are `joining`; `others` enter by their odds, if they are to
+    count.
     """
     given, complete = np.full(daughter.size, np.nan), np.zeros(daughter.size, dtype=bool)
     links = problem.links
-    approximate = bool(odds.any())
     waiting = [(start, min(start + max(AT_ONCE // most, 1), daughter.size), most)
                for start in range(0, daughter.size, max(AT_ONCE // most, 1))]  # fmt: skip
     while waiting:
@@ -162,7 +173,7 @@ def _none_given_null(
             )
         )  # fmt: skip
         try:
-            around, still_none = _problem_of(problem, found, copies, odds)
+            around, still_none = _problem_of(problem, found, copies, others)
             summed = marginals(
                 around, method="auto" if tolerance > 0 else "exact", tolerance=tolerance,
                 many_frames=True,  # every neighbourhood gets its share: one hard one must not slow all the others
@@ -176,41 +187,46 @@ def _none_given_null(
                 waiting.append((start, end, size // 2))
             continue
         given[start:end] = summed.disappear[copies.asked] * still_none[copies.asked]
-        if not approximate:
+        if others is None:
             complete[start:end] = ~copies.is_cut & (summed.mother_error[copies.asked] <= tolerance)
     return given, complete
 
 
-def _odds_of_others(problem: AssignmentProblem, found: Marginals, joining: BoolArray) -> FloatArray:
-    """(M,) odds with which a mother with room for it has a daughter over a link that is not `joining`.
+def _odds_of_others(problem: AssignmentProblem, found: Marginals, joining: BoolArray) -> OthersOdds:
+    """Of links that are not `joining` (F,).
 
     A daughter whose link has the small probability p arrives with the odds p / R, R the mean of g(n + 1) / g(n) over
     the mother's n: what a message of belief propagation says.
     """
     links, m = problem.links, problem.n_mothers
     probability = found.link[links.link]
-    others = np.bincount(links.mother[~joining], probability[~joining], m)
     two = np.maximum(np.bincount(links.mother, probability, m) - (1 - found.disappear), 0.0)
     one = np.maximum(1 - found.disappear - two, 0.0)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        room = found.disappear * np.exp(-problem.disappear) + one * np.exp(problem.divide)
-        odds = others / room
-    return np.where(np.isfinite(odds), odds, 0.0)
+    other, weak = links.mother[~joining], probability[~joining]
+    total, squares = np.bincount(other, weak, m), np.bincount(other, weak**2, m)
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # -inf and NaN where nothing, or everything, is possible
+        if_none = np.log(found.disappear) - problem.disappear
+        room = np.logaddexp(np.where(np.isnan(if_none), -np.inf, if_none), np.log(one) + problem.divide)
+        first, second = np.log(total) - room, np.log(np.maximum(total**2 - squares, 0) / 2) - 2 * room
+    known = np.isfinite(room)
+    return OthersOdds(np.where(known, first, -np.inf), np.where(known, second, -np.inf))
 
 
 def _problem_of(
-    problem: AssignmentProblem, found: Marginals, copies: Copies, odds: FloatArray
+    problem: AssignmentProblem, found: Marginals, copies: Copies, others: OthersOdds | None
 ) -> tuple[AssignmentProblem, FloatArray]:
     """All neighbourhoods as one problem; at their rims, choices outside are one choice beside the links inside.
 
-    Also (B,) the probability that a mother who has no daughter in it has none over the links left out either, of which
-    she has the `odds` (M,).
+    Also (B,) the probability that a mother who has no daughter in it has none over the links left out either, if
+    `others` count.
     """
     links = problem.links
     appear = problem.appear[copies.daughter]
     disappear, divide = problem.disappear[copies.mother], problem.divide[copies.mother]
     probability, score = found.link[links.link[copies.place]], links.score[copies.place]
-    cut = np.ones_like(copies.rim) if odds.any() else copies.rim
+    cut = copies.rim if others is None else np.ones_like(copies.rim)
     if cut.any():
         inside = np.bincount(copies.link_daughter, probability, minlength=appear.size)
         null = found.null[copies.daughter]
@@ -226,11 +242,13 @@ def _problem_of(
         appear[cut] = (measure + np.log(outside) - np.log(np.maximum(size, FAINT)))[cut]
         appear = np.maximum(appear, FORBIDDEN)
         disappear = np.maximum(disappear, FORBIDDEN)
-    with np.errstate(divide="ignore", invalid="ignore"):  # -inf where there are none, and where one is needed
-        other = np.log(odds[copies.mother])
-        none, one = np.logaddexp(disappear, other), np.logaddexp(0.0, divide + other)
-        still_none = np.exp(disappear - none)
+    if others is None:
+        around = AssignmentProblem(copies.link_mother, copies.link_daughter, score, appear, disappear, divide)
+        return around, np.ones(disappear.size)
+    first, second = others.one[copies.mother], others.two[copies.mother]
+    none = np.logaddexp(np.logaddexp(disappear, first), divide + second)
+    one = np.logaddexp(0.0, divide + first)
     return (
         AssignmentProblem(copies.link_mother, copies.link_daughter, score, appear, none - one, divide - one),
-        still_none,
+        np.exp(disappear - none),
     )

@@ -1,5 +1,5 @@
 """The command line, `torchtrack-uq`: thin over the package."""
 
-from torchtrack_uq.cli.main import main
+from torchtrack_uq.cli.main import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 
-from torchtrack_uq.cli.main import main
+from torchtrack_uq.cli.main import command
 
 
 def _end_with_parent() -> None:
@@ -17,4 +17,4 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.exit(main(sys.argv[1:]))
+    command(sys.argv[1:])

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from torchtrack_uq import __version__
 from torchtrack_uq.cli import (
@@ -80,18 +81,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_anything()
     try:
         try:
-            status = _run(sys.argv[1:] if arguments is None else arguments)
+            return _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             if sys.stdout is not None:  # as where a service runs the command without an output
                 sys.stdout.flush()  # here, where a closed pipe can be dealt with, and not when Python ends
-        if left_at_work():
-            os._exit(
-                status
-            )  # all is cleaned up, but Python would wait for kernels that nobody wants any more
-        return status
     except BrokenPipeError:
         _drop_output()
         return 0
+
+
+def command(arguments: Sequence[str] | None = None) -> NoReturn:
+    """`main` as a process of its own, which ends with it: an interrupted one does not wait for kernels that it left."""
+    status = main(arguments)
+    if status > 128:  # all is cleaned up
+        try:
+            wait = not left_at_work()
+        except KeyboardInterrupt:
+            wait = False
+        if not wait:
+            os._exit(status)
+    sys.exit(status)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -118,7 +118,7 @@ def _keeps_its_density(before: Floats, after: Floats) -> bool:
     if not min(spread) > 0:
         return False
     grown, more = float(spread[1] / spread[0]) ** before.shape[1], len(after) / len(before)
-    return min(grown, more) > _GROWN and 1 / _AS_DENSE <= grown / more <= _AS_DENSE
+    return bool(min(grown, more) > _GROWN and 1 / _AS_DENSE <= grown / more <= _AS_DENSE)
 
 
 def _spread(places: Floats) -> float:

@@ -1,6 +1,8 @@
-"""Lightning without what does not apply here."""
+"""Lightning without what does not apply here, and without answers of its own to Ctrl-C."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +25,18 @@ def quiet_lightning() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def plain_interruptions() -> Iterator[None]:
+    """Lightning answers an interruption with an exit, and leaves Ctrl-C without effect; here it stays what it is."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise ended.__context__ from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGINT, before)

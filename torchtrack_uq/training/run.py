@@ -1,7 +1,5 @@
 """What training runs share: their output folder, resuming, and Lightning's trainer."""
 
-import signal
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,7 @@ from torchtrack_uq.trackers.trackastra.view import ModelView
 from torchtrack_uq.training.callbacks import CHECKPOINT
 from torchtrack_uq.training.checkpoint_file import WholeCheckpoints
 from torchtrack_uq.training.module import LinkScorer
-from torchtrack_uq.training.quiet import quiet_lightning
+from torchtrack_uq.training.quiet import plain_interruptions, quiet_lightning
 from torchtrack_uq.training.sampler import WindowSampler
 from torchtrack_uq.training.settings import RunSettings
 from torchtrack_uq.training.window_data import WindowDataModule
@@ -189,18 +187,5 @@ def fit(
         )
         apart = 1.1 * scorer.model.config["spatial_pos_cutoff"]
         data = WindowDataModule(sampler, settings.batch_size, settings.steps, pack_apart=apart)
-        _fit(trainer, scorer, data, checkpoint)
-
-
-def _fit(trainer: pl.Trainer, scorer: LinkScorer, data: WindowDataModule, checkpoint: Path | None) -> None:
-    """Lightning answers an interruption with an exit, and leaves Ctrl-C without effect; here it stays what it is."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(scorer, datamodule=data, ckpt_path=checkpoint)
-    except SystemExit as ended:
-        if isinstance(ended.__context__, KeyboardInterrupt):
-            raise ended.__context__ from None
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread() and before is not None:
-            signal.signal(signal.SIGINT, before)
+        with plain_interruptions():
+            trainer.fit(scorer, datamodule=data, ckpt_path=checkpoint)

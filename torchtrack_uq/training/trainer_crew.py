@@ -11,10 +11,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from torchtrack_uq.errors import InputError
-from torchtrack_uq.training.quiet import quiet_lightning
+from torchtrack_uq.training.quiet import plain_interruptions, quiet_lightning
 from torchtrack_uq.utils.crew import Answer, Common, Result, Task
 from torchtrack_uq.utils.crew_member import answered
 from torchtrack_uq.utils.device import refuse_without_float64
+
+_KEEP_WEIGHTS = ("32-true", "16-mixed", "bf16-mixed")
 
 
 class TrainerCrew:
@@ -32,8 +34,8 @@ class TrainerCrew:
             and keeps the whole model on each.
 
     Raises:
-        InputError: It is no Trainer, its strategy spawns or forks processes, which hand back no predictions, or its
-            devices have no float64.
+        InputError: It is no Trainer, its strategy spawns or forks processes, which hand back no predictions, its
+            precision would convert the model, or its devices have no float64.
 
     >>> trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, enable_progress_bar=False)
     >>> TrainerCrew(trainer).n
@@ -52,6 +54,11 @@ class TrainerCrew:
                 "the Trainer's strategy spawns or forks processes, which hand back no predictions; expected "
                 "strategy='ddp' in a script, or one device"
             ) from error
+        if trainer.precision not in _KEEP_WEIGHTS:
+            raise InputError(
+                f"the Trainer has precision {trainer.precision!r}, which converts the model for good; expected "
+                f"{', '.join(_KEEP_WEIGHTS)}"
+            )
         refuse_without_float64(trainer.strategy.root_device)
         self.trainer = trainer
 
@@ -74,12 +81,15 @@ class TrainerCrew:
         return self._predicted(_Tasks(work, common, tasks, models, self.n))
 
     def _predicted(self, tasks: "_Tasks") -> Iterator[Any]:
+        modes = [(module, module.training) for module in tasks.models.modules()]
         home = next((weights.device for weights in tasks.parameters()), torch.device("cpu"))
         try:
-            with quiet_lightning():
+            with quiet_lightning(), plain_interruptions():
                 told: Any = self.trainer.predict(tasks)
         finally:
             tasks.to(home)
+            for module, training in modes:
+                module.training = training
         found: dict[int, Answer] = pickle.loads(told[-1]) if told else {}
         missing = len(tasks.tasks) - len(found)
         if missing:
