@@ -75,10 +75,10 @@ def joint_none(
     P(null_j and none_i) = P(null_j) P(none_i given null_j); given null_j, the posterior is that of the problem without
     daughter j. Where j and i lie in different components of the links that matter, the two are independent. Else the
     component is summed again without j, or, where it has more than `most_daughters` daughters, a neighbourhood of j and
-    i of `NEIGHBOURHOOD`: an estimate (measured: `STRONG`). Cut links enter by their
-    marginals: a daughter outside keeps her links to mothers inside, and all else that she may do is one choice, with
-    the odds that it has in `found`; links of at most `STRONG` tolerances count at both their ends as if those had
-    nothing to do with each other. All neighbourhoods are summed as one problem, whose components they are.
+    i of `NEIGHBOURHOOD`: an estimate (measured: `STRONG`). Cut links enter by their marginals: a daughter outside keeps
+    her links to mothers inside, and all else that she may do is one choice, with the odds that it has in `found`; links
+    of at most `STRONG` tolerances count at both their ends as if those had nothing to do with each other. All
+    neighbourhoods are summed as one problem, whose components they are.
 
     In a movie whose links may skip frames, i and j may be one cell: then this is the probability that it has neither
     mother nor daughter.
@@ -134,11 +134,11 @@ def joint_none(
         parts.append((large, min(NEIGHBOURHOOD, most_daughters), strong, others))
     else:
         parts.append((large, most_daughters, matters, nobody))
-    for those, most, joining, others_odds in parts:
+    for those, most, joining, odds in parts:
         asked = np.flatnonzero(those & (null > least) & (none > least))
         asked = asked[np.argsort(of_daughter[daughter[asked]], kind="stable")]
         given, complete = _none_given_null(
-            problem, found, joining, others_odds, daughter[asked], mother[asked], tolerance, most
+            problem, found, joining, odds, daughter[asked], mother[asked], tolerance, most
         )
         probability[asked] = np.where(np.isnan(given), probability[asked], null[asked] * given)
         whole[asked] = complete
@@ -157,8 +157,7 @@ def _none_given_null(
 ) -> tuple[FloatArray, BoolArray]:
     """P(none_i given null_j) of each pair, NaN where nothing can be said; whether all of its component was summed.
 
-    Neighbourhoods are made of the links (F,) that are `joining`; `others` enter by their odds, if they are to
-    count.
+    Neighbourhoods are made of the links (F,) that are `joining`; `others` enter by their odds, if they are to count.
     """
     given, complete = np.full(daughter.size, np.nan), np.zeros(daughter.size, dtype=bool)
     links = problem.links
@@ -204,9 +203,7 @@ def _odds_of_others(problem: AssignmentProblem, found: Marginals, joining: BoolA
     one = np.maximum(1 - found.disappear - two, 0.0)
     other, weak = links.mother[~joining], probability[~joining]
     total, squares = np.bincount(other, weak, m), np.bincount(other, weak**2, m)
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # -inf and NaN where nothing, or everything, is possible
+    with np.errstate(divide="ignore", invalid="ignore"):  # -inf and NaN where nothing, or all, is possible
         if_none = np.log(found.disappear) - problem.disappear
         room = np.logaddexp(np.where(np.isnan(if_none), -np.inf, if_none), np.log(one) + problem.divide)
         first, second = np.log(total) - room, np.log(np.maximum(total**2 - squares, 0) / 2) - 2 * room
@@ -246,6 +243,7 @@ def _problem_of(
         around = AssignmentProblem(copies.link_mother, copies.link_daughter, score, appear, disappear, divide)
         return around, np.ones(disappear.size)
     first, second = others.one[copies.mother], others.two[copies.mother]
+    disappear = np.maximum(disappear, FORBIDDEN)
     none = np.logaddexp(np.logaddexp(disappear, first), divide + second)
     one = np.logaddexp(0.0, divide + first)
     return (
