@@ -17,15 +17,15 @@ def movies_run(table: pd.DataFrame) -> pd.DataFrame:
     good = good[(good["method"] == "SM") & (good["ts"] == "none")]
     rows = []
     for (movie, stride), part in good.groupby(["movie", "stride"]):
-        distance = part[part["tracker"] == "Distance"].iloc[0]
+        one = part.sort_values("tracker", key=lambda name: name != "Distance", kind="stable").iloc[0]
         seen = bool(part.loc[part["tracker"] == "Transformer", "model_saw_movie"].any())
         rows.append(
             {
                 "movie": movie,
                 "stride": stride,
-                "daughters judged": int(distance["n_daughters"]),
-                "without mother": int(distance["n_null"]),
-                "third daughters": int(distance["n_crowded"]),
+                "daughters judged": int(one["n_daughters"]),
+                "without mother": int(one["n_null"]),
+                "third daughters": int(one["n_crowded"]),
                 "trackers": ", ".join(name for name in TRACKERS if name in set(part["tracker"])),
                 "Transformer trained on it": "yes" if seen else "no",
             }
