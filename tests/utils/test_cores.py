@@ -62,3 +62,20 @@ def test_interrupted_work_is_left_and_nothing_more_of_it_begins() -> None:
     may_end.set()
     assert not left_at_work(30)
     assert len(begun) < 5
+
+
+def test_a_thread_that_is_only_just_started_is_left_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = threading.Event()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            beside(may_end.wait, 30)
+    assert left_at_work(0.01)
+    may_end.set()
+    assert not left_at_work(30)

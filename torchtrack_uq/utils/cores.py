@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
-_left: list[threading.Thread] = []
-"""Threads that were at work when nobody wanted the result any more."""
+_left: set[str] = set()
+"""Names of pools that were at work when nobody wanted the result any more."""
 
 
 def available_cores() -> int:
@@ -73,7 +73,9 @@ def beside(function: Callable[..., Found], *arguments: Any) -> Found:
 def leave(pool: ThreadPoolExecutor) -> None:
     """Start nothing more in a pool whose work writes no files, and do not wait for what runs."""
     pool.shutdown(wait=False, cancel_futures=True)
-    _left.extend(pool._threads)
+    _left.add(
+        str(pool._thread_name_prefix)
+    )  # a thread that is only just started is not among its threads yet
 
 
 def left_at_work(patience: float = 0.5) -> bool:
@@ -83,10 +85,10 @@ def left_at_work(patience: float = 0.5) -> bool:
     False
     """
     end = time.monotonic() + patience
-    for thread in _left:
+    at_work = [thread for thread in threading.enumerate() if thread.name.rpartition("_")[0] in _left]
+    for thread in at_work:
         thread.join(max(end - time.monotonic(), 0.0))
-    _left[:] = [thread for thread in _left if thread.is_alive()]
-    return bool(_left)
+    return any(thread.is_alive() for thread in at_work)
 
 
 def _is_main_thread() -> bool:
@@ -94,4 +96,4 @@ def _is_main_thread() -> bool:
 
 
 def _is_left(pool: ThreadPoolExecutor) -> bool:
-    return any(thread in _left for thread in pool._threads)
+    return str(pool._thread_name_prefix) in _left
