@@ -126,15 +126,15 @@ def joint_none(
     large = together & (size[of_daughter[daughter]] > most_daughters)
     least = np.where(large & (tolerance > 0), max(tolerance, NEGLECTED), tolerance)
     whole[together] = False
-    nobody: OthersOdds | None = None
-    parts = [(together & ~large, most_daughters, matters, nobody)]
+    around, strong, others = most_daughters, matters, None
     if tolerance > 0:
+        around = min(NEIGHBOURHOOD, most_daughters)
         strong = found.link[links.link] > STRONG * tolerance
         others = _odds_of_others(problem, found, strong)
-        parts.append((large, min(NEIGHBOURHOOD, most_daughters), strong, others))
-    else:
-        parts.append((large, most_daughters, matters, nobody))
-    for those, most, joining, odds in parts:
+    for those, most, joining, odds in (
+        (together & ~large, most_daughters, matters, None),
+        (large, around, strong, others),
+    ):
         asked = np.flatnonzero(those & (null > least) & (none > least))
         asked = asked[np.argsort(of_daughter[daughter[asked]], kind="stable")]
         given, complete = _none_given_null(

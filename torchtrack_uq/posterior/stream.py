@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.links.chunks import LinkChunk
 from torchtrack_uq.links.names import GRAPH_TENSORS
 from torchtrack_uq.posterior.problems import is_worth_threads, solve_pair, to_host
-from torchtrack_uq.utils.cores import available_cores, leave
+from torchtrack_uq.utils.cores import available_cores, leaving_pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,25 +116,18 @@ def solve_stream(
     stopped = threading.Event()
     pending: deque[Future[list[Result]]] = deque()
     found: list[Result] = []
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="frame-pairs")
-    try:
-        for chunk in chunks:
-            problems = ChunkProblems(chunk, cell_offsets)
-            for pairs in problems.shares():
-                pending.append(pool.submit(_solve, function, problems, pairs, stopped))
-            while pending and (pending[0].done() or len(pending) > _WAITING * workers):
+    with leaving_pool(workers, "frame-pairs") as pool:
+        try:
+            for chunk in chunks:
+                problems = ChunkProblems(chunk, cell_offsets)
+                for pairs in problems.shares():
+                    pending.append(pool.submit(_solve, function, problems, pairs, stopped))
+                while pending and (pending[0].done() or len(pending) > _WAITING * workers):
+                    found += pending.popleft().result()
+            while pending:
                 found += pending.popleft().result()
-        while pending:
-            found += pending.popleft().result()
-    except KeyboardInterrupt:
-        stopped.set()
-        leave(pool)
-        raise
-    except BaseException:
-        stopped.set()
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
+        finally:
+            stopped.set()
     return found
 
 

@@ -105,9 +105,8 @@ def save_result(
         beside.do(write_csv, staging / "cells.csv", cells)
         write_large_table(staging / "links.parquet", links)
         write_csv(staging / "tracks.csv", result.tracks)
-        beside.do(
-            _write_state, staging / STATE, result, masks
-        )  # draws nothing then: an interruption waits for it
+        # after the tracks, so that it draws nothing: an interruption waits for it
+        beside.do(_write_state, staging / STATE, result, masks)
         beside.check()
         if result.movie is None or not masks:
             write_tracks(staging, result.detections, result.tracklets)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -42,14 +43,8 @@ def in_threads(
     if n_threads == 1 or (available_cores() == 1 and not _is_main_thread()):
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(available_cores() if n_threads is None else n_threads)
-    try:
+    with leaving_pool(available_cores() if n_threads is None else n_threads) as pool:
         yield from pool.map(function, items)
-    except KeyboardInterrupt:
-        leave(pool)
-        raise
-    finally:
-        pool.shutdown(wait=not _is_left(pool))
 
 
 def beside(function: Callable[..., Found], *arguments: Any) -> Found:
@@ -60,22 +55,30 @@ def beside(function: Callable[..., Found], *arguments: Any) -> Found:
     """
     if not _is_main_thread():
         return function(*arguments)
-    pool = ThreadPoolExecutor(1)
-    try:
+    with leaving_pool(1) as pool:
         return pool.submit(function, *arguments).result()
+
+
+@contextmanager
+def leaving_pool(n_threads: int, name: str = "") -> Iterator[ThreadPoolExecutor]:
+    """Threads for work that writes no files: an error waits for what they are in the middle of, an interruption not.
+
+    Args:
+        n_threads: At least 1.
+        name: Of the threads, before their numbers.
+    """
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix=name)
+    try:
+        yield pool
     except KeyboardInterrupt:
-        leave(pool)
+        pool.shutdown(wait=False, cancel_futures=True)
+        # by name, since a thread that is only just started is not among the pool's yet
+        _left.add(str(pool._thread_name_prefix))
         raise
-    finally:
-        pool.shutdown(wait=not _is_left(pool))
-
-
-def leave(pool: ThreadPoolExecutor) -> None:
-    """Start nothing more in a pool whose work writes no files, and do not wait for what runs."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    _left.add(
-        str(pool._thread_name_prefix)
-    )  # a thread that is only just started is not among its threads yet
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def left_at_work(patience: float = 0.5) -> bool:
@@ -93,7 +96,3 @@ def left_at_work(patience: float = 0.5) -> bool:
 
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _is_left(pool: ThreadPoolExecutor) -> bool:
-    return str(pool._thread_name_prefix) in _left
