@@ -5,9 +5,13 @@ this is `belief`; with none it is exact elimination. (A form of generalised beli
 Freeman & Weiss, NeurIPS 2000.) What it returns is an estimate without proof.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from torchtrack_uq.assignment.certificate import Certificate, Marginal
+from torchtrack_uq.assignment.kernels.messages import renew_messages, weigh_links
+from torchtrack_uq.assignment.part import part_of, whole_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, Sums, sum_kept
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
@@ -17,6 +21,7 @@ DAMPING = 0.4
 CONVERGED = 1e-5
 LEAST = 1e-200
 """Where the logarithm or the inverse of a message is taken."""
+MOST_OF_ALL = 0.5  # share of the links from which on the whole is worked on instead of a copy of its part
 
 
 def estimate_by_clusters(
@@ -36,91 +41,113 @@ def estimate_by_clusters(
         kept: Frontier graphs of the kept links.
         sums: Their sums.
         certificate: What is proved of them.
-        wanted: (K,) bool, components of the certificate to estimate. The others send what they are alone; their
-            marginals here mean nothing.
+        wanted: (K,) bool, components of the certificate to estimate. The others send what they are alone, and that is
+            what is returned of them.
         least: Messages of links whose odds are at most this at both ends stay as they are at first, and the others have
             settled once they change by a hundred times that or less.
     """
-    links, n, m = problem.links, problem.n_daughters, problem.n_mothers
+    links, dropped = problem.links, certificate.dropped
     at_daughter, at_mother = wanted[certificate.daughter_component], wanted[certificate.mother_component]
-    dropped = certificate.dropped
-    mother, daughter = links.mother[dropped], links.daughter[dropped]
+    touched = at_daughter[links.daughter] | at_mother[links.mother]
+    apart = dropped[~touched[dropped]]
+    mother, daughter = links.mother[apart], links.daughter[apart]
+    log_z = sums.log_z
+    log_z += float(np.log1p(gauge.link[apart] * sums.ratio_mother[mother] * sums.null[daughter]).sum())
+    summed = wanted[: kept.plan.width.size]
+    component_log_z = sums.component_log_z
+    if np.count_nonzero(touched) < MOST_OF_ALL * touched.size:
+        part = part_of(problem, touched)
+        kept, component_log_z = part.kept(kept, summed), component_log_z[summed]
+        summed = np.ones(component_log_z.size, dtype=bool)
+    else:
+        part = whole_of(problem)
+    alone = _Alone(
+        part.problem, part.gauge(gauge), kept, sums.null[part.daughter], sums.ratio_mother[part.mother],
+        component_log_z, summed, at_daughter[part.daughter], at_mother[part.mother],
+    )  # fmt: skip
+    found, change, settled = _pass_messages(alone, least)
+    own = alone.at_daughter[part.problem.links.daughter]
+    estimate = Marginal(*(values.copy() for values in certificate.alone))
+    estimate.link[part.link[own]] = found.link[own]
+    estimate.null[part.daughter[alone.at_daughter]] = found.null[alone.at_daughter]
+    estimate.disappear[part.mother[alone.at_mother]] = found.disappear[alone.at_mother]
+    estimate.divide[part.mother[alone.at_mother]] = found.divide[alone.at_mother]
+    return estimate, min(max(log_z + change, certificate.log_z_low), certificate.log_z_high), settled
+
+
+class _Alone(NamedTuple):
+    """What is known before messages are passed; cells and links as in `Part`.
+
+    Attributes:
+        problem: The components to estimate, and what dropped links lead to from there.
+        gauge: Weights.
+        kept: Frontier graphs.
+        null: (N,) sums without each daughter; this and the next two from the kept links alone.
+        ratio_mother: (M,) room of each mother.
+        component_log_z: (C,) log of each component's sum.
+        summed: (C,) bool, components to estimate.
+        at_daughter: (N,) bool, daughters in these.
+        at_mother: (M,) bool, mothers in these.
+    """
+
+    problem: AssignmentProblem
+    gauge: Gauge
+    kept: KeptGraph
+    null: FloatArray
+    ratio_mother: FloatArray
+    component_log_z: FloatArray
+    summed: BoolArray
+    at_daughter: BoolArray
+    at_mother: BoolArray
+
+
+def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
+    """Marginals where components are estimated, what messages change in log Z there, and whether they settled."""
+    problem, gauge, kept, *_, summed, at_daughter, at_mother = alone
+    links, n, m = problem.links, problem.n_daughters, problem.n_mothers
+    awake = at_daughter[links.daughter].astype(np.int8) + at_mother[links.mother]
+    dropped = np.flatnonzero(~kept.keep & (awake > 0))
+    mother, daughter, awake = links.mother[dropped], links.daughter[dropped], awake[dropped]
     weight = gauge.link[dropped]
-    odds = weight * sums.null[daughter]  # daughter to mother: y = w / D without this link
-    through = weight * sums.ratio_mother[mother]  # mother to daughter: w R without this link
-    log_use = np.log1p(through * sums.null[daughter])
-    awake = at_daughter[daughter].astype(np.int8) + at_mother[mother]
-    still = (odds <= least) & (through * sums.null[daughter] <= least)
+    odds = weight * alone.null[daughter]  # daughter to mother: y = w / D without this link
+    through = weight * alone.ratio_mother[mother]  # mother to daughter: w R without this link
+    taken = through * alone.null[daughter]
+    still = (odds <= least) & (taken <= least)
     # what every component weighs with its messages counts a link once at each end that has them
-    log_z = float(log_use[awake == 0].sum() - log_use[still & (awake == 2)].sum())
-    rest = still & at_daughter[daughter]
-    null_with_rest = gauge.null + np.bincount(daughter[rest], through[rest], n)
-    rest_link = np.zeros(links.mother.size)
-    rest_link[dropped[rest]] = through[rest]
-    own = np.flatnonzero(at_daughter[links.daughter])
-    of_rest = own[rest_link[own] > 0.0]
-    rest_link = rest_link[of_rest]
-    rest = still & at_mother[mother]
-    odds_of_rest = np.zeros(m) + np.bincount(mother[rest], odds[rest], m)
-    moving = (awake > 0) & ~still
+    log_z = -float(np.log1p(taken[still & (awake == 2)]).sum())
+    to_daughter, to_mother = at_daughter[daughter], at_mother[mother]
+    arriving = np.zeros(links.mother.size)
+    arriving[dropped[to_daughter]] = through[to_daughter]
+    odds_of_rest = np.zeros(m) + np.bincount(mother[still & to_mother], odds[still & to_mother], m)
+    moving = ~still
     dropped, mother, daughter = dropped[moving], mother[moving], daughter[moving]
     weight, odds, through, awake = weight[moving], odds[moving], through[moving], awake[moving]
-    # ends whose sums are made anew: there messages arrive, and from there they change
-    by_daughter, by_mother = at_daughter[daughter], at_mother[mother]
-    arriving = np.flatnonzero(by_daughter)
-    summed = wanted[: kept.plan.width.size]
-    link = np.zeros(links.mother.size)
-    before = np.full(n, np.inf)
+    at_end, from_daughter = np.flatnonzero(to_daughter[moving]), to_mother[moving]
+    link, squares, before = np.zeros(links.mother.size), np.empty(n), np.full(n, np.inf)
     settled = False
     for _ in range(SWEEPS):
-        e1, e2, load = _with_odds(problem, gauge, mother, np.where(by_mother, odds, 0.0), odds_of_rest)
-        null = null_with_rest + np.bincount(daughter[arriving], through[arriving], n)
+        e1, e2, load = _with_odds(problem, gauge, mother, np.where(from_daughter, odds, 0.0), odds_of_rest)
+        arriving[dropped[at_end]] = through[at_end]
+        null = gauge.null + np.bincount(links.daughter, arriving, n)
         both = sum_kept(problem, kept, gauge.link, null, load, summed)
-        link[own] = gauge.link[own] * both.link[own]
-        link[dropped[arriving]] = through[arriving] * both.null[daughter[arriving]]
-        link[of_rest] = rest_link * both.null[links.daughter[of_rest]]
+        weigh_links(links.daughter, at_daughter, arriving, gauge.link, both.link, both.null, link, squares)
         own_null = gauge.null * both.null
-        now = np.where(at_daughter, np.bincount(links.daughter[own], link[own] ** 2, n) + own_null, 0.0)
+        now = np.where(at_daughter, squares + own_null, 0.0)
         settled = bool(np.abs(now - before).max(initial=0.0) < max(CONVERGED, 100 * least))
         if settled:
             break
         before = now
-        # messages without what came back along the same link
-        with np.errstate(divide="ignore", invalid="ignore"):
-            others = np.maximum(1.0 / np.maximum(both.null[daughter], LEAST) - through, LEAST)
-            o1 = np.maximum(e1[mother] - odds, 0.0)
-            o2 = np.maximum(e2[mother] - odds * o1, 0.0)
-            g, of = gauge.load[mother], both.load[mother]
-            room = of[:, 0] * (g[:, 1] + o1 * g[:, 2]) + of[:, 1] * g[:, 2]
-            all_of = (
-                of[:, 0] * (g[:, 0] + o1 * g[:, 1] + o2 * g[:, 2])
-                + of[:, 1] * (g[:, 1] + o1 * g[:, 2])
-                + of[:, 2] * g[:, 2]
-            )
-            odds = np.where(by_daughter, DAMPING * odds + (1.0 - DAMPING) * weight / others, odds)
-            through = np.where(
-                by_mother, DAMPING * through + (1.0 - DAMPING) * weight * room / all_of, through
-            )
+        renew_messages(
+            mother, daughter, weight, at_mother, at_daughter, e1, e2, gauge.load, both.load, both.null, DAMPING, LEAST,
+            odds, through,
+        )  # fmt: skip
     divide = gauge.load[:, 2] * (both.load[:, 2] + e1 * both.load[:, 1] + e2 * both.load[:, 0])
-    estimate = Marginal(link, own_null, gauge.load[:, 0] * both.load[:, 0], divide)
-    log_z += _log_z_of(kept, sums, both, summed, gauge, null, load)
+    log_z += float((both.component_log_z - alone.component_log_z)[summed].sum())
+    # of cells without kept links: alone they weigh 1
+    log_z += float(np.log(null[(kept.plan.daughter_component < 0) & at_daughter]).sum())
+    log_z += float(np.log(load[(kept.plan.mother_component < 0) & at_mother, 0]).sum())
     log_z -= float(np.log1p(odds * through / np.maximum(weight, 1e-300))[awake == 2].sum())
-    return estimate, min(max(log_z, certificate.log_z_low), certificate.log_z_high), settled
-
-
-def _log_z_of(
-    kept: KeptGraph,
-    alone: Sums,
-    both: Sums,
-    summed: BoolArray,
-    gauge: Gauge,
-    null: FloatArray,
-    load: FloatArray,
-) -> float:
-    """Log Z of all components, those that were summed with messages as they are then."""
-    by_component = np.where(summed, both.component_log_z, alone.component_log_z)
-    daughters, mothers = kept.plan.daughter_component < 0, kept.plan.mother_component < 0
-    return float(by_component.sum() + np.log(null[daughters]).sum() + np.log(load[mothers, 0]).sum())
+    return Marginal(link, own_null, gauge.load[:, 0] * both.load[:, 0], divide), log_z, settled
 
 
 def _with_odds(

@@ -87,6 +87,8 @@ class _Bounds:
         self._used, self._inside = np.zeros((2, known.lost.size))
         self._across, self._at_mother = np.zeros((2, problem.n_mothers))
         self._ratio = known.gauge.null.copy()
+        # changes of the logarithms of weights, 0 between two calls, and where sums are made: pages once touched stay
+        self._direction, *self._room = np.zeros((4, known.weight.size))
 
     def follow(self, guess: FloatArray, wanted: BoolArray) -> FloatArray:
         """(N,) bound of D that follows from `guess` (N,), made anew in the `wanted` components (K,)."""
@@ -129,16 +131,17 @@ class _Bounds:
         counted[counted] = wanted[plan.mother_component[counted]]
         counted &= used > 0.0
         n_links, n = known.gauge.link.size, known.gauge.null.size
-        direction = np.zeros_like(known.weight)
-        loads = direction[n_links + n :].reshape(load.shape)
+        loads = self._direction[n_links + n :].reshape(load.shape)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for units in (0, 1):
                 here = counted & (load[:, units] > 0.0)
                 loads[here, units] = used[here] * load[here, units + 1] / load[here, units]
-        mass, change, log_z_tangent = mass_tangents(
+        mass, _, change = self._room
+        log_z_tangent = mass_tangents(
             graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, known.weight,
-            direction, wanted[:n_linked],
+            self._direction, wanted[:n_linked], *self._room,
         )  # fmt: skip
+        loads[counted] = 0.0
         at = np.flatnonzero(plan.daughter_component >= 0)
         component = plan.daughter_component[at]
         at, component = at[wanted[component]], component[wanted[component]]

@@ -83,28 +83,25 @@ def drop_and_sum(
     memory_limit: int,
     level: FloatArray | None = None,
     share: Share | None = None,
-    among: BoolArray | None = None,
 ) -> Elimination | KeptGraph:
     """Drop what is wanted least, sum the rest, and bound what that changed; only the graph if that does not fit.
 
     `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
     above `tolerance`, bounds are made with less effort. No component may take more than a `share` of the graphs.
-    Only the graph of the kept ones `among` (F,) some links is made if these are given.
     """
     level = np.full(wanted.size, tolerance) if level is None else level
-    keep = _choose_kept(problem, chosen, wanted, level)
-    part = keep if among is None else keep & among
+    keep = choose_kept(problem, chosen, wanted, level)
     kept = build_kept_graph(
-        problem, part, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
+        problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
     )
-    if among is not None or not kept.graph.complete.all():
+    if not kept.graph.complete.all():
         return kept
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
     trivial = np.where(level > tolerance, np.inf, TRIVIAL * tolerance)
     return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial))
 
 
-def _choose_kept(
+def choose_kept(
     problem: AssignmentProblem, chosen: IntArray, wanted: FloatArray, level: FloatArray
 ) -> BoolArray:
     """Links to keep before anything is proved: the MAP's and those wanted much.

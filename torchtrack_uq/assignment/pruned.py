@@ -15,6 +15,7 @@ from torchtrack_uq.assignment.kernels.frontier import FrontierGraph, build_front
 from torchtrack_uq.assignment.kernels.sum_product import path_sums
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.utils.cores import available_cores, in_threads
 from torchtrack_uq.utils.kernel import kernel
 
 LARGEST_LOG = (
@@ -71,6 +72,8 @@ class Share(NamedTuple):
     per_step: float
 
 
+WORTH_THREADS = 1_000_000  # arcs, from which on threads share a sum
+RANGES_PER_CORE = 4
 ALL = Share(np.inf, 0.0)
 HOPELESS = 1e4
 """How many times more arcs than fit may be expected where states that do not matter are left out."""
@@ -226,6 +229,30 @@ def build_kept_graph(
     return KeptGraph(keep, plan, graph)
 
 
+def _path_sums(graph: FrontierGraph, weight: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Mass of every factor and log Z of every component (`path_sums`), whatever the number of threads."""
+    mass, log_z = np.empty(weight.size), np.zeros(wanted.size)
+    mass.fill(0.0)  # not np.zeros: threads that touch its pages first wait for each other
+
+    def sum_range(at: tuple[int, int]) -> None:
+        path_sums(
+            graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight, wanted,
+            *at, mass, log_z,
+        )  # fmt: skip
+
+    if graph.arc_to.size < WORTH_THREADS:
+        sum_range((0, wanted.size))
+        return mass, log_z
+    arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
+    before = np.concatenate([[0], np.cumsum(np.where(wanted, arcs, 0))])
+    n_ranges = RANGES_PER_CORE * available_cores()
+    cuts = np.searchsorted(before, before[-1] * np.arange(n_ranges + 1) / n_ranges)
+    cuts[0], cuts[-1] = 0, wanted.size
+    for _ in in_threads(sum_range, list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))):
+        pass
+    return mass, log_z
+
+
 def sum_kept(
     problem: AssignmentProblem,
     kept: KeptGraph,
@@ -240,11 +267,8 @@ def sum_kept(
     """
     graph, plan = kept.graph, kept.plan
     n_links, n_daughters = link.size, null.size
-    mass, component_log_z = path_sums(
-        graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-        np.concatenate([link, null, load.ravel()]),
-        np.ones(plan.width.size, np.bool_) if wanted is None else wanted,
-    )  # fmt: skip
+    wanted = np.ones(plan.width.size, np.bool_) if wanted is None else wanted
+    mass, component_log_z = _path_sums(graph, np.concatenate([link, null, load.ravel()]), wanted)
     link_mass = mass[:n_links]
     null_mass = mass[n_links : n_links + n_daughters]
     load_mass = mass[n_links + n_daughters :].reshape(-1, 3)

@@ -4,7 +4,8 @@ import numpy as np
 
 from torchtrack_uq.assignment.certificate import Marginal, marginals_alone
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, NEGLIGIBLE, Elimination
-from torchtrack_uq.assignment.kernels.dropped_links import sum_touching
+from torchtrack_uq.assignment.kernels.dropped_links import still_dropped_at, sum_still_dropped
+from torchtrack_uq.assignment.kernels.links import stable_order
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     KeptGraph,
@@ -86,25 +87,28 @@ class _Growing:
         links = self.problem.links
         # cells without kept links have components of their own
         self.daughter_component, self.mother_component, n_components = all_components(*self.labels)
-        dropped = np.flatnonzero(~self.keep & self._matters)
-        of_mother = self.mother_component[links.mother[dropped]]
-        of_daughter = self.daughter_component[links.daughter[dropped]]
-        across = of_daughter != of_mother
-        touching = sum_touching(of_mother, of_daughter, self.high[dropped], n_components)
+        touching = sum_still_dropped(
+            self.keep, self._matters, links.mother, links.daughter, self.mother_component, self.daughter_component,
+            self.high, n_components,
+        )  # fmt: skip
         self.per_component: FloatArray = self._rest + touching
-        self._ends = np.concatenate([of_mother, of_daughter[across]])
-        self._link = np.concatenate([dropped, dropped[across]])
 
     def grow(self, tolerance: float, may_return: BoolArray | None) -> bool:
         """Take the likeliest links back where dropped ones exceed the tolerance; whether there are any."""
-        excess = self.per_component > AIM * tolerance
-        wrong = excess[self._ends]
-        if may_return is not None:
-            wrong &= may_return[self._link]
-        if not wrong.any():
+        links, excess = self.problem.links, self.per_component > AIM * tolerance
+        among = self._matters if may_return is None else self._matters & may_return
+        link, ends = still_dropped_at(
+            excess,
+            among,
+            self.keep,
+            links.mother,
+            links.daughter,
+            self.mother_component,
+            self.daughter_component,
+        )
+        if not link.size:
             return False
-        link, ends = self._link[wrong], self._ends[wrong]
-        order = np.lexsort((self.high[link], ends))
+        _, order = stable_order(ends, np.argsort(self.high[link], kind="stable"), excess.size)
         total = np.cumsum(self.high[link[order]])
         first = np.concatenate([[True], np.diff(ends[order]) > 0])
         before = np.maximum.accumulate(np.where(first, total - self.high[link[order]], 0.0))

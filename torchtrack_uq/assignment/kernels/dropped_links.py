@@ -20,6 +20,72 @@ def sum_touching(
 
 
 @kernel
+def sum_still_dropped(
+    keep: BoolArray,
+    matters: BoolArray,
+    mother: IntArray,
+    daughter: IntArray,
+    mother_component: IntArray,
+    daughter_component: IntArray,
+    high: FloatArray,
+    n_components: int,
+) -> FloatArray:
+    """(K,) what `sum_touching` sums, of the links (F,) that matter and are not kept."""
+    total = np.zeros(n_components)
+    for e in range(keep.size):
+        if matters[e] and not keep[e]:
+            of_mother = mother_component[mother[e]]
+            of_daughter = daughter_component[daughter[e]]
+            total[of_mother] += high[e]
+            if of_daughter != of_mother:
+                total[of_daughter] += high[e]
+    return total
+
+
+@kernel
+def still_dropped_at(
+    components: BoolArray,
+    among: BoolArray,
+    keep: BoolArray,
+    mother: IntArray,
+    daughter: IntArray,
+    mother_component: IntArray,
+    daughter_component: IntArray,
+) -> tuple[IntArray, IntArray]:
+    """Links `among` (F,) some that are not kept and touch one of the components (K,), and which they touch.
+
+    First by their mothers, then those that come from elsewhere by their daughters.
+    """
+    n = 0
+    for e in range(keep.size):
+        if among[e] and not keep[e]:
+            of_mother = mother_component[mother[e]]
+            of_daughter = daughter_component[daughter[e]]
+            n += components[of_mother]
+            n += components[of_daughter] and of_daughter != of_mother
+    link = np.empty(n, np.int64)
+    at = np.empty(n, np.int64)
+    n = 0
+    for e in range(keep.size):
+        if among[e] and not keep[e] and components[mother_component[mother[e]]]:
+            link[n] = e
+            at[n] = mother_component[mother[e]]
+            n += 1
+    for e in range(keep.size):
+        of_daughter = daughter_component[daughter[e]]
+        if (
+            among[e]
+            and not keep[e]
+            and components[of_daughter]
+            and of_daughter != mother_component[mother[e]]
+        ):
+            link[n] = e
+            at[n] = of_daughter
+            n += 1
+    return link, at
+
+
+@kernel
 def weigh_uses(
     mother: IntArray,
     daughter: IntArray,

@@ -21,7 +21,10 @@ def mass_tangents(
     weight: FloatArray,
     direction: FloatArray,
     wanted: BoolArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    mass: FloatArray,
+    mass_tangent: FloatArray,
+    change_of: FloatArray,
+) -> FloatArray:
     """Sum through every factor, its derivative and that of log Z along `direction`, in the wanted components.
 
     Args:
@@ -32,18 +35,16 @@ def mass_tangents(
         first_layer: layers of each component.
         weight: weight of every factor, at least 0.
         direction: like weight; change of the logarithm of each weight.
-        wanted: (C,) components to look at; of the others all is 0.
+        wanted: (C,) components to look at; what the next three hold of the factors of others is left as it is.
+        mass: like weight; as of `path_sums`, a factor's probability over its weight.
+        mass_tangent: like weight; its derivative, for the time of the call.
+        change_of: like weight; derivative of the probability over the weight, which for a factor that keeps its weight
+            is that of `mass`.
 
     Returns:
-        mass: like weight; as of `path_sums`, a factor's probability over its weight.
-        change: like weight; derivative of the probability over the weight, which for a factor that keeps its weight is
-            that of `mass`.
-        log_z_tangent: (C,) float64.
+        (C,) float64, derivative of each log Z; 0 of the others.
     """
     n_components = first_layer.size - 1
-    mass = np.zeros(weight.size)
-    mass_tangent = np.zeros(weight.size)
-    change_of = np.zeros(weight.size)
     log_z_tangent = np.zeros(n_components)
     most_nodes, most_layers = largest_component(layer_start, first_layer)
     ahead, ahead_tangent = np.empty(most_nodes), np.empty(most_nodes)
@@ -56,6 +57,9 @@ def mass_tangents(
         n_nodes = layer_start[last + 1] - base
         if n_nodes == 0 or not wanted[c]:
             continue
+        for a in range(arc_start[base], arc_start[base + n_nodes]):
+            mass[arc_factor[a]] = 0.0
+            mass_tangent[arc_factor[a]] = 0.0
         ahead[:n_nodes] = 0.0
         ahead_tangent[:n_nodes] = 0.0
         ahead[0] = 1.0
@@ -105,4 +109,4 @@ def mass_tangents(
         for a in range(arc_start[base], arc_start[base + n_nodes]):
             factor = arc_factor[a]
             change_of[factor] = mass_tangent[factor] + mass[factor] * (direction[factor] - log_z_tangent[c])
-    return mass, change_of, log_z_tangent
+    return log_z_tangent

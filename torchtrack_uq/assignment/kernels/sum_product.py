@@ -28,8 +28,14 @@ def path_sums(
     first_layer: IntArray,
     weight: FloatArray,
     wanted: BoolArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Forward and backward sums (a chain's forward-backward algorithm, layer by layer) of the wanted components.
+    begin: int,
+    end: int,
+    mass: FloatArray,
+    log_z: FloatArray,
+) -> None:
+    """Forward and backward sums (a chain's forward-backward algorithm, layer by layer) of some components.
+
+    No factor belongs to two components, so that threads with ranges of their own may fill the same arrays.
 
     Args:
         arc_start: (V + 1,) arcs of each node; this and the next four are the fields of `FrontierGraph`.
@@ -38,21 +44,18 @@ def path_sums(
         layer_start: nodes of each layer.
         first_layer: layers of each component.
         weight: weight of every factor, at least 0.
-        wanted: (C,) components to sum; of the others all is 0.
-
-    Returns:
-        mass: like weight; the sum over all paths through a factor of the product of their *other* factors,
-            divided by Z of the component. A factor's probability is mass * weight.
-        log_z: (C,) float64, log of the sum over all paths of each component.
+        wanted: (C,) components to sum.
+        begin: first component of the range to sum.
+        end: the one after its last.
+        mass: like weight, 0 on entry; filled with the sum over all paths through a factor of the product of their
+            *other* factors, divided by Z of the component. A factor's probability is mass * weight.
+        log_z: (C,) float64, 0 on entry; filled with the log of the sum over all paths of each component.
     """
-    n_components = first_layer.size - 1
-    mass = np.zeros(weight.size)
-    log_z = np.zeros(n_components)
     most_nodes, most_layers = largest_component(layer_start, first_layer)
     ahead = np.empty(most_nodes)  # of one component at a time, which stays in cache
     behind = np.empty(most_nodes)
     scale = np.empty(most_layers)
-    for c in range(n_components):
+    for c in range(begin, end):
         first = first_layer[c]
         last = first_layer[c + 1] - 1
         base = layer_start[first]
@@ -97,7 +100,6 @@ def path_sums(
                 for v in range(layer_start[layer] - base, layer_start[layer + 1] - base):
                     behind[v] /= highest
                 through /= highest
-    return mass, log_z
 
 
 @kernel
