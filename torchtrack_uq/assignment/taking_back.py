@@ -97,22 +97,18 @@ class _Growing:
         """Take the likeliest links back where dropped ones exceed the tolerance; whether there are any."""
         links, excess = self.problem.links, self.per_component > AIM * tolerance
         among = self._matters if may_return is None else self._matters & may_return
-        link, ends = still_dropped_at(
-            excess,
-            among,
-            self.keep,
-            links.mother,
-            links.daughter,
-            self.mother_component,
-            self.daughter_component,
-        )
+        link, ends, faint = still_dropped_at(
+            excess, among, self.keep, links.mother, links.daughter, self.mother_component, self.daughter_component,
+            self.high, TAKE * AIM * tolerance,
+        )  # fmt: skip
         if not link.size:
             return False
         _, order = stable_order(ends, np.argsort(self.high[link], kind="stable"), excess.size)
-        total = np.cumsum(self.high[link[order]])
-        first = np.concatenate([[True], np.diff(ends[order]) > 0])
-        before = np.maximum.accumulate(np.where(first, total - self.high[link[order]], 0.0))
-        self.keep[link[order[total - before > TAKE * AIM * tolerance]]] = True
+        link, ends = link[order], ends[order]
+        total = np.cumsum(self.high[link])
+        first = np.concatenate([[True], np.diff(ends) > 0])
+        before = np.maximum.accumulate(np.where(first, total - self.high[link], 0.0))
+        self.keep[link[faint[ends] + total - before > TAKE * AIM * tolerance]] = True
         self._label()
         return True
 

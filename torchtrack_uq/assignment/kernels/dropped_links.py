@@ -51,38 +51,41 @@ def still_dropped_at(
     daughter: IntArray,
     mother_component: IntArray,
     daughter_component: IntArray,
-) -> tuple[IntArray, IntArray]:
+    high: FloatArray,
+    most: float,
+) -> tuple[IntArray, IntArray, FloatArray]:
     """Links `among` (F,) some that are not kept and touch one of the components (K,), and which they touch.
 
-    First by their mothers, then those that come from elsewhere by their daughters.
+    Those so faint that all like them at a component together are at most `most` are only summed: the last result, (K,).
     """
-    n = 0
+    n = np.zeros(components.size, np.int64)
     for e in range(keep.size):
         if among[e] and not keep[e]:
-            of_mother = mother_component[mother[e]]
-            of_daughter = daughter_component[daughter[e]]
-            n += components[of_mother]
-            n += components[of_daughter] and of_daughter != of_mother
-    link = np.empty(n, np.int64)
-    at = np.empty(n, np.int64)
-    n = 0
+            of_mother, of_daughter = mother_component[mother[e]], daughter_component[daughter[e]]
+            n[of_mother] += 1
+            n[of_daughter] += of_daughter != of_mother
+    size = 0
+    for c in range(components.size):
+        if components[c]:
+            size += n[c]
+    link = np.empty(size, np.int64)
+    at = np.empty(size, np.int64)
+    faint = np.zeros(components.size)
+    found = 0
     for e in range(keep.size):
-        if among[e] and not keep[e] and components[mother_component[mother[e]]]:
-            link[n] = e
-            at[n] = mother_component[mother[e]]
-            n += 1
-    for e in range(keep.size):
-        of_daughter = daughter_component[daughter[e]]
-        if (
-            among[e]
-            and not keep[e]
-            and components[of_daughter]
-            and of_daughter != mother_component[mother[e]]
-        ):
-            link[n] = e
-            at[n] = of_daughter
-            n += 1
-    return link, at
+        if among[e] and not keep[e]:
+            of_mother, of_daughter = mother_component[mother[e]], daughter_component[daughter[e]]
+            for end in range(1 if of_mother == of_daughter else 2):
+                c = of_daughter if end else of_mother
+                if not components[c]:
+                    continue
+                if high[e] * n[c] <= most:
+                    faint[c] += high[e]
+                else:
+                    link[found] = e
+                    at[found] = c
+                    found += 1
+    return link[:found].copy(), at[:found].copy(), faint
 
 
 @kernel
