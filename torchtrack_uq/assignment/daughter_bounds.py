@@ -11,7 +11,7 @@ import numpy as np
 from torchtrack_uq.assignment.kernels.dropped_links import weigh_uses, worth_of_own_mothers
 from torchtrack_uq.assignment.kernels.path_tangents import mass_tangents
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, KeptGraph
+from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, by_components
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 
 SLACK = 0.1  # power of what is lost, by which a guess of D is lower than what the guess before gave
@@ -88,7 +88,8 @@ class _Bounds:
         self._across, self._at_mother = np.zeros((2, problem.n_mothers))
         self._ratio = known.gauge.null.copy()
         # changes of the logarithms of weights, 0 between two calls, and where sums are made: pages once touched stay
-        self._direction, *self._room = np.zeros((4, known.weight.size))
+        self._direction, mass, mass_tangent, change = np.zeros((4, known.weight.size))
+        self._room = mass, mass_tangent, change
 
     def follow(self, guess: FloatArray, wanted: BoolArray) -> FloatArray:
         """(N,) bound of D that follows from `guess` (N,), made anew in the `wanted` components (K,)."""
@@ -137,10 +138,15 @@ class _Bounds:
                 here = counted & (load[:, units] > 0.0)
                 loads[here, units] = used[here] * load[here, units + 1] / load[here, units]
         mass, _, change = self._room
-        log_z_tangent = mass_tangents(
-            graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, known.weight,
-            self._direction, wanted[:n_linked], *self._room,
-        )  # fmt: skip
+        log_z_tangent = np.zeros(n_linked)
+
+        def follow_range(begin: int, end: int) -> None:
+            mass_tangents(
+                graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, known.weight,
+                self._direction, wanted, begin, end, *self._room, log_z_tangent,
+            )  # fmt: skip
+
+        by_components(graph, wanted[:n_linked], follow_range)
         loads[counted] = 0.0
         at = np.flatnonzero(plan.daughter_component >= 0)
         component = plan.daughter_component[at]

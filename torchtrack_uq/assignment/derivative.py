@@ -130,11 +130,12 @@ def _tangents(
     n_links, n = links.mother.size, problem.n_daughters
     load = np.stack([direction.disappear, np.zeros(problem.n_mothers), direction.divide], axis=1)
     weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
+    n_components = kept.plan.width.size
     mass, mass_tangent, change = np.zeros((3, weight.size))
     mass_tangents(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight,
-        np.concatenate([by_place, direction.null, load.ravel()]), np.ones(kept.plan.width.size, np.bool_),
-        mass, mass_tangent, change,
+        np.concatenate([by_place, direction.null, load.ravel()]), np.ones(n_components, np.bool_), 0, n_components,
+        mass, mass_tangent, change, np.zeros(n_components),
     )  # fmt: skip
     tangent = weight * change
     link = np.zeros(problem.n_links)

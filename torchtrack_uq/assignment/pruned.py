@@ -5,6 +5,7 @@ cost / T), likewise of null, and g(n) of a mother with n daughters. It changes n
 has weight 1.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -229,27 +230,39 @@ def build_kept_graph(
     return KeptGraph(keep, plan, graph)
 
 
-def _path_sums(graph: FrontierGraph, weight: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Mass of every factor and log Z of every component (`path_sums`), whatever the number of threads."""
-    mass, log_z = np.empty(weight.size), np.zeros(wanted.size)
-    mass.fill(0.0)  # not np.zeros: threads that touch its pages first wait for each other
+def by_components(graph: FrontierGraph, wanted: BoolArray, function: Callable[[int, int], object]) -> None:
+    """Call a function of ranges of components that covers the wanted ones (C,): in threads, where they are large.
 
-    def sum_range(at: tuple[int, int]) -> None:
-        path_sums(
-            graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight, wanted,
-            *at, mass, log_z,
-        )  # fmt: skip
-
-    if graph.arc_to.size < WORTH_THREADS:
-        sum_range((0, wanted.size))
-        return mass, log_z
-    arcs = np.diff(graph.arc_start[graph.layer_start[graph.first_layer]])
-    before = np.concatenate([[0], np.cumsum(np.where(wanted, arcs, 0))])
+    Args:
+        graph: Whose components.
+        wanted: (C,) bool, those with which it has work.
+        function: Of the first component of a range and the one after its last; it fills arrays, where components share
+            no entry, so that what comes of it does not depend on the ranges.
+    """
+    arcs = np.where(wanted, np.diff(graph.arc_start[graph.layer_start[graph.first_layer]]), 0)
+    before = np.concatenate([[0], np.cumsum(arcs)])
+    if before[-1] < WORTH_THREADS:
+        function(0, wanted.size)
+        return
     n_ranges = RANGES_PER_CORE * available_cores()
     cuts = np.searchsorted(before, before[-1] * np.arange(n_ranges + 1) / n_ranges)
     cuts[0], cuts[-1] = 0, wanted.size
-    for _ in in_threads(sum_range, list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))):
+    for _ in in_threads(lambda at: function(*at), zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)):
         pass
+
+
+def _path_sums(graph: FrontierGraph, weight: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Mass of every factor and log Z of every component (`path_sums`)."""
+    mass, log_z = np.empty(weight.size), np.zeros(wanted.size)
+    mass.fill(0.0)  # not np.zeros: threads that touch its pages first wait for each other
+
+    def sum_range(begin: int, end: int) -> None:
+        path_sums(
+            graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer, weight, wanted,
+            begin, end, mass, log_z,
+        )  # fmt: skip
+
+    by_components(graph, wanted, sum_range)
     return mass, log_z
 
 

@@ -21,10 +21,13 @@ def mass_tangents(
     weight: FloatArray,
     direction: FloatArray,
     wanted: BoolArray,
+    begin: int,
+    end: int,
     mass: FloatArray,
     mass_tangent: FloatArray,
     change_of: FloatArray,
-) -> FloatArray:
+    log_z_tangent: FloatArray,
+) -> None:
     """Sum through every factor, its derivative and that of log Z along `direction`, in the wanted components.
 
     Args:
@@ -35,22 +38,20 @@ def mass_tangents(
         first_layer: layers of each component.
         weight: weight of every factor, at least 0.
         direction: like weight; change of the logarithm of each weight.
-        wanted: (C,) components to look at; what the next three hold of the factors of others is left as it is.
+        wanted: (C,) components to look at; what the arrays to fill hold of others is left as it is.
+        begin: first component of the range to look at; threads with ranges of their own may fill the same arrays.
+        end: the one after its last.
         mass: like weight; as of `path_sums`, a factor's probability over its weight.
         mass_tangent: like weight; its derivative, for the time of the call.
         change_of: like weight; derivative of the probability over the weight, which for a factor that keeps its weight
             is that of `mass`.
-
-    Returns:
-        (C,) float64, derivative of each log Z; 0 of the others.
+        log_z_tangent: (C,) derivative of each log Z.
     """
-    n_components = first_layer.size - 1
-    log_z_tangent = np.zeros(n_components)
     most_nodes, most_layers = largest_component(layer_start, first_layer)
     ahead, ahead_tangent = np.empty(most_nodes), np.empty(most_nodes)
     behind, behind_tangent = np.empty(most_nodes), np.empty(most_nodes)
     scale = np.empty(most_layers)
-    for c in range(n_components):
+    for c in range(begin, end):
         first = first_layer[c]
         last = first_layer[c + 1] - 1
         base = layer_start[first]
@@ -109,4 +110,3 @@ def mass_tangents(
         for a in range(arc_start[base], arc_start[base + n_nodes]):
             factor = arc_factor[a]
             change_of[factor] = mass_tangent[factor] + mass[factor] * (direction[factor] - log_z_tangent[c])
-    return log_z_tangent
