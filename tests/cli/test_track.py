@@ -156,15 +156,33 @@ def test_a_full_output_folder_is_refused_before_any_frame_is_read(
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_full_output_folder_is_refused_without_importing_torch(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
+def refused_without_torch(*commands: list[str]) -> str:
+    """What was said as commands were refused."""
     code = (
         "import sys\n"
         "from torchtrack_uq.cli import main\n"
-        "assert main(['track', '-m', 'masks', '-o', sys.argv[1]]) == main(['demo', '-o', sys.argv[1]]) == 2\n"
+        f"assert all(main(command) == 2 for command in {commands})\n"
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stderr
+
+
+def test_a_full_output_folder_is_refused_without_importing_torch(tmp_path: Path) -> None:
+    full, masks = tmp_path / "full", tmp_path / "masks"
+    full.mkdir()
+    masks.mkdir()
+    (full / "thesis.txt").write_text("years of work")
+    said = refused_without_torch(["track", "-m", str(masks), "-o", str(full)], ["demo", "-o", str(full)])
+    assert said.count("is not empty") == 2
+
+
+@pytest.mark.parametrize("which", ["-m", "-i"])
+def test_a_movie_that_is_not_there_is_refused_without_importing_torch(tmp_path: Path, which: str) -> None:
+    (tmp_path / "there").mkdir()
+    movie = {"-m": str(tmp_path / "there"), "-i": str(tmp_path / "there"), which: str(tmp_path / "lost")}
+    command = ["track", *(part for pair in movie.items() for part in pair), "-o", str(tmp_path / "out")]
+    assert f"{tmp_path / 'lost'} does not exist" in refused_without_torch(command)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_is_one_sentence(

@@ -65,7 +65,7 @@ class TestResult:
         everything = result.with_acceptance(AcceptanceThreshold(0.01, 0.05, 0.0, True, 1000, 500, 1))
         assert len(everything.review()) == 0
         assert "10 of 10 decisions are accepted" in everything.summary()
-        assert "look first" not in everything.summary()
+        assert "most doubtful" not in everything.summary()
 
     def test_files_hold_it(self, accepted: TrackingResult, tmp_path: Path) -> None:
         folder = accepted.save(tmp_path / "out", progress=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.points_arguments import add_points_argument, add_points_details
 from torchtrack_uq.cli.values import numbers
+from torchtrack_uq.errors import InputError
 
 if TYPE_CHECKING:
     from torchtrack_uq.movies.movie import Movie
@@ -116,6 +117,17 @@ def inputs_of(options: argparse.Namespace) -> list[Path]:
     """Files and folders that hold the movie."""
     given = (getattr(options, name, None) for name in ("images", "masks", "points"))
     return [Path(one) for one in given if one is not None]
+
+
+def check_there(options: argparse.Namespace) -> None:
+    """Refuse images or masks that are not there, which takes no library; what they hold, `open_movie` looks at.
+
+    Raises:
+        InputError: A path that does not exist.
+    """
+    for path in (options.images, options.masks):
+        if path is not None and not Path(path).exists():
+            raise InputError(f"{path} does not exist")
 
 
 def open_movie(options: argparse.Namespace) -> "Movie":

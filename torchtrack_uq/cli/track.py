@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchtrack_uq.cli.crew_arguments import add_crew_arguments, check_crew, crew_of
-from torchtrack_uq.cli.movie_arguments import add_movie_arguments, inputs_of, open_movie, scale_of
+from torchtrack_uq.cli.movie_arguments import (
+    add_movie_arguments,
+    check_there,
+    inputs_of,
+    open_movie,
+    scale_of,
+)
 from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
@@ -105,6 +111,7 @@ def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> 
 def _track(options: argparse.Namespace) -> None:
     # before torch is imported: a refusal should be quick
     check_options(options)
+    check_there(options)
     check_crew(options)
     check_apart(options.output, inputs_of(options))
     with output_folder(options.output, overwrite=options.overwrite):
@@ -241,6 +248,6 @@ def _run(
         print(describe_movie(result.movie))
     print(result.summary())
     print(
-        f"results are in {options.output}: look at report.html, then settle the first of review.csv, on a page with "
-        f"`torchtrack-uq review {options.output}`"
+        f"results are in {options.output}: look at report.html, then settle the first of review.csv (the looks that "
+        f"settle most, not the most doubtful cells), on a page with `torchtrack-uq review {options.output}`"
     )

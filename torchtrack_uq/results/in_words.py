@@ -167,7 +167,7 @@ def summary(result: Tracked) -> str:
         for row in worst.to_dict("records")
     )
     if spots:
-        lines.append(f"look first at {spots}")
+        lines.append(f"most doubtful: {spots}")
     if n_decisions and not result.calibrated:
         lines.append(_NOT_CALIBRATED)
     return "\n".join(lines)
