@@ -38,8 +38,7 @@ nightly: $(READY)  ## what takes longer: faults, twenty times the random example
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "nightly or hypothesis"
 
 coverage: $(READY)  ## all tests, and which share of the lines of every room they run (docs/coverage.csv); an hour
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --cov --cov-report=json:.cache/coverage.json
-	$(BIN)/python -m tests.coverage_of_rooms
+	$(BIN)/python -m tests.coverage_of_rooms --jobs $(PYTEST_WORKERS)
 
 mutation: $(READY)  ## put 100 small faults into the engine, one at a time: which does nobody notice?
 	$(BIN)/python -m tests.mutation --n 100

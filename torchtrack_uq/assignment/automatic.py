@@ -22,7 +22,8 @@ EASY_ARCS = 30_000
 EASY_ARCS_PER_DAUGHTER = 60
 EXACT_ARCS = 1_500_000  # about 50 ms, which an estimate takes as well
 EXACT_ARCS_PER_DAUGHTER = 400
-SMALL_SHARE, LARGE_SHARE = Share(20_000, 100), Share(60_000, 300)
+MOST_OF_COMPONENT = 4e6  # a component that took them along a whole movie would take its memory
+SMALL_SHARE, LARGE_SHARE = Share(20_000, 100, MOST_OF_COMPONENT), Share(60_000, 300, MOST_OF_COMPONENT)
 """Arcs of a component of a problem of many frames, below and from `LARGE` daughters on."""
 LARGE = 20_000
 FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change

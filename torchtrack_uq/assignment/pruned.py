@@ -67,10 +67,12 @@ class Share(NamedTuple):
     Attributes:
         of_component: However small it is.
         per_step: More for each of its steps.
+        at_most: However many steps it has: what holds its states is allocated before it is given up.
     """
 
     of_component: float
     per_step: float
+    at_most: float = np.inf
 
 
 WORTH_THREADS = 1_000_000  # arcs, from which on threads share a sum

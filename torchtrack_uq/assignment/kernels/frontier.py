@@ -27,6 +27,7 @@ from torchtrack_uq.utils.kernel import kernel
 
 RANKED_WIDTH = 11  # mothers in the frontier up to which states are ranked, in a table of 3^11 entries
 EXPECTED_ARCS = 32  # per step
+MOST_WORDS = 2**22  # that hold the states of a wide frontier, however few arcs a component may take
 LARGEST_INDEX = 2**31 - 1  # of nodes and arcs, which are int32
 
 States = TypeVar("States", IntArray, FloatArray)
@@ -91,13 +92,15 @@ def build_frontier_graph(
     negligible: float,
     arcs_of_component: float = np.inf,
     arcs_per_step: float = 0.0,
+    arcs_at_most: float = np.inf,
 ) -> tuple[SmallIntArray, SmallIntArray, SmallIntArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Build the graph of every component, as `FrontierGraph`'s fields.
 
     States that cannot be reached at a cost of at most `bound` are left out, as are choices of infinite cost
     (costs are at least 0), and states through which paths of total `weight` at most `negligible` lead (0:
-    none). Components that would bring all graphs together beyond `max_arcs` arcs are given up, and
-    so is one that takes more than `arcs_of_component` and `arcs_per_step` for each of its steps.
+    none). Components that would bring all graphs together beyond `max_arcs` arcs are given up, and so is one that takes
+    more than `arcs_of_component` and `arcs_per_step` for each of its steps, or than `arcs_at_most`. What holds the
+    states of a wide frontier counts as well: a word for `LOADS_PER_WORD` mothers.
     """
     n_components = width.size
     n_links = mother.size
@@ -114,13 +117,11 @@ def build_frontier_graph(
     layer_start = np.empty(n_steps + n_components + 1, np.int64)
     first_layer = np.empty(n_components + 1, np.int64)
     complete = np.ones(n_components, np.bool_)
-    most_mothers = 1
     most_ranked = 0
     for c in range(n_components):
-        most_mothers = max(most_mothers, width[c])
         if width[c] <= RANKED_WIDTH:
             most_ranked = max(most_ranked, width[c])
-    n_words = 1 + (most_mothers - 1) // LOADS_PER_WORD
+    n_words = 1
     most_choices = 3
     for j in range(n_daughters):
         most_choices = max(most_choices, start[j + 1] - start[j] + 1)
@@ -142,6 +143,9 @@ def build_frontier_graph(
         is_ranked = width[c] <= RANKED_WIDTH
         here, there = 0, 1
         ranked[here, 0] = 0
+        if not is_ranked and n_words != 1 + (width[c] - 1) // LOADS_PER_WORD:
+            n_words = 1 + (width[c] - 1) // LOADS_PER_WORD
+            keys, next_keys = np.empty((1, n_words), np.int64), np.empty((1, n_words), np.int64)
         keys[0] = 0
         number[here, 0, COST] = 0.0
         number[here, 0, WEIGHT] = 1.0
@@ -161,7 +165,7 @@ def build_frontier_graph(
                         largest = max(largest, weight[n_links + n_daughters + 3 * (-1 - j) + n])
                 ahead[s] = ahead[s + 1] * largest
         nodes_before, arcs_before, layers_before = n_nodes, n_arcs, n_layers
-        own = arcs_of_component + arcs_per_step * (step_start[c + 1] - step_start[c])
+        own = min(arcs_of_component + arcs_per_step * (step_start[c + 1] - step_start[c]), arcs_at_most)
         most_arcs = max_arcs if own > max_arcs - n_arcs else n_arcs + np.int64(own)
         layer_start[n_layers] = n_nodes
         n_layers += 1
@@ -206,7 +210,9 @@ def build_frontier_graph(
                     choice_number[n, COST] = factor_cost[e]
                     choice_number[n, WEIGHT] = weight[e]
                 most = n_here
-            if n_arcs + most > most_arcs:
+            if n_arcs + most > most_arcs or (
+                not is_ranked and n_words * most > max(MOST_WORDS, most_arcs - n_arcs)
+            ):
                 complete[c] = False
                 break
             if n_nodes + n_here + 1 > arc_start.size:

@@ -15,6 +15,7 @@ TRIAL_COST = 25.0  # time to order a daughter, in arcs of the elimination
 MOST_TRIALS = 24
 WINDOWS = np.array([2, 8, 32])  # daughters that greed may look ahead along time
 WORTH_WINDOWS = 4.0  # orderings of which the time makes an elimination long enough to try windows
+LOST = 1e30  # arcs, from which on a component is out of reach in any order: the rest of it is not looked at
 MOST_MEMBERS = 200  # daughters up to which several orders are tried; larger components take too long anyway
 
 
@@ -46,13 +47,14 @@ def order_greedily(
     states = 1.0
     arcs = 0.0
     while n_near > 0:
-        best = 0
+        best = n_near - 1
         best_growth = np.inf
         last = rank[near[0]]
-        for s in range(1, n_near):
+        n_looked_at = n_near if arcs < LOST else 0
+        for s in range(1, n_looked_at):
             last = min(last, rank[near[s]])
         last += window
-        for s in range(n_near):
+        for s in range(n_looked_at):
             j = near[s]
             if rank[j] > last:
                 continue
