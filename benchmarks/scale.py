@@ -57,7 +57,9 @@ def measure(kind: str, n_frames: int, cache: Path) -> dict[str, object]:
         pixels = ["--no-images"] if kind == "masks" else ["--no-images", "--no-masks"]
         size = ["--cells", str(PER_FRAME), "--frames", str(n_frames), "--steady", "--missed", "0.01"]
         run("simulate", "-o", str(movie), *size, *MOVIES[kind], *pixels, "--quiet")
-    what = ["-m", str(movie / "01_ERR_SEG")] if kind == "masks" else ["--points", str(movie / "detections.csv")]
+    what = (
+        ["-m", str(movie / "01_ERR_SEG")] if kind == "masks" else ["--points", str(movie / "detections.csv")]
+    )
     found = run("track", *what, "--tracker", "distance", "-o", str(out), "--overwrite", "--quiet")
     cells = pd.read_csv(
         out / "cells.csv", usecols=["confidence", "exact", "error_bound"], dtype={"exact": "boolean"}

@@ -14,6 +14,7 @@ from torchtrack_uq.assignment.kernels.draws import draw_links
 from torchtrack_uq.assignment.kernels.pair_redraws import redraw_pairs
 from torchtrack_uq.assignment.marginal_result import KeptLinks
 from torchtrack_uq.assignment.marginals import marginals
+from torchtrack_uq.assignment.part import part_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import (
     LARGEST_LOG,
@@ -171,32 +172,33 @@ def _drawn(
     unfit = np.zeros(problem.n_daughters, np.bool_)
     rank = DrawnParents.ranks(links)
     drawn = np.zeros((n, problem.n_daughters), rank.dtype)
-    weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
     n_blocks = int(block.max(initial=-1)) + 1
 
     # a generator each, so that it does not matter how many threads there are
     own = [generator] if n_blocks < 2 else _generators(generator, n_blocks)
 
-    def draw(number: int) -> BoolArray:
-        part = keep & (of_link == number)
-        kept = build_kept_graph(problem, part, gauge, most, negligible)
-        too_large = np.zeros(problem.n_daughters, np.bool_)
+    def draw(number: int) -> IntArray:
+        part = part_of(problem, of_link == number)
+        here, weights, kept_here = part.problem, part.gauge(gauge), keep[part.link]
+        kept = build_kept_graph(here, kept_here, weights, most, negligible)
+        too_large = np.zeros(here.n_daughters, np.bool_)
         if not kept.graph.complete.all():
             incomplete = np.append(~kept.graph.complete, False)
             too_large = incomplete[kept.plan.daughter_component]
-            part &= ~too_large[links.daughter]
-            chosen = model.solution.chosen
-            part[chosen[too_large & (chosen >= 0)]] = True
-            kept = build_kept_graph(problem, part, gauge, most, negligible)
+            kept_here &= ~too_large[here.links.daughter]
+            choice = part.chosen(model.solution.chosen)
+            kept_here[choice[too_large & (choice >= 0)]] = True
+            kept = build_kept_graph(here, kept_here, weights, most, negligible)
         graph = kept.graph
         draw_links(
             graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-            weight, links.daughter, rank, drawn, own[number],
+            np.concatenate([weights.link, weights.null, weights.load.ravel()]),
+            links.daughter[part.link], rank[part.link], drawn, own[number],
         )  # fmt: skip
-        return too_large
+        return part.daughter[too_large]
 
     for too_large in in_threads(draw, range(n_blocks), min(available_cores(), BLOCKS_AT_ONCE)):
-        unfit |= too_large
+        unfit[too_large] = True
     return DrawnParents(drawn, links), unfit
 
 
