@@ -130,7 +130,9 @@ def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
         arriving[dropped[at_end]] = through[at_end]
         null = gauge.null + np.bincount(links.daughter, arriving, n)
         both = sum_kept(problem, kept, gauge.link, null, load, summed)
-        weigh_links(links.daughter, at_daughter, arriving, gauge.link, both.link, both.null, link, squares)
+        weigh_links(
+            links.daughter, kept.keep, at_daughter, arriving, gauge.link, both.link, both.null, link, squares
+        )
         own_null = gauge.null * both.null
         now = np.where(at_daughter, squares + own_null, 0.0)
         settled = bool(np.abs(now - before).max(initial=0.0) < max(CONVERGED, 100 * least))

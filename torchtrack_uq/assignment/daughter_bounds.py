@@ -151,6 +151,7 @@ class _Bounds:
         at = np.flatnonzero(plan.daughter_component >= 0)
         component = plan.daughter_component[at]
         at, component = at[wanted[component]], component[wanted[component]]
+        # only of the wanted components: elsewhere these hold what an earlier call left
         null, without, changed = (values[n_links + at] for values in (known.weight, mass, change))
         found = np.zeros(n)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

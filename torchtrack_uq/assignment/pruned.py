@@ -67,7 +67,7 @@ class Share(NamedTuple):
     Attributes:
         of_component: However small it is.
         per_step: More for each of its steps.
-        at_most: However many steps it has: what holds its states is allocated before it is given up.
+        at_most: However many steps it has, in all.
     """
 
     of_component: float

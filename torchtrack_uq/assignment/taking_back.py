@@ -94,7 +94,7 @@ class _Growing:
         self.per_component: FloatArray = self._rest + touching
 
     def grow(self, tolerance: float, may_return: BoolArray | None) -> bool:
-        """Take the likeliest links back where dropped ones exceed the tolerance; whether there are any."""
+        """Take the likeliest links back where dropped ones exceed the tolerance; whether any were."""
         links, excess = self.problem.links, self.per_component > AIM * tolerance
         among = self._matters if may_return is None else self._matters & may_return
         link, ends, faint = still_dropped_at(
@@ -108,7 +108,10 @@ class _Growing:
         total = np.cumsum(self.high[link])
         first = np.concatenate([[True], np.diff(ends) > 0])
         before = np.maximum.accumulate(np.where(first, total - self.high[link], 0.0))
-        self.keep[link[faint[ends] + total - before > TAKE * AIM * tolerance]] = True
+        taken = link[faint[ends] + total - before > TAKE * AIM * tolerance]
+        if not taken.size:
+            return False
+        self.keep[taken] = True
         self._label()
         return True
 

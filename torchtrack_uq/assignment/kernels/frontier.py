@@ -211,7 +211,7 @@ def build_frontier_graph(
                     choice_number[n, WEIGHT] = weight[e]
                 most = n_here
             if n_arcs + most > most_arcs or (
-                not is_ranked and n_words * most > max(MOST_WORDS, most_arcs - n_arcs)
+                not is_ranked and n_words * most > max(MOST_WORDS, most_arcs - arcs_before)
             ):
                 complete[c] = False
                 break

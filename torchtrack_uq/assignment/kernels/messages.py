@@ -61,6 +61,7 @@ def renew_messages(
 @kernel
 def weigh_links(
     daughter: IntArray,
+    keep: BoolArray,
     at_daughter: BoolArray,
     arriving: FloatArray,
     gauge_link: FloatArray,
@@ -73,10 +74,11 @@ def weigh_links(
 
     Args:
         daughter: (F,) daughter of each link.
+        keep: (F,) links that are kept.
         at_daughter: (N,) daughters that are estimated.
-        arriving: (F,) message that reaches the daughter along a dropped link; 0 for kept ones.
+        arriving: (F,) message that reaches the daughter along each dropped link.
         gauge_link: (F,) weights.
-        kept_sum: (F,) sums with each kept link, as in `Sums`; 0 for dropped ones.
+        kept_sum: (F,) sums with each kept link, as in `Sums`.
         null: (N,) sums without each daughter.
         link: (F,) filled.
         squares: (N,) filled.
@@ -85,5 +87,5 @@ def weigh_links(
     for e in range(daughter.size):
         j = daughter[e]
         if at_daughter[j]:
-            link[e] = arriving[e] * null[j] if arriving[e] > 0.0 else gauge_link[e] * kept_sum[e]
+            link[e] = gauge_link[e] * kept_sum[e] if keep[e] else arriving[e] * null[j]
             squares[j] += link[e] ** 2

@@ -1,8 +1,9 @@
 """Run a Trackastra model with one attention mask for all layers and heads, which it computes again in each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from threading import Lock, get_ident
 from typing import Any
 
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from torchtrack_uq.trackers.trackastra.places import distances
 
+Attend = Callable[..., Tensor]
 _IGNORE = -1e3  # as in Trackastra
+_changing = Lock()
+"""Held while layers get another forward, or lose it."""
 
 
 def has_one_mask(transformer: nn.Module) -> bool:
@@ -40,22 +44,61 @@ def has_one_mask(transformer: nn.Module) -> bool:
     return bool(torch.allclose(found, expected, rtol=1e-4, atol=1e-4))
 
 
+class _ByThread:
+    """The forward of a layer: what the thread that calls it asked for, or as it is where that asked for nothing."""
+
+    def __init__(self, layer: Any, attend: dict[int, Attend]) -> None:
+        self.layer, self.attend = layer, attend
+
+    def __call__(self, *given: Any, **named: Any) -> Tensor:
+        attend = self.attend.get(get_ident())
+        if attend is None:
+            attend = type(self.layer).forward
+        return attend(self.layer, *given, **named)
+
+
+@contextmanager
+def attending(transformer: nn.Module, attend: Attend) -> Iterator[None]:
+    """Within it, the model's layers of attention do `attend(layer, ...)` instead of their own forward.
+
+    That holds for the calling thread: others may use the model at the same time, each in its own way, and who is done
+    leaves the others theirs.
+    """
+    layers, own = attentions_of(transformer), get_ident()
+    if not layers:
+        yield
+        return
+    with _changing:
+        now = vars(layers[0]).get("forward")
+        by_thread = now.attend if isinstance(now, _ByThread) else {}
+        before = by_thread.get(own)
+        by_thread[own] = attend
+        if not isinstance(now, _ByThread):
+            for layer in layers:
+                layer.forward = _ByThread(layer, by_thread)
+    try:
+        yield
+    finally:
+        with _changing:
+            if before is None:
+                del by_thread[own]
+            else:
+                by_thread[own] = before
+            if not by_thread:
+                for layer in layers:
+                    vars(layer).pop("forward", None)
+
+
 @contextmanager
 def one_attention_mask(transformer: nn.Module) -> Iterator[None]:
     """Within it, one forward pass of the model computes its attention mask once instead of in every layer.
 
     The mask depends on the coordinates only; it is the same for all layers, and for all heads, so it is (B, 1, L, L)
-    instead of (B, H, L, L). Threads may share a model: at worst, they compute a mask once more.
+    instead of (B, H, L, L).
     """
-    layers = attentions_of(transformer)
     masks: list[tuple[Tensor, Tensor]] = []
-    for layer in layers:
-        layer.forward = partial(_attend, layer, masks)
-    try:
+    with attending(transformer, partial(_attend, masks)):
         yield
-    finally:
-        for layer in layers:
-            vars(layer).pop("forward", None)
 
 
 def attentions_of(transformer: nn.Module) -> list[Any]:
@@ -64,8 +107,8 @@ def attentions_of(transformer: nn.Module) -> list[Any]:
 
 
 def _attend(
-    layer: Any,
     masks: list[tuple[Tensor, Tensor]],
+    layer: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,

@@ -3,15 +3,13 @@
 Cells beyond the model's cutoff have the weight exp(-1000) = 0: without them nothing changes but the order of sums.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from torchtrack_uq.trackers.trackastra.attention import attentions_of, heads_of, mask_of
+from torchtrack_uq.trackers.trackastra.attention import attending, attentions_of, heads_of, mask_of
 from torchtrack_uq.trackers.trackastra.tiles import Tile, tiles_of
 
 _FEW_PAIRS = 4
@@ -70,7 +68,7 @@ def local_embeddings(
     reach = float(transformer.config["spatial_pos_cutoff"])
     options = {} if most_pairs is None else {"most_pairs": most_pairs}
     tiles = tiles_of(coords[0, :, 1:], coords[0, :, 1:], reach, **options)
-    with _attention_by_tiles(transformer, tiles):
+    with attending(transformer, partial(_attend, tiles)):
         x = embedded
         for layer in transformer.encoder:
             x = layer(x, coords=coords, padding_mask=None)
@@ -80,21 +78,9 @@ def local_embeddings(
     return transformer.head_x(x)[0], transformer.head_y(y)[0]
 
 
-@contextmanager
-def _attention_by_tiles(transformer: nn.Module, tiles: list[Tile]) -> Iterator[None]:
-    layers = attentions_of(transformer)
-    for layer in layers:
-        layer.forward = partial(_attend, layer, tiles)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            vars(layer).pop("forward", None)
-
-
 def _attend(
-    layer: Any,
     tiles: list[Tile],
+    layer: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
