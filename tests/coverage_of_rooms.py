@@ -28,6 +28,12 @@ WANTED = 0.95
 LONG = ("study", "test_notebooks.py", "cli", "training", "trackers", "faults", "datasets", "review", "fuzz")
 """Areas to begin with."""
 NO_TESTS = 5  # pytest's exit status
+COMPILED_BY_TORCH = "torchtrack_uq/layers/uncompiled.py"
+LEFT_OUT = (
+    "tests/training/test_whole_checkpoints.py::test_a_checkpoint_is_whole_or_that_of_before",
+    "torchtrack_uq/utils/ending_signals.py::torchtrack_uq.utils.ending_signals.held_signals",
+)
+"""Tests of how a process ends, in which slipcover has a hand; `make test` runs them."""
 
 Lines = dict[str, tuple[set[int], set[int]]]
 
