@@ -209,7 +209,7 @@ def test_a_dask_cluster_runs_the_same_commands(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("torchtrack_uq.batch.run_one._CHILD", "says")
     movies = [BatchMovie(name, (f"--points={name}.csv", "--stride=2"), ()) for name in ("m0", "m1", "bad")]
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
     ) as cluster:
         address = cluster.scheduler_address
         there = {

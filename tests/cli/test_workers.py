@@ -88,7 +88,7 @@ def test_the_same_bytes_from_a_cluster_that_loses_a_worker(
     movie: Path, alone: dict[str, bytes], tmp_path: Path
 ) -> None:
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster:
         lost = [worker.process.pid for worker in cluster.workers.values()][:1]
         code = "import sys; from torchtrack_uq.cli.main import main; sys.exit(main(sys.argv[1:]))"
         command = [
