@@ -192,8 +192,7 @@ def _drawn(
         graph = kept.graph
         draw_links(
             graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-            np.concatenate([weights.link, weights.null, weights.load.ravel()]),
-            links.daughter[part.link], rank[part.link], drawn, own[number],
+            weights.factors, links.daughter[part.link], rank[part.link], drawn, own[number],
         )  # fmt: skip
         return part.daughter[too_large]
 

@@ -109,7 +109,7 @@ def certify(
     room, link = room_if_free[mother], gauge.link[dropped]
     if_free = link * room
     null = null_with_dropped(links.mother, links.daughter, gauge.link, gauge.null, room_if_free, kept.keep)
-    weight = np.concatenate([gauge.link, null, gauge.load.ravel()])
+    weight = gauge._replace(null=null).factors
     upper = sum_kept(problem, kept, gauge.link, null, gauge.load) if dropped.size else sums
     with np.errstate(invalid="ignore"):
         ratio_mother = upper.ratio_mother[mother] + np.where(

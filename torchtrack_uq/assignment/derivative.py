@@ -129,7 +129,7 @@ def _tangents(
     graph, links = kept.graph, problem.links
     n_links, n = links.mother.size, problem.n_daughters
     load = np.stack([direction.disappear, np.zeros(problem.n_mothers), direction.divide], axis=1)
-    weight = np.concatenate([gauge.link, gauge.null, gauge.load.ravel()])
+    weight = gauge.factors
     n_components = kept.plan.width.size
     mass, mass_tangent, change = np.zeros((3, weight.size))
     mass_tangents(

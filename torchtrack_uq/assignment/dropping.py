@@ -90,10 +90,7 @@ def drop_and_sum(
     above `tolerance`, bounds are made with less effort. No component may take more than a `share` of the graphs.
     """
     level = np.full(wanted.size, tolerance) if level is None else level
-    keep = choose_kept(problem, chosen, wanted, level)
-    kept = build_kept_graph(
-        problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
-    )
+    kept = drop(problem, gauge, chosen, wanted, tolerance, memory_limit, level, share)
     if not kept.graph.complete.all():
         return kept
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
@@ -101,7 +98,24 @@ def drop_and_sum(
     return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial))
 
 
-def choose_kept(
+def drop(
+    problem: AssignmentProblem,
+    gauge: Gauge,
+    chosen: IntArray,
+    wanted: FloatArray,
+    tolerance: float,
+    memory_limit: int,
+    level: FloatArray,
+    share: Share | None = None,
+) -> KeptGraph:
+    """The graph of what is kept, as for `drop_and_sum`; components that do not fit are left incomplete."""
+    keep = _choose_kept(problem, chosen, wanted, level)
+    return build_kept_graph(
+        problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
+    )
+
+
+def _choose_kept(
     problem: AssignmentProblem, chosen: IntArray, wanted: FloatArray, level: FloatArray
 ) -> BoolArray:
     """Links to keep before anything is proved: the MAP's and those wanted much.

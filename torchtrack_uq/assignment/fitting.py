@@ -4,17 +4,16 @@ import numpy as np
 
 from torchtrack_uq.assignment.dropping import (
     BYTES_PER_ARC,
-    NEGLIGIBLE,
     PROVABLE,
     WANTED,
     Elimination,
-    choose_kept,
+    drop,
     drop_and_sum,
 )
 from torchtrack_uq.assignment.elimination import too_large_error
 from torchtrack_uq.assignment.part import part_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, Share, build_kept_graph
+from torchtrack_uq.assignment.pruned import Gauge, KeptGraph, Share
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 
 LOOSER = 1.6  # factor by which more is dropped from a component that does not fit, to a power
@@ -62,10 +61,7 @@ def drop_until_it_fits(
                 part.chosen(choice),
                 link[part.link],
             )
-            keep = choose_kept(here, choice, wanted[link], level[link])
-            result = build_kept_graph(
-                here, keep, weights, limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
-            )
+            result = drop(here, weights, choice, wanted[link], tolerance, limit, level[link], share)
             if result.graph.complete.all():
                 break
 

@@ -40,6 +40,11 @@ class Gauge(NamedTuple):
     load: FloatArray
     log_scale: float
 
+    @property
+    def factors(self) -> FloatArray:
+        """(F + N + 3 M,) weights of the factors of a frontier graph."""
+        return np.concatenate([self.link, self.null, self.load.ravel()])
+
 
 class Sums(NamedTuple):
     """What one summation over the kept links gives, per choice.
@@ -219,7 +224,7 @@ def build_kept_graph(
     if negligible > 0.0:
         room = first_place_ratio(gauge)
         null = null_with_dropped(links.mother, links.daughter, gauge.link, null, room, keep)
-    weight = np.concatenate([gauge.link, null, gauge.load.ravel()])
+    weight = gauge._replace(null=null).factors
     keep_null = np.ones(problem.n_daughters, dtype=bool)
     base_load = np.zeros(problem.n_mothers, np.int64)
     graph = FrontierGraph(

@@ -68,7 +68,7 @@ def sample(
     drawn = np.zeros((n, problem.n_daughters), rank.dtype)
     draw_links(
         graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-        np.concatenate([gauge.link, gauge.null, gauge.load.ravel()]), links.daughter, rank, drawn,
+        gauge.factors, links.daughter, rank, drawn,
         np.random.default_rng(seed),
     )  # fmt: skip
     return DrawnParents(drawn, links).rows(0, n)

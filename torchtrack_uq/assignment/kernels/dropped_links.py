@@ -7,15 +7,21 @@ from torchtrack_uq.utils.kernel import kernel
 
 
 @kernel
+def add_to_ends(total: FloatArray, of_mother: int, of_daughter: int, value: float) -> None:
+    """Add to the sums (K,), in place, of the component or the two that a link touches."""
+    total[of_mother] += value
+    if of_daughter != of_mother:
+        total[of_daughter] += value
+
+
+@kernel
 def sum_touching(
     of_mother: IntArray, of_daughter: IntArray, high: FloatArray, n_components: int
 ) -> FloatArray:
     """(K,) sums of `high` over the dropped links that touch each component, at either end."""
     total = np.zeros(n_components)
     for s in range(high.size):
-        total[of_mother[s]] += high[s]
-        if of_daughter[s] != of_mother[s]:
-            total[of_daughter[s]] += high[s]
+        add_to_ends(total, of_mother[s], of_daughter[s], high[s])
     return total
 
 
@@ -34,11 +40,7 @@ def sum_still_dropped(
     total = np.zeros(n_components)
     for e in range(keep.size):
         if matters[e] and not keep[e]:
-            of_mother = mother_component[mother[e]]
-            of_daughter = daughter_component[daughter[e]]
-            total[of_mother] += high[e]
-            if of_daughter != of_mother:
-                total[of_daughter] += high[e]
+            add_to_ends(total, mother_component[mother[e]], daughter_component[daughter[e]], high[e])
     return total
 
 
