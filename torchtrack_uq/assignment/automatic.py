@@ -1,20 +1,14 @@
 """`method="auto"`: exact marginals, and an estimate only for the components where these do not fit."""
 
-from dataclasses import replace
-
-import numpy as np
-
-from torchtrack_uq.assignment.certificate import Marginal
-from torchtrack_uq.assignment.clusters import estimate_by_clusters
-from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, Elimination, odds_if_free, put_back
-from torchtrack_uq.assignment.elimination import FEW, NOT_CONVEX, exact_marginals, finish
-from torchtrack_uq.assignment.fitting import drop_until_it_fits
+from torchtrack_uq.assignment.by_clusters import marginals_by_clusters
+from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, odds_if_free
+from torchtrack_uq.assignment.elimination import FEW, NOT_CONVEX, exact_marginals
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Share, gauge_of
-from torchtrack_uq.assignment.taking_back import take_back
-from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError
+from torchtrack_uq.assignment.stretches import marginals_by_stretches, stretches_of
+from torchtrack_uq.assignment.types import EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
 QUICK_ARCS_PER_DAUGHTER = 100
@@ -26,7 +20,6 @@ MOST_OF_COMPONENT = 4e6  # a component that took them along a whole movie would 
 SMALL_SHARE, LARGE_SHARE = Share(20_000, 100, MOST_OF_COMPONENT), Share(60_000, 300, MOST_OF_COMPONENT)
 """Arcs of a component of a problem of many frames, below and from `LARGE` daughters on."""
 LARGE = 20_000
-FAINT = 1e-3  # share of the tolerance, of odds in problems of many frames of which the messages never change
 
 
 def auto_marginals(
@@ -62,46 +55,15 @@ def auto_marginals(
 
 
 def _by_clusters(
-    problem: AssignmentProblem,
-    temperature: float,
-    tolerance: float,
-    limit: int,
-    share: Share | None = None,
+    problem: AssignmentProblem, temperature: float, tolerance: float, limit: int, share: Share | None = None
 ) -> Marginals:
-    """Drop links until all components fit into `limit` bytes, each into its share; messages where that is no proof."""
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)
     wanted = odds_if_free(problem, model, gauge, temperature)
-    result, apart = drop_until_it_fits(problem, gauge, model.solution.chosen, wanted, tolerance, limit, share)
-    refined = take_back(problem, result, tolerance, limit, may_return=apart, share=share)
-    if not isinstance(refined, Elimination):
-        refined = result
-    clustered = ~(refined.certificate.component_error <= tolerance)
-    first, last = result.certificate, refined.certificate
-    unproved = np.zeros(first.component_error.size, dtype=bool)
-    unproved[first.daughter_component[clustered[last.daughter_component]]] = True
-    unproved[first.mother_component[clustered[last.mother_component]]] = True
-    faint = 0.0 if share is None else FAINT * tolerance
-    estimate, log_z, settled = estimate_by_clusters(problem, *result, unproved, faint)
-    summed, _ = put_back(problem, gauge, refined.sums, refined.certificate, tolerance)
-    mixed = _mix(problem, refined, clustered, estimate, summed)
-    return replace(finish(problem, refined, mixed, log_z, tolerance, clustered), converged=settled)
-
-
-def _mix(
-    problem: AssignmentProblem,
-    result: Elimination,
-    clustered: BoolArray,
-    estimate: Marginal,
-    summed: Marginal,
-) -> Marginal:
-    """Marginals of clustered components from `estimate`, of the others from `summed`."""
-    at_daughter = clustered[result.certificate.daughter_component]
-    at_mother = clustered[result.certificate.mother_component]
-
-    return Marginal(
-        np.where(at_daughter[problem.links.daughter], estimate.link, summed.link),
-        np.where(at_daughter, estimate.null, summed.null),
-        np.where(at_mother, estimate.disappear, summed.disappear),
-        np.where(at_mother, estimate.divide, summed.divide),
-    )
+    found = (problem, gauge, model.solution.chosen, wanted, tolerance, limit)
+    stretches = [] if share is None else stretches_of(problem, model.solution.chosen)
+    if len(stretches) < 2 or gauge.null.min() == 0.0 or gauge.load[:, 0].min() == 0.0:
+        # cells that must have a mother or a daughter cannot stand alone where a movie is cut
+        return marginals_by_clusters(*found, share)
+    assert share is not None
+    return marginals_by_stretches(*found, share, stretches)

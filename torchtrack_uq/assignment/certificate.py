@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment.daughter_bounds import Dropped, Known, bound_daughters, left_out
+from torchtrack_uq.assignment.daughter_bounds import Dropped, Floor, Known, bound_daughters, left_out
 from torchtrack_uq.assignment.kernels.dropped_links import sum_touching
 from torchtrack_uq.assignment.kernels.sum_product import room_without
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -62,6 +62,7 @@ class Certificate(NamedTuple):
         mother_component: (M,) int64, likewise.
         dropped: (S,) int64, places of the dropped links.
         dropped_high: (S,) float64, upper bound of the probability of each dropped link.
+        worth: (N,) float64, lower bound of D of each daughter.
         log_z_low: lower bound of log Z in the gauge.
         log_z_high: upper bound.
         lost: bound on the mass of the assignments of kept links that elimination left out as negligible.
@@ -73,6 +74,7 @@ class Certificate(NamedTuple):
     mother_component: IntArray
     dropped: IntArray
     dropped_high: FloatArray
+    worth: FloatArray
     log_z_low: float
     log_z_high: float
     lost: float
@@ -86,12 +88,17 @@ def marginals_alone(gauge: Gauge, kept: KeptGraph, sums: Sums) -> Marginal:
 
 
 def certify(
-    problem: AssignmentProblem, kept: KeptGraph, gauge: Gauge, sums: Sums, trivial: FloatArray | None = None
+    problem: AssignmentProblem,
+    kept: KeptGraph,
+    gauge: Gauge,
+    sums: Sums,
+    trivial: FloatArray | None = None,
+    floor: Floor | None = None,
 ) -> Certificate:
     """Bound the error of the kept links' marginals; every mother needs g(0) g(2) <= g(1)^2.
 
     Links dropped inside a component with odds of at most `trivial` (F,) are bounded as if their mother were
-    free; by default none are.
+    free; by default none are. A `floor` says what is proved of D from elsewhere.
     """
     links = problem.links
     daughter_component, mother_component, n_components = all_components(
@@ -129,10 +136,17 @@ def certify(
         # paths left out through null of j weigh at most lost; without the weight of null, lost / null
         within = 1.0 / (sums.null + np.where(lost > 0.0, lost, 0.0)[daughter_component] / null)
         within[np.isnan(within)] = (1.0 / sums.null)[np.isnan(within)]
-    known = Known(kept, gauge, weight, room_if_free, within, daughter_component, lost)
-    worth = bound_daughters(problem, known, Dropped(mother, daughter, of_mother, of_daughter, link))[daughter]
+    floor = Floor(gauge.null, np.zeros(links.mother.size, np.bool_)) if floor is None else floor
+    known = Known(kept, gauge, weight, room_if_free, within, daughter_component, lost, floor)
+    kept_elsewhere = floor.kept[dropped]
+    worth = bound_daughters(
+        problem, known, Dropped(mother, daughter, of_mother, of_daughter, link, kept_elsewhere)
+    )
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        high = 1.0 / (1.0 + worth / (link * ratio_mother))
+        high = 1.0 / (1.0 + worth[daughter] / (link * ratio_mother))
+        # where D is a bound with the link only, w R / D is its probability, not its odds
+        of_all = np.minimum(link * ratio_mother / floor.worth[daughter], 1.0)
+        high[kept_elsewhere] = of_all[kept_elsewhere]
         high[np.isnan(high)] = 1.0
     high[link == 0.0] = 0.0
     error = sum_touching(of_mother, of_daughter, high, n_components) + lost
@@ -145,6 +159,7 @@ def certify(
         mother_component,
         dropped,
         high,
+        worth,
         sums.log_z,
         log_z_high,
         float(lost.sum()),

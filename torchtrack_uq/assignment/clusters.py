@@ -24,6 +24,27 @@ LEAST = 1e-200
 MOST_OF_ALL = 0.5  # share of the links from which on the whole is worked on instead of a copy of its part
 
 
+class Counted(NamedTuple):
+    """Cells that log Z is summed over: a component where its first daughter is, a link where its daughter is.
+
+    Attributes:
+        daughter: (N,) bool.
+        mother: (M,) bool.
+    """
+
+    daughter: BoolArray
+    mother: BoolArray
+
+    def components(self, kept: KeptGraph) -> BoolArray:
+        """(C,) bool."""
+        linked = np.flatnonzero(kept.plan.daughter_component >= 0)[::-1]
+        counted = np.zeros(kept.plan.width.size, dtype=bool)
+        counted[kept.plan.daughter_component[linked]] = self.daughter[
+            linked
+        ]  # the first one last, which stays
+        return counted
+
+
 def estimate_by_clusters(
     problem: AssignmentProblem,
     gauge: Gauge,
@@ -32,6 +53,7 @@ def estimate_by_clusters(
     certificate: Certificate,
     wanted: BoolArray,
     least: float = 0.0,
+    counted: Counted | None = None,
 ) -> tuple[Marginal, float, bool]:
     """Marginals with messages on the dropped links, an estimate of log Z, and whether these settled.
 
@@ -45,14 +67,21 @@ def estimate_by_clusters(
             what is returned of them.
         least: Messages of links whose odds are at most this at both ends stay as they are at first, and the others have
             settled once they change by a hundred times that or less.
+        counted: By default all. The certificate's bounds of log Z are of all, so only that of all is kept within.
     """
     links, dropped = problem.links, certificate.dropped
     at_daughter, at_mother = wanted[certificate.daughter_component], wanted[certificate.mother_component]
     touched = at_daughter[links.daughter] | at_mother[links.mother]
     apart = dropped[~touched[dropped]]
     mother, daughter = links.mother[apart], links.daughter[apart]
-    log_z = sums.log_z
-    log_z += float(np.log1p(gauge.link[apart] * sums.ratio_mother[mother] * sums.null[daughter]).sum())
+    log_z, bounds = sums.log_z, (certificate.log_z_low, certificate.log_z_high)
+    if counted is None:
+        every = np.ones(problem.n_daughters, np.bool_), np.ones(problem.n_mothers, np.bool_)
+        counted = Counted(*every)
+    else:
+        log_z, bounds = _log_z_of(gauge, kept, sums, counted), (-np.inf, np.inf)
+    apart_odds = gauge.link[apart] * sums.ratio_mother[mother] * sums.null[daughter]
+    log_z += float(np.log1p(apart_odds[counted.daughter[daughter]]).sum())
     summed = wanted[: kept.plan.width.size]
     component_log_z = sums.component_log_z
     if np.count_nonzero(touched) < MOST_OF_ALL * touched.size:
@@ -64,6 +93,7 @@ def estimate_by_clusters(
     alone = _Alone(
         part.problem, part.gauge(gauge), kept, sums.null[part.daughter], sums.ratio_mother[part.mother],
         component_log_z, summed, at_daughter[part.daughter], at_mother[part.mother],
+        Counted(counted.daughter[part.daughter], counted.mother[part.mother]),
     )  # fmt: skip
     found, change, settled = _pass_messages(alone, least)
     own = alone.at_daughter[part.problem.links.daughter]
@@ -72,7 +102,14 @@ def estimate_by_clusters(
     estimate.null[part.daughter[alone.at_daughter]] = found.null[alone.at_daughter]
     estimate.disappear[part.mother[alone.at_mother]] = found.disappear[alone.at_mother]
     estimate.divide[part.mother[alone.at_mother]] = found.divide[alone.at_mother]
-    return estimate, min(max(log_z + change, certificate.log_z_low), certificate.log_z_high), settled
+    return estimate, min(max(log_z + change, bounds[0]), bounds[1]), settled
+
+
+def _log_z_of(gauge: Gauge, kept: KeptGraph, sums: Sums, counted: Counted) -> float:
+    """Log of the sum over the kept links, of the counted cells."""
+    log_z = sums.component_log_z[counted.components(kept)].sum()
+    log_z += np.log(gauge.null[(kept.plan.daughter_component < 0) & counted.daughter]).sum()
+    return float(log_z + np.log(gauge.load[(kept.plan.mother_component < 0) & counted.mother, 0]).sum())
 
 
 class _Alone(NamedTuple):
@@ -88,6 +125,7 @@ class _Alone(NamedTuple):
         summed: (C,) bool, components to estimate.
         at_daughter: (N,) bool, daughters in these.
         at_mother: (M,) bool, mothers in these.
+        counted: Cells that log Z is summed over.
     """
 
     problem: AssignmentProblem
@@ -99,11 +137,12 @@ class _Alone(NamedTuple):
     summed: BoolArray
     at_daughter: BoolArray
     at_mother: BoolArray
+    counted: Counted
 
 
 def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
     """Marginals where components are estimated, what messages change in log Z there, and whether they settled."""
-    problem, gauge, kept, *_, summed, at_daughter, at_mother = alone
+    problem, gauge, kept, *_, summed, at_daughter, at_mother, counted = alone
     links, n, m = problem.links, problem.n_daughters, problem.n_mothers
     awake = at_daughter[links.daughter].astype(np.int8) + at_mother[links.mother]
     dropped = np.flatnonzero(~kept.keep & (awake > 0))
@@ -114,7 +153,7 @@ def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
     taken = through * alone.null[daughter]
     still = (odds <= least) & (taken <= least)
     # what every component weighs with its messages counts a link once at each end that has them
-    log_z = -float(np.log1p(taken[still & (awake == 2)]).sum())
+    log_z = -float(np.log1p(taken[still & (awake == 2) & counted.daughter[daughter]]).sum())
     to_daughter, to_mother = at_daughter[daughter], at_mother[mother]
     arriving = np.zeros(links.mother.size)
     arriving[dropped[to_daughter]] = through[to_daughter]
@@ -144,11 +183,12 @@ def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
             odds, through,
         )  # fmt: skip
     divide = gauge.load[:, 2] * (both.load[:, 2] + e1 * both.load[:, 1] + e2 * both.load[:, 0])
-    log_z += float((both.component_log_z - alone.component_log_z)[summed].sum())
+    log_z += float((both.component_log_z - alone.component_log_z)[summed & counted.components(kept)].sum())
     # of cells without kept links: alone they weigh 1
-    log_z += float(np.log(null[(kept.plan.daughter_component < 0) & at_daughter]).sum())
-    log_z += float(np.log(load[(kept.plan.mother_component < 0) & at_mother, 0]).sum())
-    log_z -= float(np.log1p(odds * through / np.maximum(weight, 1e-300))[awake == 2].sum())
+    log_z += float(np.log(null[(kept.plan.daughter_component < 0) & at_daughter & counted.daughter]).sum())
+    log_z += float(np.log(load[(kept.plan.mother_component < 0) & at_mother & counted.mother, 0]).sum())
+    both_ends = (awake == 2) & counted.daughter[daughter]
+    log_z -= float(np.log1p(odds * through / np.maximum(weight, 1e-300))[both_ends].sum())
     return Marginal(link, own_null, gauge.load[:, 0] * both.load[:, 0], divide), log_z, settled
 
 

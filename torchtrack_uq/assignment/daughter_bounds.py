@@ -17,18 +17,31 @@ from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 SLACK = 0.1  # power of what is lost, by which a guess of D is lower than what the guess before gave
 TINY = 1e-9  # so that a guess of D itself is confirmed
 SMALL = 0.1  # log of the use of dropped links up to which nobody asks which mothers are near
-ROUNDS = 200  # after which daughters whose guess is not confirmed are given up, so that the others can be
-MOST_ROUNDS = 600  # after which all are
+ROUNDS = 1000  # after which daughters whose guess is not confirmed are given up, so that the others can be
+MOST_ROUNDS = 1500  # after which all are
 
 
 class Dropped(NamedTuple):
-    """Dropped links (S,) and the components of their ends."""
+    """Dropped links (S,), the components of their ends, and whether they are kept elsewhere."""
 
     mother: IntArray
     daughter: IntArray
     of_mother: IntArray
     of_daughter: IntArray
     link: FloatArray
+    kept_elsewhere: BoolArray
+
+
+class Floor(NamedTuple):
+    """What is proved of D from elsewhere, of a problem that is a part of another.
+
+    Attributes:
+        worth: (N,) float64, lower bound of D; at least the null weight.
+        kept: (F,) bool, links that were kept there, so that the bound does not hold without them.
+    """
+
+    worth: FloatArray
+    kept: BoolArray
 
 
 class Known(NamedTuple):
@@ -42,6 +55,7 @@ class Known(NamedTuple):
         within: (N,) D_j of the kept links alone.
         daughter_component: (N,) component of each daughter.
         lost: (K,) what was left out of each component.
+        floor: What is proved of D elsewhere.
     """
 
     kept: KeptGraph
@@ -51,32 +65,33 @@ class Known(NamedTuple):
     within: FloatArray
     daughter_component: IntArray
     lost: FloatArray
+    floor: Floor
 
 
 def bound_daughters(problem: AssignmentProblem, known: Known, dropped: Dropped) -> FloatArray:
-    """(N,) float64, lower bound of D of each daughter; at least her null weight, which always holds."""
-    null, within = known.gauge.null, known.within
+    """(N,) float64, lower bound of D of each daughter; at least her floor, which always holds."""
+    floor, within = known.floor.worth, known.within
     bounds = _Bounds(problem, known, dropped)
     wanted = np.ones(known.lost.size, np.bool_)
-    guess = np.where(within > null, within, null)
+    guess = np.where(within > floor, within, floor)
     ratio = bounds.follow(guess, wanted)
-    wrong = np.ones(null.size, np.bool_)
+    wrong = np.ones(floor.size, np.bool_)
     for round_ in range(MOST_ROUNDS):
         at = np.flatnonzero(wrong)
         if round_ < ROUNDS:
             with np.errstate(invalid="ignore", divide="ignore"):
                 lower = ratio[at] * (ratio[at] / within[at]) ** SLACK * (1.0 - TINY)
-            guess[at] = np.minimum(np.fmax(lower, null[at]), guess[at])
+            guess[at] = np.minimum(np.fmax(lower, floor[at]), guess[at])
         else:
-            guess[at] = null[at]
+            guess[at] = floor[at]
         wanted[:] = False
         wanted[known.daughter_component[at]] = True
         wanted[dropped.of_mother[wrong[dropped.daughter]]] = True
         ratio = bounds.follow(guess, wanted)
-        wrong = wanted[known.daughter_component] & ~((ratio > guess) | (guess <= null))
+        wrong = wanted[known.daughter_component] & ~((ratio > guess) | (guess <= floor))
         if not wrong.any():
             return ratio
-    return null
+    return floor
 
 
 class _Bounds:
@@ -86,7 +101,7 @@ class _Bounds:
         self.problem, self.known, self.dropped = problem, known, dropped
         self._used, self._inside = np.zeros((2, known.lost.size))
         self._across, self._at_mother = np.zeros((2, problem.n_mothers))
-        self._ratio = known.gauge.null.copy()
+        self._ratio = known.floor.worth.copy()
         # changes of the logarithms of weights, 0 between two calls, and where sums are made: pages once touched stay
         self._direction, mass, mass_tangent, change = np.zeros((4, known.weight.size))
         self._room = mass, mass_tangent, change
@@ -94,11 +109,13 @@ class _Bounds:
     def follow(self, guess: FloatArray, wanted: BoolArray) -> FloatArray:
         """(N,) bound of D that follows from `guess` (N,), made anew in the `wanted` components (K,)."""
         known, problem = self.known, self.problem
+        dropped = self.dropped
         weigh_uses(
-            *self.dropped, known.room, guess, wanted, self._used, self._inside, self._across, self._at_mother
-        )
+            dropped.mother, dropped.daughter, dropped.of_mother, dropped.of_daughter, dropped.link, known.room, guess,
+            dropped.kept_elsewhere, known.floor.worth, wanted, self._used, self._inside, self._across, self._at_mother,
+        )  # fmt: skip
         at = np.flatnonzero(wanted[known.daughter_component])
-        of, within, null = known.daughter_component[at], known.within[at], known.gauge.null[at]
+        of, within, floor = known.daughter_component[at], known.within[at], known.floor.worth[at]
         use = self._used[of]
         far = wanted & (self._used >= SMALL)
         if far.any():
@@ -117,7 +134,7 @@ class _Bounds:
                 known.daughter_component, far, by_mothers,
             )  # fmt: skip
             found = np.fmax(found, np.minimum(by_mothers[at], within))
-        self._ratio[at] = np.fmax(found, null)
+        self._ratio[at] = np.fmax(found, floor)
         return self._ratio
 
     def _use_without(self, wanted: BoolArray) -> FloatArray:

@@ -1,5 +1,6 @@
 """Which links to drop before elimination, what that leaves to sum, and which to take back."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from torchtrack_uq.assignment.certificate import (
     Marginal,
     certify,
 )
+from torchtrack_uq.assignment.daughter_bounds import Floor
 from torchtrack_uq.assignment.gap_model import GapModel
 from torchtrack_uq.assignment.kernels.min_marginals import distance_from_hub
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -33,6 +35,10 @@ PROVABLE = 1.0  # level up to which a proof is sought: beyond it, dropped links 
 FLOOR = 1e-12  # least share of what it deserves that a dropped link gets, so that no candidate is impossible
 ROUNDING = 1e-9  # share of the tolerance left free, since sums that reach it are rounded
 LOG_LARGE = 600.0  # log of the odds beyond which they grow with their logarithm only
+
+
+FloorOf = Callable[[BoolArray], Floor]
+"""What is proved elsewhere of the daughters of a problem of which links (F,) bool are kept."""
 
 
 class Elimination(NamedTuple):
@@ -83,11 +89,13 @@ def drop_and_sum(
     memory_limit: int,
     level: FloatArray | None = None,
     share: Share | None = None,
+    floor_of: FloorOf | None = None,
 ) -> Elimination | KeptGraph:
     """Drop what is wanted least, sum the rest, and bound what that changed; only the graph if that does not fit.
 
     `level` (F,) is the tolerance by which links are dropped, if that differs between them; where it is
     above `tolerance`, bounds are made with less effort. No component may take more than a `share` of the graphs.
+    `floor_of` the kept links is asked what is proved elsewhere.
     """
     level = np.full(wanted.size, tolerance) if level is None else level
     kept = drop(problem, gauge, chosen, wanted, tolerance, memory_limit, level, share)
@@ -95,7 +103,8 @@ def drop_and_sum(
         return kept
     sums = sum_kept(problem, kept, gauge.link, gauge.null, gauge.load)
     trivial = np.where(level > tolerance, np.inf, TRIVIAL * tolerance)
-    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial))
+    floor = None if floor_of is None else floor_of(kept.keep)
+    return Elimination(gauge, kept, sums, certify(problem, kept, gauge, sums, trivial, floor))
 
 
 def drop(

@@ -7,6 +7,7 @@ from torchtrack_uq.assignment.dropping import (
     PROVABLE,
     WANTED,
     Elimination,
+    FloorOf,
     drop,
     drop_and_sum,
 )
@@ -30,10 +31,12 @@ def drop_until_it_fits(
     tolerance: float,
     limit: int,
     share: Share | None = None,
+    floor_of: FloorOf | None = None,
 ) -> tuple[Elimination, BoolArray]:
     """Drop links until all components fit into `limit` bytes, each into its `share`.
 
     With a share, components that fit are not looked at again before the others fit as well: these only lose links.
+    `floor_of` is as for `drop_and_sum`.
 
     Returns:
         What was summed, and (F,) bool, links with no end in a component that did not fit.
@@ -42,7 +45,7 @@ def drop_until_it_fits(
     apart = np.ones(wanted.size, dtype=bool)
     most = limit / BYTES_PER_ARC / 4
     while True:
-        result = drop_and_sum(problem, gauge, chosen, wanted, tolerance, limit, level, share)
+        result = drop_and_sum(problem, gauge, chosen, wanted, tolerance, limit, level, share, floor_of)
         if isinstance(result, Elimination):
             return result, apart
         link = np.arange(wanted.size)

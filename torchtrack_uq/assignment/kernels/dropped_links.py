@@ -99,6 +99,8 @@ def weigh_uses(
     link: FloatArray,
     room: FloatArray,
     worth: FloatArray,
+    kept_elsewhere: BoolArray,
+    floor: FloatArray,
     wanted: BoolArray,
     used: FloatArray,
     inside: FloatArray,
@@ -108,7 +110,8 @@ def weigh_uses(
     """Sum what dropped links are used for, anew in the wanted components.
 
     The odds of a link's use are at most x = w r / D, with D the `worth` of its daughter; the logarithm of the
-    probability that none of several is used is at least -sum of log(1 + x).
+    probability that none of several is used is at least -sum of log(1 + x). Of links that are `kept_elsewhere`, where D
+    is a bound with them only, w r / D bounds the probability that each is used, and the sum of these that any is.
 
     Args:
         mother: (S,) mother of each dropped link.
@@ -118,12 +121,15 @@ def weigh_uses(
         link: (S,) weight w.
         room: (M,) largest room r of each mother.
         worth: (N,) bound D of each daughter.
+        kept_elsewhere: (S,) bool.
+        floor: (N,) bound D of daughters of these.
         wanted: (K,) components of mothers in which sums are made anew.
-        used: (K,) changed in place: sum of log(1 + x) over the links at a component's mothers.
-        inside: (K,) likewise, over those whose daughter is in the same component.
+        used: (K,) changed in place: -log of the probability that none of the links at a component's mothers is used.
+        inside: (K,) likewise, over those whose daughter is in the same component; inf with links kept elsewhere.
         across: (M,) sum of w / D at each mother, over the others.
-        at_mother: (M,) sum of log(1 + x) at each mother.
+        at_mother: (M,) sum of log(1 + x) at each mother; inf with links kept elsewhere.
     """
+    any_of = np.zeros(wanted.size)
     for c in range(wanted.size):
         if wanted[c]:
             used[c] = 0.0
@@ -139,6 +145,12 @@ def weigh_uses(
         k = mother[s]
         if link[s] == 0.0 or room[k] == 0.0:
             continue
+        if kept_elsewhere[s]:
+            at = floor[daughter[s]]
+            any_of[c] += link[s] * room[k] / at if at > 0.0 else np.inf
+            inside[c] = np.inf
+            at_mother[k] = np.inf
+            continue
         rate = link[s] / worth[daughter[s]] if worth[daughter[s]] > 0.0 else np.inf
         log_use = np.log1p(rate * room[k])
         used[c] += log_use
@@ -147,6 +159,9 @@ def weigh_uses(
             inside[c] += log_use
         else:
             across[k] += rate
+    for c in range(wanted.size):
+        if any_of[c] > 0.0:
+            used[c] = used[c] - np.log1p(-any_of[c]) if any_of[c] < 1.0 else np.inf
 
 
 @kernel

@@ -1,0 +1,209 @@
+"""A movie that is summed stretch by stretch: bounds hold in the whole, whatever a stretch cannot see."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from torchtrack_uq.assignment import AssignmentProblem, automatic, marginals, stretches
+from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.pruned import Share
+from torchtrack_uq.utils import cores
+
+SHARE = Share(60_000, 300)
+LIMIT = 1 << 30
+
+
+def movie(n_frames, per_frame, seed, spread=1.5, gap=True, **events):
+    """Cells on a line in every frame, linked to the next frame and, over a gap, to the one after."""
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(1, per_frame + 1, n_frames)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    place = np.concatenate([np.sort(generator.uniform(0, per_frame, k)) for k in counts])
+    pairs = []
+    for step in (1, 2) if gap else (1,):
+        for t in range(n_frames - step):
+            mother, daughter = np.meshgrid(
+                np.arange(start[t], start[t + 1]), np.arange(start[t + step], start[t + step + 1])
+            )
+            pairs.append((mother.ravel(), daughter.ravel(), np.full(mother.size, step)))
+    mother, daughter, step = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    score = 2.0 - (place[mother] - place[daughter]) ** 2 * spread - 3.0 * (step - 1)
+    n = len(place)
+    usual = {"appear": -2.0, "disappear": -2.0, "divide": -4.0}
+    return AssignmentProblem.build(mother, daughter, score, n, n, **{**usual, **events})
+
+
+@pytest.fixture
+def short(monkeypatch):
+    def shorten(least=20, margin=2):
+        monkeypatch.setattr(stretches, "LEAST", least)
+        monkeypatch.setattr(stretches, "MARGIN", margin)
+        monkeypatch.setattr(stretches, "OF_MARGIN", 4)
+
+    shorten()
+    return shorten
+
+
+def by_stretches(problem, tolerance=1e-3, share=SHARE):
+    return automatic._by_clusters(problem, 1.0, tolerance, LIMIT, share)
+
+
+def cut(problem):
+    return stretches.stretches_of(problem, gap_model(problem).solution.chosen)
+
+
+def assert_bounds_hold(problem, found, exact):
+    links = np.abs(found.link - exact.link)
+    of_links = np.zeros(problem.n_daughters)
+    np.maximum.at(of_links, problem.daughter, links)
+    rounding = 1e-9
+    assert (of_links <= found.daughter_error + rounding).all()
+    assert (np.abs(found.null - exact.null) <= found.daughter_error + rounding).all()
+    assert (np.abs(found.disappear - exact.disappear) <= found.mother_error + rounding).all()
+    assert (np.abs(found.divide - exact.divide) <= found.mother_error + rounding).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 10**6), st.sampled_from([0.3, 1.5, 6.0]), st.integers(2, 4), st.sampled_from([1e-3, 0.2]), st.data()
+)  # fmt: skip
+def test_what_is_proved_of_a_stretch_holds_in_the_movie(seed, spread, margin, tolerance, data):
+    problem = movie(90, 4, seed, spread)
+    # links that no stretch may sum over all of: what it drops then must be accounted for
+    share = data.draw(st.sampled_from([SHARE, Share(200, 2), Share(30, 0.5)]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stretches, "LEAST", 15)
+        patch.setattr(stretches, "MARGIN", margin)
+        patch.setattr(stretches, "OF_MARGIN", 4)
+        event(f"{min(len(cut(problem)), 4)} stretches")
+        found = by_stretches(problem, tolerance, share)
+    exact = marginals(problem, method="exact", tolerance=0.0)
+    assert_bounds_hold(problem, found, exact)
+    event(f"{np.mean(found.daughter_error <= tolerance):.1f} proved")
+    rows = np.bincount(problem.daughter, found.link, problem.n_daughters) + found.null
+    np.testing.assert_allclose(rows, 1.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.5, 3.0])
+def test_a_choice_that_reaches_through_the_whole_movie_is_not_proved_by_a_stretch(short, slack):
+    # every cell is taken by its own mother, or all by the one before: one end decides about the other
+    n = 300
+    daughter = np.repeat(np.arange(n), 2)[1:]
+    mother = daughter - np.tile([1, 0], n)[1:]
+    score = np.where(mother == daughter, 0.0, slack / n)
+    problem = AssignmentProblem.build(
+        mother, daughter, score, n, n, appear=-12.0, disappear=-12.0, divide=-30.0
+    )
+    short(least=30, margin=4)
+    assert len(cut(problem)) > 3
+    found = by_stretches(problem)
+    assert_bounds_hold(problem, found, marginals(problem, method="exact", tolerance=0.0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_calm_movie_is_what_it_is_in_one_go(short, monkeypatch, seed):
+    short(margin=4)
+    problem = movie(300, 4, seed, spread=8.0)
+    assert len(cut(problem)) > 3
+    found = by_stretches(problem)
+    exact = marginals(problem, method="exact", tolerance=0.0)
+    assert_bounds_hold(problem, found, exact)
+    monkeypatch.setattr(automatic, "stretches_of", lambda *_: [])
+    whole = by_stretches(problem)
+    assert np.mean(found.daughter_error <= 1e-3) == np.mean(whole.daughter_error <= 1e-3)
+    assert found.log_z == pytest.approx(whole.log_z, abs=1e-3)
+    assert found.log_z == pytest.approx(exact.log_z, abs=0.1)
+    assert found.log_z_error == np.inf
+    np.testing.assert_allclose(found.link, whole.link, atol=2e-3)
+    np.testing.assert_allclose(found.disappear, whole.disappear, atol=2e-3)
+
+
+def test_cuts_go_where_links_over_gaps_alone_cross(short):
+    problem = movie(100, 5, 0)
+    first, _ = stretches._first_and_last(problem)
+    starts = np.unique(first)  # a frame's first cell is the first daughter of some mother
+    assert {stretch.first for stretch in cut(problem)} <= set(starts)
+
+
+def test_stretches_share_out_the_daughters_and_hold_their_margins(short):
+    problem = movie(200, 5, 1)
+    found = cut(problem)
+    assert [s.first for s in found] == [0, *(s.last for s in found[:-1])]
+    assert found[-1].last == problem.n_daughters
+    assert all(s.low <= s.first < s.last <= s.high for s in found)
+
+
+def test_it_does_not_matter_how_many_threads_there_are(short, monkeypatch):
+    problem = movie(120, 6, 5, spread=0.5)
+    found = []
+    for n in (1, 2, 5):
+        monkeypatch.setattr(cores, "available_cores", lambda n=n: n)
+        found.append(by_stretches(problem, share=Share(200, 2)))
+    for other in found[1:]:
+        for name in (
+            "link",
+            "null",
+            "disappear",
+            "divide",
+            "daughter_error",
+            "mother_error",
+            "kept",
+            "log_z",
+        ):
+            np.testing.assert_array_equal(getattr(found[0], name), getattr(other, name))
+
+
+@pytest.mark.parametrize("event", ["appear", "disappear"])
+def test_cells_that_must_be_linked_are_not_cut_off(short, event):
+    problem = movie(120, 3, 2, gap=True)
+    scores = getattr(problem, event).copy()
+    linked = np.unique(problem.daughter if event == "appear" else problem.mother)
+    scores[linked[len(linked) // 2]] = -np.inf
+    problem = movie(120, 3, 2, gap=True, **{event: scores})
+    assert len(cut(problem)) > 1
+    found = by_stretches(problem)
+    assert_bounds_hold(problem, found, marginals(problem, method="exact", tolerance=0.0))
+    assert found.log_z_error < np.inf  # in one go
+
+
+def test_frames_without_links_and_daughters_in_any_order_are_summed(short):
+    calm = movie(60, 4, 7)
+    away = np.isin(calm.daughter, np.arange(80, 130)) | np.isin(calm.mother, np.arange(80, 130))
+    score = np.where(away, -np.inf, calm.score)
+    for order in (np.arange(calm.n_daughters), np.random.default_rng(0).permutation(calm.n_daughters)):
+        problem = AssignmentProblem.build(
+            calm.mother, order[calm.daughter], score, calm.n_mothers, calm.n_daughters, -2.0, -2.0, -4.0
+        )
+        assert_bounds_hold(problem, by_stretches(problem), marginals(problem, method="exact", tolerance=0.0))
+
+
+def test_an_error_in_a_stretch_is_raised_and_nobody_waits_for_what_it_would_have_proved(short, monkeypatch):
+    problem = movie(120, 4, 9)
+    calls = []
+
+    def fail(*arguments):
+        calls.append(threading.current_thread().name)
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(stretches, "marginals_by_clusters", fail)
+    with pytest.raises(MemoryError, match="no memory left"):
+        by_stretches(problem)
+    assert calls
+
+
+def test_draws_do_not_count_on_components_that_two_stretches_sum_differently(short):
+    problem = movie(120, 4, 11)
+    keep = np.ones(problem.links.mother.size, np.bool_)
+    first, _ = stretches._first_and_last(problem)
+    starts = [stretch.first for stretch in cut(problem)]
+    assert not any(
+        part.any() for part in stretches._torn(problem, keep, np.zeros(0, np.int64), first, starts)
+    )
+    torn = stretches._torn(problem, keep, np.array([0]), first, starts)
+    assert torn[0][problem.links.daughter[0]]
+    within = stretches._torn(problem, keep, np.array([0]), first, [0])
+    assert not within[0].any()
+    assert not within[1].any()
