@@ -159,3 +159,15 @@ def test_of_very_many_links_the_doubtful_ones_are_drawn_and_the_title_says_how_m
     assert f"4 of {n} links" in figure.axes[0].get_title()
     lines = [one for one in figure.axes[0].collections if float(one.get_linewidth()[0]) == 1.6]
     assert sum(len(path.vertices) // 2 for one in lines for path in one.get_paths()) == 4
+
+
+def test_cells_that_touch_are_told_apart_where_there_are_no_images() -> None:
+    masks = np.zeros((2, 60, 60), np.int32)
+    masks[:, 10:50, 10:30], masks[:, 10:50, 30:50] = 1, 6  # labels of the same grey
+    result = UncertainTracker("overlap", "SM", temperature=1.0).track(None, masks, progress=False)
+    figure = draw_doubts(Movie.open(None, masks), result.detections, result.probabilities, result.selected)
+    shown = np.asarray(figure.axes[0].images[0].get_array())
+    row = shown[30]
+    inside = row[12], row[48]
+    assert min(inside) > 2 * row[[28, 29, 30, 31]].min()
+    assert row[5] == 0.0

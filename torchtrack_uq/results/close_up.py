@@ -21,8 +21,10 @@ from torchtrack_uq.results.labels_apart import move_apart
 from torchtrack_uq.results.scale_bar import draw_scale_bar
 
 _CHOSEN, _OTHER = "#ff8c1a", "#9adcff"
-_MASKS_ONLY = 0.4
-"""Grey of cells where there is no image."""
+_MASKS_ONLY = np.linspace(0.3, 0.5, 5)
+"""Greys of cells where there is no image, by label, so that neighbours mostly differ."""
+_BORDER = 0.12
+"""Grey of the line where two of them touch."""
 _WRITTEN: dict[str, Any] = {
     "fontweight": "bold",
     "path_effects": [withStroke(linewidth=2.5, foreground="black")],
@@ -205,9 +207,11 @@ def show_frame(axes: Axes, result: Drawn, t: int, window: Window | None = None) 
         _show_points(axes, result, t)
         return
     image = result.movie.read_image(t)
-    pixels: NDArray[Any] = (result.movie.read_mask(t) > 0) * _MASKS_ONLY if image is None else image
+    pixels: NDArray[Any] = result.movie.read_mask(t) if image is None else image
     if pixels.ndim == 3:
         pixels = pixels.max(axis=0)
+    if image is None:
+        pixels = cells_in_greys(pixels)
     low, high = (0.0, 1.0) if image is None else np.percentile(pixels[::4, ::4], (1, 99.8))
     height, width = pixels.shape
     top, bottom, left, right = (0, height, 0, width) if window is None else window
@@ -217,6 +221,19 @@ def show_frame(axes: Axes, result: Drawn, t: int, window: Window | None = None) 
         pixels = np.sqrt(np.clip((pixels - low) / max(high - low, 1e-9), 0, 1)) * 0.75
     extent = (left - 0.5, right - 0.5, bottom - 0.5, top - 0.5)
     axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0, extent=extent)
+
+
+def cells_in_greys(mask: NDArray[Any]) -> NDArray[np.float64]:
+    """(Y, X) grey of a label image: 0 outside cells, a line where two of them touch.
+
+    >>> cells_in_greys(np.array([[1, 1, 2, 0]])).round(2).tolist()
+    [[0.35, 0.12, 0.4, 0.0]]
+    """
+    grey = np.where(mask > 0, _MASKS_ONLY[mask % len(_MASKS_ONLY)], 0.0)
+    for here, beyond in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        touching = (mask[here] != mask[beyond]) & (mask[here] > 0) & (mask[beyond] > 0)
+        grey[here][touching] = _BORDER
+    return grey
 
 
 def _show_points(axes: Axes, result: Drawn, t: int) -> None:
