@@ -24,6 +24,7 @@ from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, Share, components_of
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.utils.cores import in_threads
+from torchtrack_uq.utils.free_memory import give_back_freed_memory
 
 LEAST = 80_000  # daughters of a stretch
 MARGIN = 4  # reaches on each side of it; a reach is as many daughters as a mother's links span
@@ -183,6 +184,7 @@ def marginals_by_stretches(
         log_z += found.log_z - gauge.log_scale
         converged &= found.converged
         margins.append((found.margin, found.kept_in_margin))
+    give_back_freed_memory()
     place, kept_in_margin = (np.concatenate(column) for column in zip(*margins, strict=True))
     otherwise = place[kept_in_margin != kept[links.link[place]]]
     torn = _torn(problem, kept[links.link], otherwise, first, [stretch.first for stretch in stretches])

@@ -78,8 +78,9 @@ class Drawn:
             return 3.5 * float(np.median(diameter)) if diameter is not None and len(diameter) else 50.0
         apart = spacing(self.detections)
         graph = self.candidates
-        steps = self.detections.coords[graph.mother.numpy()] - self.detections.coords[graph.daughter.numpy()]
-        chosen = np.linalg.norm(steps[self.selected, -2:], axis=1) if self.selected.any() else np.zeros(1)
+        ends = (end.numpy()[self.selected] for end in (graph.mother, graph.daughter))
+        mother, daughter = (self.detections.coords[end, -2:] for end in ends)
+        chosen = np.linalg.norm(mother - daughter, axis=1) if len(mother) else np.zeros(1)
         return max(2.5 * apart, 3 * float(np.quantile(chosen, 0.9))) or 1.0
 
 

@@ -162,7 +162,11 @@ class CellDoubts:
         The model of the movie knows no merged and no split cells: it takes a detection in which two cells ran together
         for a false one, past which both are linked. So only the share that is neither merged nor split counts as false.
         """
-        known = self._wrong
+        return self.reason_of(np.arange(len(self.decision)))
+
+    def reason_of(self, cell: NDArray[np.int64]) -> NDArray[np.str_]:
+        """(R,) the same, of R cells."""
+        known = {kind: values[cell] for kind, values in self._wrong.items()}
         known["false"] = known["false"] * np.clip(1 - known["merged"] - known["split"], 0, 1)
         parts = np.stack([known[kind] for kind in REASONS])
         names = np.array(list(REASONS.values()))

@@ -128,8 +128,10 @@ def summary(result: Tracked) -> str:
     n_links, n_decisions = int(result.selected.sum()), int(daughters.sum())
     share = doubtful.sum() / max(n_decisions, 1)
     method = with_options(result.probabilities.method, result.probabilities.options)
-    n_gaps = int((result.candidates.gap.numpy()[result.selected] > 1).sum())
-    gaps = f" ({n_gaps} over gaps)" if result.candidates.max_gap > 1 else ""
+    graph = result.candidates
+    begun, ended = (detections.frame[end.numpy()[result.selected]] for end in (graph.mother, graph.daughter))
+    n_gaps = int((ended - begun > 1).sum())
+    gaps = f" ({n_gaps} over gaps)" if graph.max_gap > 1 else ""
     known = "" if result.prior is None else f"; T and event scores from other movies: {result.prior}"
     lines = [
         f"{len(detections)} cells in {detections.n_frames} frames: {n_links} links{gaps}, "

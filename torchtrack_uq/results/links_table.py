@@ -1,5 +1,7 @@
 """The table of all candidate links, as `links.csv` has it."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -28,26 +30,28 @@ def links_table(
     mother, daughter = graph.mother.numpy(), graph.daughter.numpy()
     orphan = np.flatnonzero(detections.frame > 0)
     number = detections.frame_number
-    cell = np.concatenate([daughter, orphan])
     no_mother = np.full(len(orphan), -1, np.int64)
-    table = pd.DataFrame(
-        {
-            "frame": number[cell],
-            "mother": detections.naming.or_none(label, np.concatenate([mother, no_mother])),
-            "daughter": detections.name[cell],
-            "score": np.concatenate([graph.score.numpy(), graph.appear.numpy()[orphan]]),
-            "probability": np.concatenate([probabilities.link.numpy(), probabilities.null.numpy()[orphan]]),
-            "selected": np.concatenate([selected, chosen_mother[orphan] < 0]),
-        }
-    )
-    if accepted is not None:
-        table["accepted"] = table["selected"] & accepted[cell]
-    frames = np.concatenate([number[mother], np.zeros(len(orphan), np.int64)])
-    none = np.arange(len(cell)) >= len(daughter)
-    table["mother_frame"] = pd.Series(frames, dtype="Int64").mask(none)
     # no mother first, then as labels and frames go; by label, though shown as the user calls them
     rank = np.empty(len(label), np.int64)
     rank[np.lexsort((detections.frame, label))] = np.arange(1, len(label) + 1)
+    cell = np.concatenate([daughter, orphan])
     by_label = np.concatenate([rank[mother], np.zeros(len(orphan), np.int64)])
     order = np.argsort(cell * (len(label) + 1) + by_label)  # cells are in the order of frames and labels
-    return table.take(order).reset_index(drop=True)
+    cell = cell[order]
+
+    def ordered(of_link: NDArray[Any], of_orphan: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([of_link, of_orphan])[order]
+
+    parent = ordered(mother, no_mother)
+    columns: dict[str, Any] = {
+        "frame": number[cell],
+        "mother": detections.naming.or_none(label, parent),
+        "daughter": detections.name[cell],
+        "score": ordered(graph.score.numpy(), graph.appear.numpy()[orphan]),
+        "probability": ordered(probabilities.link.numpy(), probabilities.null.numpy()[orphan]),
+        "selected": ordered(selected, chosen_mother[orphan] < 0),
+    }
+    if accepted is not None:
+        columns["accepted"] = columns["selected"] & accepted[cell]
+    columns["mother_frame"] = pd.Series(number[parent], dtype="Int64").mask(parent < 0)
+    return pd.DataFrame(columns)
