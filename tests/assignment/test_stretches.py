@@ -7,6 +7,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.support.strips import beyond_bounds, strip
 from torchtrack_uq.assignment import AssignmentProblem, automatic, marginals, stretches
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import Share
@@ -14,26 +15,6 @@ from torchtrack_uq.utils import cores
 
 SHARE = Share(60_000, 300)
 LIMIT = 1 << 30
-
-
-def movie(n_frames, per_frame, seed, spread=1.5, gap=True, **events):
-    """Cells on a line in every frame, linked to the next frame and, over a gap, to the one after."""
-    generator = np.random.default_rng(seed)
-    counts = generator.integers(1, per_frame + 1, n_frames)
-    start = np.concatenate([[0], np.cumsum(counts)])
-    place = np.concatenate([np.sort(generator.uniform(0, per_frame, k)) for k in counts])
-    pairs = []
-    for step in (1, 2) if gap else (1,):
-        for t in range(n_frames - step):
-            mother, daughter = np.meshgrid(
-                np.arange(start[t], start[t + 1]), np.arange(start[t + step], start[t + step + 1])
-            )
-            pairs.append((mother.ravel(), daughter.ravel(), np.full(mother.size, step)))
-    mother, daughter, step = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    score = 2.0 - (place[mother] - place[daughter]) ** 2 * spread - 3.0 * (step - 1)
-    n = len(place)
-    usual = {"appear": -2.0, "disappear": -2.0, "divide": -4.0}
-    return AssignmentProblem.build(mother, daughter, score, n, n, **{**usual, **events})
 
 
 @pytest.fixture
@@ -56,22 +37,15 @@ def cut(problem):
 
 
 def assert_bounds_hold(problem, found, exact):
-    links = np.abs(found.link - exact.link)
-    of_links = np.zeros(problem.n_daughters)
-    np.maximum.at(of_links, problem.daughter, links)
-    rounding = 1e-9
-    assert (of_links <= found.daughter_error + rounding).all()
-    assert (np.abs(found.null - exact.null) <= found.daughter_error + rounding).all()
-    assert (np.abs(found.disappear - exact.disappear) <= found.mother_error + rounding).all()
-    assert (np.abs(found.divide - exact.divide) <= found.mother_error + rounding).all()
+    assert (beyond_bounds(problem, found, exact) <= 1e-9).all()  # rounding
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 10**6), st.sampled_from([0.3, 1.5, 6.0]), st.integers(2, 4), st.sampled_from([1e-3, 0.2]), st.data()
 )  # fmt: skip
-def test_what_is_proved_of_a_stretch_holds_in_the_movie(seed, spread, margin, tolerance, data):
-    problem = movie(90, 4, seed, spread)
+def test_what_is_proved_of_a_stretch_holds_in_the_strip(seed, spread, margin, tolerance, data):
+    problem = strip(90, 4, seed, spread)
     # links that no stretch may sum over all of: what it drops then must be accounted for
     share = data.draw(st.sampled_from([SHARE, Share(200, 2), Share(30, 0.5)]))
     with pytest.MonkeyPatch.context() as patch:
@@ -106,7 +80,7 @@ def test_a_choice_that_reaches_through_the_whole_movie_is_not_proved_by_a_stretc
 @pytest.mark.parametrize("seed", range(3))
 def test_a_calm_movie_is_what_it_is_in_one_go(short, monkeypatch, seed):
     short(margin=4)
-    problem = movie(300, 4, seed, spread=8.0)
+    problem = strip(300, 4, seed, spread=8.0)
     assert len(cut(problem)) > 3
     found = by_stretches(problem)
     exact = marginals(problem, method="exact", tolerance=0.0)
@@ -122,14 +96,14 @@ def test_a_calm_movie_is_what_it_is_in_one_go(short, monkeypatch, seed):
 
 
 def test_cuts_go_where_links_over_gaps_alone_cross(short):
-    problem = movie(100, 5, 0)
+    problem = strip(100, 5, 0)
     first, _ = stretches._first_and_last(problem)
     starts = np.unique(first)  # a frame's first cell is the first daughter of some mother
     assert {stretch.first for stretch in cut(problem)} <= set(starts)
 
 
 def test_stretches_share_out_the_daughters_and_hold_their_margins(short):
-    problem = movie(200, 5, 1)
+    problem = strip(200, 5, 1)
     found = cut(problem)
     assert [s.first for s in found] == [0, *(s.last for s in found[:-1])]
     assert found[-1].last == problem.n_daughters
@@ -137,7 +111,7 @@ def test_stretches_share_out_the_daughters_and_hold_their_margins(short):
 
 
 def test_it_does_not_matter_how_many_threads_there_are(short, monkeypatch):
-    problem = movie(120, 6, 5, spread=0.5)
+    problem = strip(120, 6, 5, spread=0.5)
     found = []
     for n in (1, 2, 5):
         monkeypatch.setattr(cores, "available_cores", lambda n=n: n)
@@ -158,11 +132,11 @@ def test_it_does_not_matter_how_many_threads_there_are(short, monkeypatch):
 
 @pytest.mark.parametrize("event", ["appear", "disappear"])
 def test_cells_that_must_be_linked_are_not_cut_off(short, event):
-    problem = movie(120, 3, 2, gap=True)
+    problem = strip(120, 3, 2, gap=True)
     scores = getattr(problem, event).copy()
     linked = np.unique(problem.daughter if event == "appear" else problem.mother)
     scores[linked[len(linked) // 2]] = -np.inf
-    problem = movie(120, 3, 2, gap=True, **{event: scores})
+    problem = strip(120, 3, 2, gap=True, **{event: scores})
     assert len(cut(problem)) > 1
     found = by_stretches(problem)
     assert_bounds_hold(problem, found, marginals(problem, method="exact", tolerance=0.0))
@@ -170,7 +144,7 @@ def test_cells_that_must_be_linked_are_not_cut_off(short, event):
 
 
 def test_frames_without_links_and_daughters_in_any_order_are_summed(short):
-    calm = movie(60, 4, 7)
+    calm = strip(60, 4, 7)
     away = np.isin(calm.daughter, np.arange(80, 130)) | np.isin(calm.mother, np.arange(80, 130))
     score = np.where(away, -np.inf, calm.score)
     for order in (np.arange(calm.n_daughters), np.random.default_rng(0).permutation(calm.n_daughters)):
@@ -181,7 +155,7 @@ def test_frames_without_links_and_daughters_in_any_order_are_summed(short):
 
 
 def test_an_error_in_a_stretch_is_raised_and_nobody_waits_for_what_it_would_have_proved(short, monkeypatch):
-    problem = movie(120, 4, 9)
+    problem = strip(120, 4, 9)
     calls = []
 
     def fail(*arguments):
@@ -195,7 +169,7 @@ def test_an_error_in_a_stretch_is_raised_and_nobody_waits_for_what_it_would_have
 
 
 def test_draws_do_not_count_on_components_that_two_stretches_sum_differently(short):
-    problem = movie(120, 4, 11)
+    problem = strip(120, 4, 11)
     keep = np.ones(problem.links.mother.size, np.bool_)
     first, _ = stretches._first_and_last(problem)
     starts = [stretch.first for stretch in cut(problem)]

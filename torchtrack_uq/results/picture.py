@@ -153,9 +153,10 @@ def _draw_overview(axes: Axes, result: Drawn, frame: int, worst: NDArray[np.int6
     order, these = _drawn(entropy[daughter]), f"links of all {result.detections.n_frames} frames"
     if len(order) < len(daughter):
         these = f"{len(order):,} of {len(daughter):,} links, the most doubtful\nand an even share of others,"
-    segments = np.stack([points[graph.mother.numpy()[result.selected]], points[daughter]], axis=1)[order]
+    mother, born = graph.mother.numpy()[result.selected], result.detections.frame
+    segments = np.stack([points[mother], points[daughter]], axis=1)[order]
     doubt = _ENTROPY(entropy[daughter][order])
-    over_gap = (graph.gap.numpy()[result.selected] > 1)[order]
+    over_gap = (born[daughter] - born[mother] > 1)[order]
     for those, style in ((~over_gap, "solid"), (over_gap, (0, (2, 1.5)))):
         _draw_lines(axes, segments[those][:, :, ::-1], doubt[those], style)
     _write_letters(axes, result, points)
