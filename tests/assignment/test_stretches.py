@@ -8,7 +8,13 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.support.strips import beyond_bounds, strip
-from torchtrack_uq.assignment import AssignmentProblem, automatic, marginals, stretches
+from torchtrack_uq.assignment import (
+    AssignmentProblem,
+    EliminationTooLargeError,
+    automatic,
+    marginals,
+    stretches,
+)
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.pruned import Share
 from torchtrack_uq.utils import cores
@@ -166,6 +172,14 @@ def test_an_error_in_a_stretch_is_raised_and_nobody_waits_for_what_it_would_have
     with pytest.raises(MemoryError, match="no memory left"):
         by_stretches(problem)
     assert calls
+
+
+def test_a_stretch_that_does_not_fit_names_the_limit_that_was_given(short):
+    problem = strip(300, 6, 3, spread=0.01)
+    with pytest.raises(
+        EliminationTooLargeError, match=r"memory_limit=2000 bytes are shared by \d+ stretches"
+    ):
+        marginals(problem, method="auto", memory_limit=2000, many_frames=True)
 
 
 def test_draws_do_not_count_on_components_that_two_stretches_sum_differently(short):

@@ -22,7 +22,7 @@ from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.part import Part, part_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Gauge, Share, components_of
-from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
+from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.utils.cores import in_threads
 from torchtrack_uq.utils.free_memory import give_back_freed_memory
 
@@ -147,6 +147,8 @@ def marginals_by_stretches(
         except BaseException as error:
             if not proved[number].done():  # or the stretch before would wait for ever
                 proved[number].set_exception(error)
+            if isinstance(error, EliminationTooLargeError):
+                raise _in_a_stretch(error, limit, len(stretches)) from error
             raise
 
     def find_in(number: int, stretch: Stretch) -> _Found:
@@ -220,6 +222,15 @@ def _cut_out(
         if not (more & ~never).any():
             return part, never
         never = more
+
+
+def _in_a_stretch(error: EliminationTooLargeError, limit: int, n: int) -> EliminationTooLargeError:
+    """The error of a stretch, in terms of the limit that was given for all of them."""
+    return EliminationTooLargeError(
+        f"memory_limit={limit} bytes are shared by {n} stretches of the movie, and in one of them {error.what}",
+        error.advice,
+        error.task,
+    )
 
 
 def _own(found: Marginals, part: Part, counted: Counted) -> _Found:
