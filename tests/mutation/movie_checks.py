@@ -14,6 +14,7 @@ from torchtrack_uq.assignment.pruned import Share
 from torchtrack_uq.assignment.solution import log_weight_of
 
 SHARES = Share(60_000, 300), Share(200, 2), Share(30, 0.5)
+LENGTH = 150  # frames: three stretches
 N_DRAWS = 40
 WORST, USUAL = 0.35, 0.03
 """Largest and mean error of an estimate that messages made; in 400 of these movies at most .29 and .027."""
@@ -21,34 +22,33 @@ WORST, USUAL = 0.35, 0.03
 
 def wrong_in_movies(seed: int) -> Iterator[str]:
     """One sentence for every answer about a movie that sums over all its links, or enumeration, contradict."""
-    generator = np.random.default_rng([seed, 7])
-    spread = float(generator.choice([0.5, 2.0, 8.0]))
-    problem = strip(36, 3, seed, spread)
+    spread = float(np.random.default_rng([seed, 7]).choice([0.5, 2.0, 8.0]))
+    problem = strip(LENGTH, 3, seed, spread)
     exact = marginals(problem, method="exact", tolerance=0.0)
     for share in SHARES:
-        for name, found in (
-            ("in one go", _by_clusters(problem, share, 10**6)),
-            ("by stretches", _by_clusters(problem, share, 15)),
-        ):
-            for wrong in _wrong_marginals(problem, found, exact, share is SHARES[0] and spread > 1):
+        whole = _by_clusters(problem, share, 10**6)
+        cut = _by_clusters(problem, share, 15)
+        calm = share is SHARES[0] and spread > 5
+        for name, found in (("in one go", whole), ("by stretches", cut)):
+            for wrong in _wrong_marginals(problem, found, exact, calm, 0.1 if found is whole else 6.0):
                 yield f"{name}, {share.of_component:g} arcs: {wrong}"
     for wrong in _wrong_draws(problem, exact, seed):
         yield f"draws: {wrong}"
-    few = strip(4, 2, seed, 0.3, disappear=-0.5, n_more=1)
-    for wrong in _wrong_pairs(few):
+    for wrong in _wrong_pairs(strip(4, 2, seed, 0.3, disappear=-0.5, n_more=1)):
         yield f"pairs of events: {wrong}"
+    yield from _wrong_in_a_tree(seed)
 
 
 def _by_clusters(problem: AssignmentProblem, share: Share, least: int) -> Marginals:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stretches, "LEAST", least)
-        patch.setattr(stretches, "MARGIN", 2)
+        patch.setattr(stretches, "MARGIN", 4)
         patch.setattr(stretches, "OF_MARGIN", 4)
         return automatic._by_clusters(problem, 1.0, 1e-3, 1 << 30, share)
 
 
 def _wrong_marginals(
-    problem: AssignmentProblem, found: Marginals, exact: Marginals, fits: bool
+    problem: AssignmentProblem, found: Marginals, exact: Marginals, fits: bool, log_z: float
 ) -> Iterator[str]:
     if (beyond := beyond_bounds(problem, found, exact).max()) > 1e-9:
         yield f"{beyond:.2g} beyond the bound"
@@ -58,9 +58,9 @@ def _wrong_marginals(
     off = np.abs(found.link - exact.link)
     if not (off.max() < WORST and off.mean() < USUAL):
         yield f"off by {off.max():.2g}, on average {off.mean():.2g}"
-    if fits and not np.mean(found.daughter_error <= 1e-3) > 0.9:
+    if fits and not np.mean(found.daughter_error <= 1e-3) > 0.75:
         yield "little is proved of what fits"
-    if fits and not abs(found.log_z - exact.log_z) < 0.1:
+    if fits and not abs(found.log_z - exact.log_z) < log_z:
         yield f"log Z {found.log_z} for {exact.log_z}"
 
 
@@ -88,3 +88,22 @@ def _wrong_pairs(problem: AssignmentProblem) -> Iterator[str]:
     found = joint_none(problem, marginals(problem, many_frames=True), daughter, mother)
     if (off := np.abs(found.probability - truth).max()) > 2e-3:
         yield f"off by {off:.2g}"
+
+
+def _wrong_in_a_tree(seed: int) -> Iterator[str]:
+    """Where links form no cycle, messages are exact, whichever links they run on."""
+    generator = np.random.default_rng([seed, 8])
+    n = 7
+    daughter = np.repeat(np.arange(n), 2)[1:]
+    mother = daughter - np.tile([1, 0], n)[1:]
+    scores = [generator.normal(0, 1, size) for size in (len(daughter), n)]
+    problem = AssignmentProblem.build(mother, daughter, scores[0], n, n, scores[1] - 1, -1.0, -2.0)
+    exact = marginals(problem, method="exact", tolerance=0.0)
+    found = _by_clusters(problem, Share(9, 0.0), 10**6)
+    if found.method != "cluster_bp":
+        yield "a tree fits where nothing should"
+    for name in ("link", "null", "disappear", "divide"):
+        if (off := np.abs(getattr(found, name) - getattr(exact, name)).max()) > 1e-3:
+            yield f"messages in a tree: {name} off by {off:.2g}"
+    if abs(found.log_z - exact.log_z) > 1e-3:
+        yield f"messages in a tree: log Z {found.log_z} for {exact.log_z}"
