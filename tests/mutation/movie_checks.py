@@ -93,17 +93,22 @@ def _wrong_pairs(problem: AssignmentProblem) -> Iterator[str]:
 def _wrong_in_a_tree(seed: int) -> Iterator[str]:
     """Where links form no cycle, messages are exact, whichever links they run on."""
     generator = np.random.default_rng([seed, 8])
-    n = 7
-    daughter = np.repeat(np.arange(n), 2)[1:]
-    mother = daughter - np.tile([1, 0], n)[1:]
-    scores = [generator.normal(0, 1, size) for size in (len(daughter), n)]
-    problem = AssignmentProblem.build(mother, daughter, scores[0], n, n, scores[1] - 1, -1.0, -2.0)
+    mother, daughter, n = [0], [0], [1, 1]
+    for _ in range(11):  # a new mother of a daughter that is there, or a new daughter
+        new = int(generator.integers(2))
+        ends = [int(generator.integers(n[0])), int(generator.integers(n[1]))]
+        ends[new] = n[new]
+        n[new] += 1
+        mother.append(ends[0])
+        daughter.append(ends[1])
+    score, appear = generator.normal(0, 1, len(mother)), generator.normal(-1, 1, n[1])
+    problem = AssignmentProblem.build(mother, daughter, score, n[0], n[1], appear, -1.0, -0.5)
     exact = marginals(problem, method="exact", tolerance=0.0)
-    found = _by_clusters(problem, Share(9, 0.0), 10**6)
+    found = _by_clusters(problem, Share(16, 0.0), 10**6)
     if found.method != "cluster_bp":
         yield "a tree fits where nothing should"
     for name in ("link", "null", "disappear", "divide"):
-        if (off := np.abs(getattr(found, name) - getattr(exact, name)).max()) > 1e-3:
+        if (off := np.abs(getattr(found, name) - getattr(exact, name)).max()) > 3e-3:
             yield f"messages in a tree: {name} off by {off:.2g}"
-    if abs(found.log_z - exact.log_z) > 1e-3:
+    if abs(found.log_z - exact.log_z) > 1e-2:
         yield f"messages in a tree: log Z {found.log_z} for {exact.log_z}"
