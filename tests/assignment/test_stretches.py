@@ -29,6 +29,7 @@ def short(monkeypatch):
         monkeypatch.setattr(stretches, "LEAST", least)
         monkeypatch.setattr(stretches, "MARGIN", margin)
         monkeypatch.setattr(stretches, "OF_MARGIN", 4)
+        monkeypatch.setattr(automatic, "lose_by_cuts", lambda *_: False)  # strips are narrow
 
     shorten()
     return shorten
@@ -58,6 +59,7 @@ def test_what_is_proved_of_a_stretch_holds_in_the_strip(seed, spread, margin, to
         patch.setattr(stretches, "LEAST", 15)
         patch.setattr(stretches, "MARGIN", margin)
         patch.setattr(stretches, "OF_MARGIN", 4)
+        patch.setattr(automatic, "lose_by_cuts", lambda *_: False)
         event(f"{min(len(cut(problem)), 4)} stretches")
         found = by_stretches(problem, tolerance, share)
     exact = marginals(problem, method="exact", tolerance=0.0)
@@ -180,6 +182,46 @@ def test_a_stretch_that_does_not_fit_names_the_limit_that_was_given(short):
         EliminationTooLargeError, match=r"memory_limit=2000 bytes are shared by \d+ stretches"
     ):
         marginals(problem, method="auto", memory_limit=2000, many_frames=True)
+
+
+def channels(n_frames, n_channels, per_channel, seed, spread, event, gap):
+    """Cells that change places within their channel, linked to those of the next two frames there."""
+    generator = np.random.default_rng(seed)
+    cell = np.arange(n_frames * n_channels * per_channel).reshape(n_frames, n_channels, per_channel)
+    place = generator.uniform(0, per_channel, cell.size)
+    ends = []
+    for step in (1, 2):
+        mother = np.repeat(cell[:-step], per_channel, axis=2).ravel()
+        ends.append(
+            (mother, np.tile(cell[step:], (1, 1, per_channel)).ravel(), np.full(mother.size, step - 1))
+        )
+    mother, daughter, skipped = (np.concatenate(column) for column in zip(*ends, strict=True))
+    score = 5.0 - spread * (place[mother] - place[daughter]) ** 2 + generator.normal(0, 1.5, mother.size)
+    return AssignmentProblem.build(
+        mother, daughter, score + gap * skipped, cell.size, cell.size, event, event, -30.0
+    )
+
+
+def test_movies_of_narrow_channels_are_not_cut(monkeypatch):
+    monkeypatch.setattr(stretches, "LEAST", 400)
+    problem = channels(300, 10, 2, 0, 1.5, -6.0, -3.0)
+    assert len(cut(problem)) > 3
+    found = by_stretches(problem)
+    assert found.log_z_error < np.inf
+    assert (found.daughter_error <= 1e-3).all()
+
+
+@pytest.mark.parametrize("event", [-6.0, -15.0, -30.0])
+def test_cells_that_are_cut_off_against_all_odds_leave_numbers(short, event):
+    # the MAP links a daughter outside, and to have no mother is e^-40 as likely: messages of e^40 come from her
+    problem = channels(120, 4, 2, 1, 1.5, event, 0.0)
+    assert len(cut(problem)) > 3
+    with np.errstate(over="raise", invalid="raise"):
+        found = by_stretches(problem)
+    assert all(np.isfinite(getattr(found, name)).all() for name in ("link", "null", "disappear", "divide"))
+    assert np.isfinite(found.log_z)
+    rows = np.bincount(problem.daughter, found.link, problem.n_daughters) + found.null
+    np.testing.assert_allclose(rows, 1.0, atol=1e-6)
 
 
 def test_draws_do_not_count_on_components_that_two_stretches_sum_differently(short):

@@ -7,7 +7,7 @@ from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Share, gauge_of
-from torchtrack_uq.assignment.stretches import marginals_by_stretches, stretches_of
+from torchtrack_uq.assignment.stretches import lose_by_cuts, marginals_by_stretches, stretches_of
 from torchtrack_uq.assignment.types import EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
@@ -62,8 +62,8 @@ def _by_clusters(
     wanted = odds_if_free(problem, model, gauge, temperature)
     found = (problem, gauge, model.solution.chosen, wanted, tolerance, limit)
     stretches = [] if share is None else stretches_of(problem, model.solution.chosen)
-    if len(stretches) < 2 or gauge.null.min() == 0.0 or gauge.load[:, 0].min() == 0.0:
-        # cells that must have a mother or a daughter cannot stand alone where a movie is cut
+    # cells that must have a mother or a daughter cannot stand alone where a movie is cut
+    in_one_go = len(stretches) < 2 or gauge.null.min() == 0.0 or gauge.load[:, 0].min() == 0.0
+    if share is None or in_one_go or lose_by_cuts(problem, found[2], wanted, tolerance, stretches):
         return marginals_by_clusters(*found, share)
-    assert share is not None
     return marginals_by_stretches(*found, share, stretches)

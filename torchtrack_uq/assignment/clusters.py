@@ -19,13 +19,13 @@ from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 SWEEPS = 60
 DAMPING = 0.4
 CONVERGED = 1e-5
-LEAST = 1e-200
-"""Where the logarithm or the inverse of a message is taken."""
+MOST = 1e12
+"""Odds that a message may say; their squares are taken from each other."""
 MOST_OF_ALL = 0.5  # share of the links from which on the whole is worked on instead of a copy of its part
 
 
 class Counted(NamedTuple):
-    """Cells that log Z is summed over: a component where its first daughter is, a link where its daughter is.
+    """Cells that log Z is summed over: of components the share of their daughters, links with their daughters.
 
     Attributes:
         daughter: (N,) bool.
@@ -35,14 +35,13 @@ class Counted(NamedTuple):
     daughter: BoolArray
     mother: BoolArray
 
-    def components(self, kept: KeptGraph) -> BoolArray:
-        """(C,) bool."""
-        linked = np.flatnonzero(kept.plan.daughter_component >= 0)[::-1]
-        counted = np.zeros(kept.plan.width.size, dtype=bool)
-        counted[kept.plan.daughter_component[linked]] = self.daughter[
-            linked
-        ]  # the first one last, which stays
-        return counted
+    def of_components(self, kept: KeptGraph) -> FloatArray:
+        """(C,) share of the daughters of each component that is counted."""
+        linked = np.flatnonzero(kept.plan.daughter_component >= 0)
+        component, n = kept.plan.daughter_component[linked], kept.plan.width.size
+        counted = np.bincount(component, self.daughter[linked], n)
+        share: FloatArray = counted / np.maximum(np.bincount(component, minlength=n), 1)
+        return share
 
 
 def estimate_by_clusters(
@@ -107,7 +106,7 @@ def estimate_by_clusters(
 
 def _log_z_of(gauge: Gauge, kept: KeptGraph, sums: Sums, counted: Counted) -> float:
     """Log of the sum over the kept links, of the counted cells."""
-    log_z = sums.component_log_z[counted.components(kept)].sum()
+    log_z = (sums.component_log_z * counted.of_components(kept)).sum()
     log_z += np.log(gauge.null[(kept.plan.daughter_component < 0) & counted.daughter]).sum()
     return float(log_z + np.log(gauge.load[(kept.plan.mother_component < 0) & counted.mother, 0]).sum())
 
@@ -148,7 +147,8 @@ def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
     dropped = np.flatnonzero(~kept.keep & (awake > 0))
     mother, daughter, awake = links.mother[dropped], links.daughter[dropped], awake[dropped]
     weight = gauge.link[dropped]
-    odds = weight * alone.null[daughter]  # daughter to mother: y = w / D without this link
+    # daughter to mother: y = w / D without this link
+    odds = np.minimum(weight * alone.null[daughter], MOST)
     through = weight * alone.ratio_mother[mother]  # mother to daughter: w R without this link
     taken = through * alone.null[daughter]
     still = (odds <= least) & (taken <= least)
@@ -179,11 +179,12 @@ def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
             break
         before = now
         renew_messages(
-            mother, daughter, weight, at_mother, at_daughter, e1, e2, gauge.load, both.load, both.null, DAMPING, LEAST,
-            odds, through,
+            mother, daughter, weight, at_mother, at_daughter, e1, e2, gauge.load, both.load, both.null, gauge.null,
+            DAMPING, MOST, odds, through,
         )  # fmt: skip
     divide = gauge.load[:, 2] * (both.load[:, 2] + e1 * both.load[:, 1] + e2 * both.load[:, 0])
-    log_z += float((both.component_log_z - alone.component_log_z)[summed & counted.components(kept)].sum())
+    change = (both.component_log_z - alone.component_log_z) * counted.of_components(kept)
+    log_z += float(change[summed].sum())
     # of cells without kept links: alone they weigh 1
     log_z += float(np.log(null[(kept.plan.daughter_component < 0) & at_daughter & counted.daughter]).sum())
     log_z += float(np.log(load[(kept.plan.mother_component < 0) & at_mother & counted.mother, 0]).sum())

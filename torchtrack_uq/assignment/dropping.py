@@ -118,13 +118,13 @@ def drop(
     share: Share | None = None,
 ) -> KeptGraph:
     """The graph of what is kept, as for `drop_and_sum`; components that do not fit are left incomplete."""
-    keep = _choose_kept(problem, chosen, wanted, level)
+    keep = choose_kept(problem, chosen, wanted, level)
     return build_kept_graph(
         problem, keep, gauge, memory_limit // BYTES_PER_ARC, NEGLIGIBLE * tolerance, share=share
     )
 
 
-def _choose_kept(
+def choose_kept(
     problem: AssignmentProblem, chosen: IntArray, wanted: FloatArray, level: FloatArray
 ) -> BoolArray:
     """Links to keep before anything is proved: the MAP's and those wanted much.

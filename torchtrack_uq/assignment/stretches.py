@@ -17,7 +17,8 @@ import numpy as np
 from torchtrack_uq.assignment.by_clusters import CutOut, marginals_by_clusters
 from torchtrack_uq.assignment.clusters import Counted
 from torchtrack_uq.assignment.daughter_bounds import Floor
-from torchtrack_uq.assignment.dropping import Elimination
+from torchtrack_uq.assignment.dropping import Elimination, choose_kept
+from torchtrack_uq.assignment.fitting import FITTING
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.part import Part, part_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -28,6 +29,7 @@ from torchtrack_uq.utils.free_memory import give_back_freed_memory
 
 LEAST = 80_000  # daughters of a stretch
 MARGIN = 4  # reaches on each side of it; a reach is as many daughters as a mother's links span
+MANY = 0.01  # share of the daughters in components that cuts would cost their proof
 OF_MARGIN = 8  # a stretch is at least so many margins long: these cost a quarter, and no three overlap
 
 
@@ -116,6 +118,31 @@ def stretches_of(problem: AssignmentProblem, chosen: IntArray) -> list[Stretch]:
 
     cuts = [cut(n * k // count) for k in range(count + 1)]
     return [Stretch(a, b, cut(a - margin), cut(b + margin)) for a, b in pairwise(cuts)]
+
+
+def lose_by_cuts(
+    problem: AssignmentProblem,
+    chosen: IntArray,
+    wanted: FloatArray,
+    tolerance: float,
+    stretches: Sequence[Stretch],
+) -> bool:
+    """Whether a movie has many components that reach far in time, but are narrow: such as cells in channels.
+
+    In one go they are summed whole, and proved. Long ones that are wide do not fit, and are an estimate either way.
+    """
+    keep = choose_kept(problem, chosen, wanted, np.full(wanted.size, tolerance))
+    of_daughter, _, n = components_of(problem, keep)
+    linked = np.flatnonzero(of_daughter >= 0)
+    component = of_daughter[linked]
+    first, last = np.full(n, problem.n_daughters), np.full(n, -1)
+    np.minimum.at(first, component, linked)
+    np.maximum.at(last, component, linked)
+    size, length = np.bincount(component, minlength=n), last - first + 1
+    margin = stretches[0].high - stretches[0].last
+    # of the cells that a mother's links span, a component holds as many as of all along it
+    side_by_side = size / length * (margin / MARGIN)
+    return float(size[(length > margin) & (side_by_side <= FITTING)].sum()) > MANY * problem.n_daughters
 
 
 def marginals_by_stretches(

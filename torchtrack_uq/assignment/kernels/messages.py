@@ -1,5 +1,7 @@
 """Messages along dropped links between exactly summed clusters, and what they make of the daughters' choices."""
 
+import numpy as np
+
 from torchtrack_uq.assignment.types import BoolArray, FloatArray, IntArray
 from torchtrack_uq.utils.kernel import kernel
 
@@ -16,8 +18,9 @@ def renew_messages(
     gauge_load: FloatArray,
     load: FloatArray,
     null: FloatArray,
+    gauge_null: FloatArray,
     damping: float,
-    least: float,
+    most: float,
     odds: FloatArray,
     through: FloatArray,
 ) -> None:
@@ -34,8 +37,9 @@ def renew_messages(
         gauge_load: (M, 3) weights g.
         load: (M, 3) sums of the assignments with n kept daughters, as in `Sums`.
         null: (N,) sums without each daughter, as in `Sums`.
+        gauge_null: (N,) weights of having no mother, which the sums without each daughter leave room for.
         damping: share of a message that stays.
-        least: what messages are divided by is at least this.
+        most: the odds of a link are at most this; larger ones would leave nothing of the others' beside them.
         odds: (S,) message from daughter to mother, changed in place.
         through: (S,) from mother to daughter, changed in place.
     """
@@ -43,8 +47,10 @@ def renew_messages(
         i, j = mother[s], daughter[s]
         answer = odds[s]
         if at_daughter[j]:
-            others = max(1.0 / max(null[j], least) - through[s], least)
-            answer = damping * odds[s] + (1.0 - damping) * weight[s] / others
+            # what the link itself brought is taken out, and where it is nearly all, rounding leaves too little
+            others = max(1.0 / null[j] - through[s] if null[j] > 0.0 else np.inf, gauge_null[j])
+            now = weight[s] / others if weight[s] < most * others else most
+            answer = damping * odds[s] + (1.0 - damping) * now
         if at_mother[i]:
             o1 = max(first[i] - odds[s], 0.0)
             o2 = max(second[i] - odds[s] * o1, 0.0)
