@@ -135,9 +135,8 @@ def lose_by_cuts(
     of_daughter, _, n = components_of(problem, keep)
     linked = np.flatnonzero(of_daughter >= 0)
     component = of_daughter[linked]
-    first, last = np.full(n, problem.n_daughters), np.full(n, -1)
-    np.minimum.at(first, component, linked)
-    np.maximum.at(last, component, linked)
+    first, last = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    first[component[::-1]], last[component] = linked[::-1], linked  # the last one that is written stays
     size, length = np.bincount(component, minlength=n), last - first + 1
     margin = stretches[0].high - stretches[0].last
     # of the cells that a mother's links span, a component holds as many as of all along it
