@@ -16,6 +16,7 @@ from torchtrack_uq.assignment import (
     stretches,
 )
 from torchtrack_uq.assignment.gap_model import gap_model
+from torchtrack_uq.assignment.kernels.dropped_links import weigh_uses
 from torchtrack_uq.assignment.pruned import Share
 from torchtrack_uq.utils import cores
 
@@ -237,3 +238,25 @@ def test_draws_do_not_count_on_components_that_two_stretches_sum_differently(sho
     within = stretches._torn(problem, keep, np.array([0]), first, [0])
     assert not within[0].any()
     assert not within[1].any()
+
+
+def test_links_that_another_stretch_keeps_are_used_with_the_sum_of_their_probabilities():
+    # links 1 and 2 are kept elsewhere, where D of daughters 1 and 2 is proved with them
+    mother, daughter = np.array([0, 0, 0, 1]), np.array([0, 1, 2, 0])
+    of_mother, of_daughter = np.array([0, 0, 0, 1]), np.array([1, 1, 0, 1])
+    link, room, worth = np.array([0.2, 0.1, 0.3, 0.4]), np.array([2.0, 1.0]), np.array([4.0, 100.0, 100.0])
+    elsewhere, floor = np.array([False, True, True, False]), np.array([1.0, 1.0, 2.0])
+    sums = used, inside, _, at_mother = np.zeros((4, 2))
+
+    def weigh():
+        links = mother, daughter, of_mother, of_daughter, link
+        weigh_uses(*links, room, worth, elsewhere, floor, np.ones(2, np.bool_), *sums)
+
+    weigh()
+    each = link[1:3] * room[0] / floor[1:3]
+    assert used == pytest.approx([np.log1p(0.2 * 2 / 4) - np.log1p(-each.sum()), np.log1p(0.4 / 4)])
+    assert list(inside) == [np.inf, pytest.approx(np.log1p(0.4 / 4))]
+    assert list(at_mother) == [np.inf, pytest.approx(np.log1p(0.4 / 4))]
+    floor[1] = 0.2  # the two together are used for sure, as far as anybody knows
+    weigh()
+    assert used[0] == np.inf
