@@ -176,6 +176,9 @@ def put_back(
     mother, daughter = problem.links.mother[left_out], problem.links.daughter[left_out]
     with np.errstate(invalid="ignore", over="ignore"):
         odds_left = gauge.link[left_out] * sums.ratio_mother[mother] * sums.null[daughter]
-    link[left_out] = np.fmin(np.where(np.isnan(odds_left), 0.0, odds_left), NEGLIGIBLE * tolerance)
-    estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share)
+    little = np.fmin(np.where(np.isnan(odds_left), 0.0, odds_left), NEGLIGIBLE * tolerance)
+    rest = np.maximum(1.0 - np.bincount(daughter, little, minlength=problem.n_daughters), 0.0)
+    link *= rest[problem.links.daughter]
+    link[left_out] = little
+    estimate = certificate.alone._replace(link=link, null=certificate.alone.null * share * rest)
     return estimate, min(certificate.log_z_low + float(np.log1p(odds).sum()), certificate.log_z_high)

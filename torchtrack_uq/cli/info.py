@@ -56,7 +56,7 @@ def _info(options: argparse.Namespace) -> None:
         trust = _print_oddities(Movie(source))
         options.mask_channel, options.channel = options.channel, None  # what the same option is called there
         print(
-            f"track it: torchtrack-uq track -m {_quoted(options.movie)} -o OUT --tracker distance{_options(options)}"
+            f"track it: torchtrack-uq track -m {_quoted(options.movie)} -o OUT{_options(options)}"
             f"{trust}, with -i IMAGES where there are any"
         )
     else:

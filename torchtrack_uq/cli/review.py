@@ -57,7 +57,8 @@ def _review(options: argparse.Namespace) -> None:
         listening.listen()  # before the address is told, so that nobody who opens it is refused
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}"
         print(
-            f"{len(session.queue)} doubtful cells; decisions are kept in {options.results / 'decisions.csv'}"
+            f"{len(session.queue)} cells are asked about, the most useful first, sure decisions among them; "
+            f"decisions are kept in {options.results / 'decisions.csv'}"
         )
         print(f"open {address}", flush=True)
         results, decisions = (

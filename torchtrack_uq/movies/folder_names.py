@@ -52,8 +52,10 @@ def files_of(folder: Path, role: Role | None) -> list[Path]:
             f"{min(lost)} is a link to a file that is not there; expected every frame: mend the link, or take it away"
         )
     if not found:
+        below = next((file for depth in ("*", "*/*") for file in sorted(folder.glob(f"{depth}/*.tif"))), None)
+        there = "" if below is None else f"; {below.parent} holds some"
         raise InputError(
-            f"{folder} holds no .tif, .tiff, .png or .npy file; expected one TIFF (or PNG, or array) a frame"
+            f"{folder} holds no .tif, .tiff, .png or .npy file; expected one TIFF (or PNG, or array) a frame{there}"
         )
     masks = [file for file in found if is_mask(file)]
     others = [file for file in found if not is_mask(file)]

@@ -80,8 +80,9 @@ def read_archive(file: Path) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as archive:
             found = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
+        none = "" if file.parent.is_dir() else f", and {file.parent} does not exist"
         raise InputError(
-            f"{file} is missing; expected a folder that `torchtrack-uq track` of this version wrote"
+            f"{file} is missing; expected a folder that `torchtrack-uq track` wrote{none}"
         ) from error
     except Exception as error:  # whatever zipfile, zlib and numpy meet in a damaged archive
         raise InputError(f"{file} cannot be read: {error}; track again") from error

@@ -181,7 +181,8 @@ def download_model(name: str, download_dir: Path | None = None) -> Path:
     known = sorted(pretrained._MODELS)
     if name not in known:
         raise InputError(
-            f"{name!r} is neither a model folder nor a published model; published are {', '.join(known)}"
+            f"{name!r} is neither a model folder nor a published model; published are {', '.join(known)}; "
+            "small_2d and small_3d come with the package"
         )
     try:
         folder: Path = pretrained.download_pretrained(name, download_dir)
