@@ -171,3 +171,19 @@ def test_cells_that_touch_are_told_apart_where_there_are_no_images() -> None:
     inside = row[12], row[48]
     assert min(inside) > 2 * row[[28, 29, 30, 31]].min()
     assert row[5] == 0.0
+
+
+def test_the_chosen_mother_is_drawn_however_unlikely_she_is() -> None:
+    masks = np.zeros((2, 200, 200), np.int32)
+    for k, x in enumerate((60, 72)):
+        masks[0, 57:64, x - 3 : x + 4] = k + 1
+    masks[1, 57:64, 57:64] = 1
+    movie = Movie.open(None, masks)
+    result = UncertainTracker("distance", "SM", temperature=0.01).track(None, masks, progress=False)
+    graph, probabilities = result.candidates, result.probabilities
+    assert float(probabilities.link.min()) < 0.005
+    unlikely = (probabilities.link == probabilities.link.min()).numpy()
+    figure = draw_doubts(movie, result.detections, probabilities, unlikely)
+    written = [label.get_text() for axes in figure.axes for label in labels_of(axes)]
+    mother = int(graph.mother[int(np.flatnonzero(unlikely)[0])])
+    assert f"{result.detections.name[mother]}: 0%" in written

@@ -143,7 +143,8 @@ def _draw_candidates(
     for k in np.lexsort((probability, chosen)):  # the chosen one last, and so on top
         mother, p = int(graph.mother[links[k]]), probability[k]
         my, mx = detections.coords[mother, -2:]
-        if p < 0.005 or not (top <= my < bottom and left <= mx < right):
+        inside = top <= my < bottom and left <= mx < right
+        if not inside or (p < 0.005 and not chosen[k]):
             continue
         colour = _CHOSEN if chosen[k] else _OTHER
         elsewhen = int(detections.frame[mother]) != frame
