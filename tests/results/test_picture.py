@@ -187,3 +187,6 @@ def test_the_chosen_mother_is_drawn_however_unlikely_she_is() -> None:
     written = [label.get_text() for axes in figure.axes for label in labels_of(axes)]
     mother = int(graph.mother[int(np.flatnonzero(unlikely)[0])])
     assert f"{result.detections.name[mother]}: 0%" in written
+    titles = "".join(axes.get_title() for axes in figure.axes)
+    assert "another mother is likelier" in titles
+    assert "alike" not in titles

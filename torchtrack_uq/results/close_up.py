@@ -16,7 +16,7 @@ from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.posterior.map_links import mothers_of
 from torchtrack_uq.results.boxes import spacing
-from torchtrack_uq.results.doubts import CellDoubts
+from torchtrack_uq.results.doubts import REASONS, CellDoubts
 from torchtrack_uq.results.labels_apart import move_apart
 from torchtrack_uq.results.scale_bar import draw_scale_bar
 
@@ -124,7 +124,11 @@ def draw_close_up(before: Axes, after: Axes, result: Drawn, cell: int, number: i
     null = f"no mother {float(result.probabilities.null[cell]):.0%}"
     if result.mother[cell] < 0:
         null += " (chosen)"
-    reason = str(result.doubts.reason[cell])
+    reason = str(result.doubts.reason_of(np.array([cell]))[0])
+    if reason == REASONS["alike"] and probability[~chosen].max(initial=0.0) > 2 * probability[chosen].max(
+        initial=0.0
+    ):
+        reason = "another mother is likelier"  # of tracks that somebody else made, or by another method
     frame_before = int(detections.naming.frames(np.array(earlier)))
     before.set_title(f"{number}: frame {frame_before}\n{null}", fontsize=10)
     after.set_title(f"cell {detections.name[cell]} in frame {numbers[cell]}\n{reason}", fontsize=10)
