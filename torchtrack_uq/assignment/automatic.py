@@ -59,11 +59,11 @@ def _by_clusters(
 ) -> Marginals:
     model = gap_model(problem)
     gauge = gauge_of(problem, model, temperature)
-    wanted = odds_if_free(problem, model, gauge, temperature)
-    found = (problem, gauge, model.solution.chosen, wanted, tolerance, limit)
-    stretches = [] if share is None else stretches_of(problem, model.solution.chosen)
+    wanted, chosen = odds_if_free(problem, model, gauge, temperature), model.solution.chosen
+    found = (problem, gauge, chosen, wanted, tolerance, limit)
+    stretches = [] if share is None else stretches_of(problem, chosen)
     # cells that must have a mother or a daughter cannot stand alone where a movie is cut
     in_one_go = len(stretches) < 2 or gauge.null.min() == 0.0 or gauge.load[:, 0].min() == 0.0
-    if share is None or in_one_go or lose_by_cuts(problem, found[2], wanted, tolerance, stretches):
+    if share is None or in_one_go or lose_by_cuts(problem, chosen, wanted, tolerance, stretches):
         return marginals_by_clusters(*found, share)
     return marginals_by_stretches(*found, share, stretches)

@@ -5,10 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from torchtrack_uq.guarantees.acceptance import ReviewStatistic
-from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.results.in_words import TrackedCells
 
@@ -90,7 +88,7 @@ def first_questions(result: Reported, queue: pd.DataFrame, most: int = FIRST) ->
     if len(queue) > most and len(head) and queue["rank"].iloc[most] == head["rank"].iloc[-1]:
         whole = head[head["rank"] != head["rank"].iloc[-1]]
         head = whole if len(whole) else head
-    cells = _cells_named(result.detections, head["frame"].to_numpy(), head["label"].tolist())
+    cells = result.detections.find(head["frame"].to_numpy(), head["label"].to_numpy()).tolist()
     groups: dict[int, list[int]] = {}
     for rank, cell in zip(head["rank"].tolist(), cells, strict=True):
         groups.setdefault(rank, []).append(cell)
@@ -110,19 +108,6 @@ def first_questions(result: Reported, queue: pd.DataFrame, most: int = FIRST) ->
         )
         for cell, row in zip(cells, rows, strict=True)
     ]
-
-
-def _cells_named(detections: Detections, frames: NDArray[np.int64], names: list[Any]) -> list[int]:
-    """Indices of a few cells, without a table of all."""
-    seen = np.flatnonzero(np.diff(detections.offsets))
-    number_of = dict(
-        zip(detections.frame_number[detections.offsets[seen]].tolist(), seen.tolist(), strict=True)
-    )
-    found = []
-    for frame, own in zip(frames.tolist(), names, strict=True):
-        here = detections.in_frame(number_of[frame])
-        found.append(here.start + int(np.flatnonzero(detections.name[here] == own)[0]))
-    return found
 
 
 def candidates_of(result: Reported, cell: int) -> tuple[Candidate, ...]:
