@@ -12,6 +12,7 @@ from torchtrack_uq.assignment import (
     AssignmentProblem,
     EliminationTooLargeError,
     automatic,
+    cuts,
     marginals,
     stretches,
 )
@@ -27,9 +28,9 @@ LIMIT = 1 << 30
 @pytest.fixture
 def short(monkeypatch):
     def shorten(least=20, margin=2):
-        monkeypatch.setattr(stretches, "LEAST", least)
-        monkeypatch.setattr(stretches, "MARGIN", margin)
-        monkeypatch.setattr(stretches, "OF_MARGIN", 4)
+        monkeypatch.setattr(cuts, "LEAST", least)
+        monkeypatch.setattr(cuts, "MARGIN", margin)
+        monkeypatch.setattr(cuts, "OF_MARGIN", 4)
         monkeypatch.setattr(automatic, "lose_by_cuts", lambda *_: False)  # strips are narrow
 
     shorten()
@@ -41,7 +42,7 @@ def by_stretches(problem, tolerance=1e-3, share=SHARE):
 
 
 def cut(problem):
-    return stretches.stretches_of(problem, gap_model(problem).solution.chosen)
+    return cuts.stretches_of(problem, gap_model(problem).solution.chosen)
 
 
 def assert_bounds_hold(problem, found, exact):
@@ -57,9 +58,9 @@ def test_what_is_proved_of_a_stretch_holds_in_the_strip(seed, spread, margin, to
     # links that no stretch may sum over all of: what it drops then must be accounted for
     share = data.draw(st.sampled_from([SHARE, Share(200, 2), Share(30, 0.5)]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stretches, "LEAST", 15)
-        patch.setattr(stretches, "MARGIN", margin)
-        patch.setattr(stretches, "OF_MARGIN", 4)
+        patch.setattr(cuts, "LEAST", 15)
+        patch.setattr(cuts, "MARGIN", margin)
+        patch.setattr(cuts, "OF_MARGIN", 4)
         patch.setattr(automatic, "lose_by_cuts", lambda *_: False)
         event(f"{min(len(cut(problem)), 4)} stretches")
         found = by_stretches(problem, tolerance, share)
@@ -106,7 +107,7 @@ def test_a_calm_movie_is_what_it_is_in_one_go(short, monkeypatch, seed):
 
 def test_cuts_go_where_links_over_gaps_alone_cross(short):
     problem = strip(100, 5, 0)
-    first, _ = stretches._first_and_last(problem)
+    first, _ = cuts.first_and_last(problem)
     starts = np.unique(first)  # a frame's first cell is the first daughter of some mother
     assert {stretch.first for stretch in cut(problem)} <= set(starts)
 
@@ -204,7 +205,7 @@ def channels(n_frames, n_channels, per_channel, seed, spread, event, gap):
 
 
 def test_movies_of_narrow_channels_are_not_cut(monkeypatch):
-    monkeypatch.setattr(stretches, "LEAST", 400)
+    monkeypatch.setattr(cuts, "LEAST", 400)
     problem = channels(300, 10, 2, 0, 1.5, -6.0, -3.0)
     assert len(cut(problem)) > 3
     found = by_stretches(problem)
@@ -228,7 +229,7 @@ def test_cells_that_are_cut_off_against_all_odds_leave_numbers(short, event):
 def test_draws_do_not_count_on_components_that_two_stretches_sum_differently(short):
     problem = strip(120, 4, 11)
     keep = np.ones(problem.links.mother.size, np.bool_)
-    first, _ = stretches._first_and_last(problem)
+    first, _ = cuts.first_and_last(problem)
     starts = [stretch.first for stretch in cut(problem)]
     assert not any(
         part.any() for part in stretches._torn(problem, keep, np.zeros(0, np.int64), first, starts)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.brute_force import all_assignments
 from tests.support.strips import beyond_bounds, strip
-from torchtrack_uq.assignment import AssignmentProblem, Marginals, automatic, marginals, stretches
+from torchtrack_uq.assignment import AssignmentProblem, Marginals, automatic, cuts, marginals
 from torchtrack_uq.assignment.automatic_sampling import sample_automatic
 from torchtrack_uq.assignment.joint_none import joint_none
 from torchtrack_uq.assignment.pruned import Share
@@ -41,9 +41,9 @@ def wrong_in_movies(seed: int) -> Iterator[str]:
 
 def _by_clusters(problem: AssignmentProblem, share: Share, least: int) -> Marginals:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stretches, "LEAST", least)
-        patch.setattr(stretches, "MARGIN", 4)
-        patch.setattr(stretches, "OF_MARGIN", 4)
+        patch.setattr(cuts, "LEAST", least)
+        patch.setattr(cuts, "MARGIN", 4)
+        patch.setattr(cuts, "OF_MARGIN", 4)
         patch.setattr(automatic, "lose_by_cuts", lambda *_: False)
         return automatic._by_clusters(problem, 1.0, 1e-3, 1 << 30, share)
 

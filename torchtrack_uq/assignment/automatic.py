@@ -1,13 +1,14 @@
 """`method="auto"`: exact marginals, and an estimate only for the components where these do not fit."""
 
 from torchtrack_uq.assignment.by_clusters import marginals_by_clusters
+from torchtrack_uq.assignment.cuts import lose_by_cuts, stretches_of
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, odds_if_free
 from torchtrack_uq.assignment.elimination import FEW, NOT_CONVEX, exact_marginals
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import Share, gauge_of
-from torchtrack_uq.assignment.stretches import lose_by_cuts, marginals_by_stretches, stretches_of
+from torchtrack_uq.assignment.stretches import marginals_by_stretches
 from torchtrack_uq.assignment.types import EliminationTooLargeError
 
 QUICK_ARCS = 1_000_000  # size of the graphs of a frame pair of which not all can be exact
@@ -38,11 +39,11 @@ def auto_marginals(
     """
     n = problem.n_daughters
     if many_frames and problem.is_convex and problem.links.mother.size > FEW:
-        limit = memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
+        limit = auto_limit(n, memory_limit)
         return _by_clusters(problem, temperature, tolerance, limit, SMALL_SHARE if n < LARGE else LARGE_SHARE)
     clusters = memory_limit
     if memory_limit is None:
-        memory_limit = BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
+        memory_limit = auto_limit(n)
         clusters = BYTES_PER_ARC * (EASY_ARCS + EASY_ARCS_PER_DAUGHTER * n)
     try:
         return exact_marginals(problem, temperature, tolerance, memory_limit)
@@ -52,6 +53,11 @@ def auto_marginals(
     assert clusters is not None
     limit = min(clusters, BYTES_PER_ARC * (QUICK_ARCS + QUICK_ARCS_PER_DAUGHTER * n))
     return _by_clusters(problem, temperature, tolerance, limit)
+
+
+def auto_limit(n: int, memory_limit: int | None = None) -> int:
+    """Bytes that frontier graphs of n daughters may take, unless a limit is given."""
+    return memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
 
 
 def _by_clusters(
@@ -64,6 +70,6 @@ def _by_clusters(
     stretches = [] if share is None else stretches_of(problem, chosen)
     # cells that must have a mother or a daughter cannot stand alone where a movie is cut
     in_one_go = len(stretches) < 2 or gauge.null.min() == 0.0 or gauge.load[:, 0].min() == 0.0
-    if share is None or in_one_go or lose_by_cuts(problem, chosen, wanted, tolerance, stretches):
+    if share is None or in_one_go or lose_by_cuts(problem, chosen, wanted, tolerance):
         return marginals_by_clusters(*found, share)
     return marginals_by_stretches(*found, share, stretches)

@@ -7,18 +7,17 @@ least the null weight or what the next stretch has proved (docs/assignment.md, "
 stretch's components holds in the movie. What is not proved is an estimate anyway, and comes from where the cut is far.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from torchtrack_uq.assignment.by_clusters import CutOut, marginals_by_clusters
 from torchtrack_uq.assignment.clusters import Counted
+from torchtrack_uq.assignment.cuts import Stretch, first_and_last
 from torchtrack_uq.assignment.daughter_bounds import Floor
-from torchtrack_uq.assignment.dropping import Elimination, choose_kept
-from torchtrack_uq.assignment.fitting import FITTING
+from torchtrack_uq.assignment.dropping import Elimination
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.part import Part, part_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
@@ -26,20 +25,6 @@ from torchtrack_uq.assignment.pruned import Gauge, Share, components_of
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.utils.cores import in_threads
 from torchtrack_uq.utils.free_memory import give_back_freed_memory
-
-LEAST = 80_000  # daughters of a stretch
-MARGIN = 4  # reaches on each side of it; a reach is as many daughters as a mother's links span
-MANY = 0.01  # share of the daughters in components that cuts would cost their proof
-OF_MARGIN = 8  # a stretch is at least so many margins long: these cost a quarter, and no three overlap
-
-
-class Stretch(NamedTuple):
-    """Daughters `first` to `last` (excluded), worked on with those from `low` to `high`."""
-
-    first: int
-    last: int
-    low: int
-    high: int
 
 
 class _Found(NamedTuple):
@@ -67,13 +52,13 @@ class _Found(NamedTuple):
     kept_in_margin: BoolArray
 
 
-class _Proved(NamedTuple):
+class Proved(NamedTuple):
     """What a stretch has proved of its daughters, numbered as in the movie.
 
     Attributes:
         daughter: (n,) int64, in order.
-        worth: (n,) lower bound of D of each, whatever lies outside the stretch, and with any less weight on the
-            links in it that are not kept.
+        worth: (n,) lower bound of D of each, in units of her null weight (which depends on no gauge), whatever lies
+            outside the stretch, and with any less weight on the links in it that are not kept.
         kept: Places of its kept links, in order.
     """
 
@@ -89,59 +74,13 @@ class _Proved(NamedTuple):
             here = part.daughter[begin:end]
             at = np.minimum(np.searchsorted(self.daughter, here), self.daughter.size - 1)
             known = self.daughter[at] == here
-            worth[begin:end][known] = np.maximum(self.worth[at[known]], null[begin:end][known])
+            worth[begin:end][known] *= np.maximum(self.worth[at[known]], 1.0)
         kept = np.isin(part.link, self.kept, assume_unique=True) & ~keep
         return Floor(worth, kept)
 
 
-def stretches_of(problem: AssignmentProblem, chosen: IntArray) -> list[Stretch]:
-    """The stretches of a movie whose daughters and mothers come in the order of their frames; one where that is short.
-
-    They depend on the movie only, not on how many cores there are. A cut goes where the fewest links of the MAP,
-    `chosen` (N,) by place, belong to mothers with candidates on both sides: between two frames, where links over gaps
-    alone cross.
-    """
-    n, mother = problem.n_daughters, problem.links.mother
-    first, last = _first_and_last(problem)
-    reach = int((last - first + 1).max(initial=0))
-    margin = MARGIN * reach
-    count = n // max(LEAST, OF_MARGIN * margin)
-    if count < 2:
-        return [Stretch(0, n, 0, n)]
-    linked = np.flatnonzero(chosen >= 0)
-    crossing = np.bincount(first[mother[chosen[linked]]] + 1, minlength=n + 1)[: n + 1]
-    crossing = np.cumsum(crossing - np.bincount(linked + 1, minlength=n + 1))
-
-    def cut(near: int) -> int:
-        begin = max(near - reach, 0)
-        return 0 if near <= 0 else n if near >= n else begin + int(np.argmin(crossing[begin : near + 1]))
-
-    cuts = [cut(n * k // count) for k in range(count + 1)]
-    return [Stretch(a, b, cut(a - margin), cut(b + margin)) for a, b in pairwise(cuts)]
-
-
-def lose_by_cuts(
-    problem: AssignmentProblem,
-    chosen: IntArray,
-    wanted: FloatArray,
-    tolerance: float,
-    stretches: Sequence[Stretch],
-) -> bool:
-    """Whether a movie has many components that reach far in time, but are narrow: such as cells in channels.
-
-    In one go they are summed whole, and proved. Long ones that are wide do not fit, and are an estimate either way.
-    """
-    keep = choose_kept(problem, chosen, wanted, np.full(wanted.size, tolerance))
-    of_daughter, _, n = components_of(problem, keep)
-    linked = np.flatnonzero(of_daughter >= 0)
-    component = of_daughter[linked]
-    first, last = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    first[component[::-1]], last[component] = linked[::-1], linked  # the last one that is written stays
-    size, length = np.bincount(component, minlength=n), last - first + 1
-    margin = stretches[0].high - stretches[0].last
-    # of the cells that a mother's links span, a component holds as many as of all along it
-    side_by_side = size / length * (margin / MARGIN)
-    return float(size[(length > margin) & (side_by_side <= FITTING)].sum()) > MANY * problem.n_daughters
+NOTHING = Proved(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+"""At the end of a movie."""
 
 
 def marginals_by_stretches(
@@ -153,19 +92,34 @@ def marginals_by_stretches(
     limit: int,
     share: Share,
     stretches: Sequence[Stretch],
+    following: Proved = NOTHING,
+    tell: Callable[[Proved], None] | None = None,
 ) -> Marginals:
     """What `marginals_by_clusters` finds, stretch by stretch; every core works on one, which takes its part of `limit`.
 
-    Log Z is an estimate without bounds, and components are not reported.
+    Log Z is an estimate without bounds, and components are not reported. Of cells outside all stretches nothing is
+    found: they have no mother and no daughter.
+
+    Args:
+        problem: The movie, or a part of it with the links that cross the ends of its stretches.
+        gauge: Its weights.
+        chosen: (N,) place of each daughter's link in the MAP, -1 for none.
+        wanted: (F,) odds of each link if its mother were free.
+        tolerance: As for `marginals_by_clusters`, like the next two.
+        limit: Bytes.
+        share: Arcs of a component.
+        stretches: In order, one beginning where the other ends.
+        following: What is proved of the daughters beyond the last stretch.
+        tell: Called with what the first stretch proves.
     """
     links = problem.links
-    first, last = _first_and_last(problem)
+    first, last = first_and_last(problem)
     link, kept = np.zeros(problem.n_links), np.zeros(problem.n_links, np.bool_)
     # cells without links are what they are
     null, daughter_error = np.ones(problem.n_daughters), np.zeros(problem.n_daughters)
     disappear, divide, mother_error = np.ones(problem.n_mothers), *np.zeros((2, problem.n_mothers))
 
-    proved: list[Future[_Proved]] = [Future() for _ in stretches]
+    proved: list[Future[Proved]] = [Future() for _ in stretches]
 
     def find(number: int) -> _Found:
         try:
@@ -187,14 +141,13 @@ def marginals_by_stretches(
         )
 
         def floor_of(keep: BoolArray) -> Floor:
-            if number + 1 == len(stretches):
-                return Floor(null, np.zeros(never.size, np.bool_))
-            return proved[number + 1].result().floor(part, keep, null)
+            beyond = following if number + 1 == len(stretches) else proved[number + 1].result()
+            return beyond.floor(part, keep, null)
 
         def tell(result: Elimination) -> None:
             inside = part.daughter < stretch.high
-            worth = result.certificate.worth[inside]
-            proved[number].set_result(_Proved(part.daughter[inside], worth, part.link[result.kept.keep]))
+            worth = result.certificate.worth[inside] / null[inside]
+            proved[number].set_result(Proved(part.daughter[inside], worth, part.link[result.kept.keep]))
 
         found = marginals_by_clusters(
             part.problem, part.gauge(gauge), own, wanted[part.link], tolerance,
@@ -212,6 +165,8 @@ def marginals_by_stretches(
         log_z += found.log_z - gauge.log_scale
         converged &= found.converged
         margins.append((found.margin, found.kept_in_margin))
+    if tell is not None:
+        tell(proved[0].result())
     give_back_freed_memory()
     place, kept_in_margin = (np.concatenate(column) for column in zip(*margins, strict=True))
     otherwise = place[kept_in_margin != kept[links.link[place]]]
@@ -292,13 +247,3 @@ def _torn(
     torn &= lowest < highest
     torn[-1] = False  # cells without kept links
     return torn[of_daughter], torn[of_mother]
-
-
-def _first_and_last(problem: AssignmentProblem) -> tuple[IntArray, IntArray]:
-    """(M,) first and last daughter of each mother's links; 0 and -1 of a mother without."""
-    links = problem.links
-    first, last = np.zeros(problem.n_mothers, np.int64), np.full(problem.n_mothers, -1)
-    linked = np.flatnonzero(np.diff(links.mother_start))
-    first[linked] = links.daughter[links.by_mother[links.mother_start[linked]]]
-    last[linked] = links.daughter[links.by_mother[links.mother_start[linked + 1] - 1]]
-    return first, last

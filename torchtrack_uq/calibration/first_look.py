@@ -65,17 +65,30 @@ def _stretches(graph: CandidateGraph) -> CandidateGraph:
     """Begin, middle and end as movies of one graph, a third of `MOST_CELLS` each; the graph itself if it is small."""
     if graph.n_cells <= MOST_CELLS or graph.n_movies > 1:
         return graph
-    offsets, n_frames = graph.cell_offsets, graph.n_frames
-    wanted, least = MOST_CELLS // 3, graph.max_gap + 2
+    spans = looked_at(graph.cell_offsets, graph.max_gap)
+    return CandidateGraph.batch([_frames(graph, begin, end) for begin, end in spans])
+
+
+def looked_at(offsets: Tensor, max_gap: int) -> list[tuple[int, int]]:
+    """First and last (excluded) frame of each stretch of a long movie that `first_look` looks at.
+
+    Who holds these alone batches their graphs (`CandidateGraph.batch`), which `first_look` takes as they are.
+
+    Args:
+        offsets: (n_frames + 1,) int64, the first cell of each frame, and how many there are.
+        max_gap: How many frames links may span.
+    """
+    n_frames, n_cells = len(offsets) - 1, int(offsets[-1])
+    wanted, least = MOST_CELLS // 3, max_gap + 2
     found, begin = [], 0
     for centre in (0.0, 0.5, 1.0):
-        cell = round(centre * (graph.n_cells - wanted))
+        cell = round(centre * (n_cells - wanted))
         begin = max(begin, int(torch.searchsorted(offsets, cell, right=True)) - 1)
         end = max(int(torch.searchsorted(offsets, cell + wanted)), begin + least)
         begin, end = max(min(begin, n_frames - least), 0), min(end, n_frames)
-        found.append(_frames(graph, begin, end))
+        found.append((begin, end))
         begin = end
-    return CandidateGraph.batch(found)
+    return found
 
 
 def _frames(graph: CandidateGraph, begin: int, end: int) -> CandidateGraph:

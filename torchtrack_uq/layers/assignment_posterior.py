@@ -203,9 +203,18 @@ class AssignmentPosterior(JointLikelihood):
         else:
             found = solve_stream(self._sum_options(1).solve, arriving(), detections.offsets)
             graph = candidates_from_chunks(detections, kept)
-            choices = Choices.of(tempered(graph))
-            p = self._sum_all(graph, choices, found).probabilities(graph, choices, self.method, self.options)
+            p = self.of_solved(tempered(graph), found)
         return replace(p, graph=graph)
+
+    def of_solved(self, graph: CandidateGraph, solved: Sequence[Marginals]) -> LinkProbabilities:
+        """Marginals of a movie of which every problem is solved already.
+
+        Args:
+            graph: Candidate links, scores divided by the temperature.
+            solved: Marginals of each problem.
+        """
+        choices = Choices.of(graph)
+        return self._sum_all(graph, choices, solved).probabilities(graph, choices, self.method, self.options)
 
     def _list(self, problem: AssignmentProblem) -> tuple[AssignmentProblem, KBest]:
         return problem, k_best(problem, self.k)

@@ -3,24 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.posterior.histories import Histories
+from torchtrack_uq.results.decided_draws import Bits, DecidedDraws
 from torchtrack_uq.results.track_decisions import Bools, Ints, TrackDecisions
-from torchtrack_uq.utils.kernel import kernel
-
-Bits = NDArray[np.uint8]
 
 
 class AsDecided:
-    """In which draws each decision is as decided: bits of draws, only for decisions that are not so in all of them."""
+    """Which decisions about tracks are right in the same draws."""
 
-    def __init__(self, decided: TrackDecisions, histories: Histories) -> None:
-        self.decided, self.histories = decided, histories
-        self.components = histories.daughter_component, histories.mother_component
-        self.n_draws = len(histories)
-        n_bytes = -(-self.n_draws // 8)
-        self.same_mother, self.same_load = np.zeros((2, histories.n_cells, n_bytes), np.uint8)
-        for k, drawn in enumerate(histories.blocks(8)):
-            _compare(drawn, decided.mother, decided.load, self.same_mother, self.same_load, k)
+    def __init__(self, decided: TrackDecisions, draws: DecidedDraws) -> None:
+        self.decided, self.draws = decided, draws
+        self.components = draws.daughter_component, draws.mother_component
+        self.same_mother, self.same_load = draws.same_mother, draws.same_load
+        self.n_draws = len(draws)
         self.all = np.packbits(np.ones(self.n_draws, np.bool_))
 
     def bits(self, cell: Ints, of_mother: Bools) -> Bits:
@@ -77,9 +71,9 @@ class AsDecided:
             n + 1
         )  # so that what was seen in no draw, or in all, is not taken for certain
         variance = smooth * (1 - smooth) / n
-        rough = np.flatnonzero(~self.histories.exact[component])
+        rough = np.flatnonzero(~self.draws.exact[component])
         if len(rough):
-            chain = self.histories.chain
+            chain = self.draws.chain
             of_chain = np.stack(
                 [
                     np.bitwise_count(bits[rough] & np.packbits(chain == c)).sum(axis=1) / (chain == c).sum()
@@ -143,21 +137,3 @@ def _family(decided: TrackDecisions) -> tuple[Ints, Ints]:
         above = parent[above]
         child, above = child[above >= 0], above[above >= 0]
     return parent, depth
-
-
-@kernel
-def _compare(drawn: Ints, mother: Ints, load: Ints, same_mother: Bits, same_load: Bits, at: int) -> None:
-    """Write to column `at` the bits of up to eight draws in which each cell has its mother, and as many daughters."""
-    count = np.empty(mother.size, np.int64)
-    for r in range(len(drawn)):
-        bit = np.uint8(128 >> r)
-        count[:] = 0
-        for cell in range(mother.size):
-            of_cell = drawn[r, cell]
-            if of_cell >= 0:
-                count[of_cell] += 1
-            if of_cell == mother[cell]:
-                same_mother[cell, at] |= bit
-        for cell in range(mother.size):
-            if count[cell] == load[cell]:
-                same_load[cell, at] |= bit

@@ -6,6 +6,7 @@ import pandas as pd
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.posterior.histories import Histories
 from torchtrack_uq.results.as_decided import AsDecided
+from torchtrack_uq.results.decided_draws import DecidedDraws
 from torchtrack_uq.results.track_decisions import Ints, TrackDecisions
 from torchtrack_uq.results.tracklets import Tracklets
 
@@ -15,7 +16,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | None) -> pd.DataFrame:
+def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | DecidedDraws | None) -> pd.DataFrame:
     """One row a track: the probability that it is right, from draws of whole histories.
 
     The posterior is the product over components (cells that compete, directly or over others). Within a component the
@@ -26,7 +27,7 @@ def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | None) -
     Args:
         mother: (N,) index of the chosen mother of each cell, -1 for none.
         tracks: Tracks of the chosen links.
-        histories: Draws of the same cells; None where there is no posterior to draw from.
+        histories: Draws of the same cells, or what was asked of them; None where there is no posterior to draw from.
 
     Returns:
         Columns `track`, `begin`, `end`, `parent` as in `Tracklets`, `n_cells`, `p_track` (all of it is right, see
@@ -57,6 +58,8 @@ def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | None) -
             f"histories are of {histories.n_cells} cells, tracks of {len(mother)}; expected draws of the same "
             "cells"
         )
+    if isinstance(histories, Histories):
+        histories = DecidedDraws.of(histories, mother, decided.load)
     as_decided = AsDecided(decided, histories)
     track, cell, of_mother = decided.conditions()
     p, error = as_decided.shares(track, cell, of_mother, n_tracks)

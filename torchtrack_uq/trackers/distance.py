@@ -1,6 +1,7 @@
 """Linking by squared distance, as Crocker and Grier (1996) and trackpy do."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,20 @@ from torchtrack_uq.trackers.neighbours import (
     spacing,
     typical_displacements,
 )
+from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.utils.progress import with_progress
 
 _RANGE_IN_SCALES = 5.0
 MISS = -7.0
 """Score of a cell being missed in a frame."""
+
+
+class _Ranges(NamedTuple):
+    """What a movie says of distances: scales over 1, 2, ... frames, the search range, and how far to look over each."""
+
+    scales: NDArray[np.float64]
+    search_range: float
+    radii: list[float]
 
 
 class DistanceTracker:
@@ -137,6 +147,21 @@ class DistanceTracker:
         motion = self._motion(detections)
         return self._score(detections, self._scales(detections, motion), motion)
 
+    def of_movie(self, detections: Detections) -> Tracker:
+        """A tracker whose candidates of some frames of a movie are those that this one names in the movie.
+
+        Range and scales are those of all of it. Pixels are not looked at.
+
+        Args:
+            detections: All of the movie's cells.
+
+        Raises:
+            InputError: Common motion is taken out, which is found frame by frame from the surroundings.
+        """
+        if self.without_common_motion:
+            raise InputError("common motion is found in whole movies only; leave without_common_motion out")
+        return _OfMovie(self, self._ranges(detections, self._scales(detections, None)))
+
     def candidates_of_copies(
         self,
         detections: Detections,
@@ -165,11 +190,9 @@ class DistanceTracker:
         estimated = typical_displacements(detections, self.max_gap, motion)
         return estimated if self.scale is None else self.scale * (estimated / estimated[0])
 
-    def _score(
-        self, detections: Detections, scales: NDArray[np.float64] | None, motion: Motion
-    ) -> CandidateGraph:
+    def _ranges(self, detections: Detections, scales: NDArray[np.float64] | None) -> "_Ranges | None":
         if scales is None:
-            return CandidateGraph.from_links(detections, [], [], [], max_gap=self.max_gap)
+            return None
         scale = float(scales[0])
         search_range = _RANGE_IN_SCALES * scale
         if self.search_range is not None:
@@ -177,9 +200,20 @@ class DistanceTracker:
         widest = self.reach * search_range
         if self.search_range is None and self.reach > 1:
             widest = max(widest, spacing(detections))
-        radii = np.maximum(widest, search_range * (scales / scale))
+        return _Ranges(scales, search_range, np.maximum(widest, search_range * (scales / scale)).tolist())
+
+    def _score(
+        self, detections: Detections, scales: NDArray[np.float64] | None, motion: Motion
+    ) -> CandidateGraph:
+        return self._within(detections, self._ranges(detections, scales), motion)
+
+    def _within(self, detections: Detections, ranges: "_Ranges | None", motion: Motion) -> CandidateGraph:
+        if ranges is None:
+            return CandidateGraph.from_links(detections, [], [], [], max_gap=self.max_gap)
+        scales, search_range, radii = ranges
+        scale = float(scales[0])
         mother, daughter, distance = neighbour_links(
-            detections, radii.tolist(), self.max_candidates, self.max_gap, motion
+            detections, radii, self.max_candidates, self.max_gap, motion
         )
         gap = detections.frame[daughter] - detections.frame[mother]
         its_scale = scales[gap - 1]
@@ -195,3 +229,17 @@ class DistanceTracker:
             divide=self.divide,
             max_gap=self.max_gap,
         )
+
+
+class _OfMovie:
+    """A `DistanceTracker` that knows a movie's range and scales."""
+
+    def __init__(self, tracker: DistanceTracker, ranges: _Ranges | None) -> None:
+        self.tracker, self.ranges = tracker, ranges
+        self.name, self.max_gap = tracker.name, tracker.max_gap
+
+    def candidates(
+        self, detections: Detections, movie: Movie | None = None, *, progress: bool = True
+    ) -> CandidateGraph:
+        """Of some of the movie's frames."""
+        return self.tracker._within(detections, self.ranges, None)

@@ -130,6 +130,22 @@ class PerturbableTracker(Tracker, Protocol):
 
 
 @runtime_checkable
+class ReelTracker(Tracker, Protocol):
+    """A tracker that can score some frames of a movie at a time, so that nobody has to hold all of its links."""
+
+    def of_movie(self, detections: Detections) -> Tracker:
+        """A tracker whose candidates of some frames of a movie are those that this one names in the whole of it.
+
+        Args:
+            detections: All of the movie's cells: what is learned from them is learned here.
+
+        Raises:
+            InputError: It cannot be done with the tracker's options.
+        """
+        ...
+
+
+@runtime_checkable
 class DivisibleTracker(Tracker, Protocol):
     """A tracker whose work on one movie can be shared out over processes and machines.
 
