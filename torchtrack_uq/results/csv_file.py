@@ -19,11 +19,11 @@ _COMMA, _NEWLINE = np.frombuffer(b",\n", np.uint8)
 _FLAGS = np.frombuffer(b"FalseTrue\0", np.uint8).reshape(2, 5)
 
 
-def write_csv(file: Path, table: pd.DataFrame) -> None:
+def write_csv(file: Path, table: pd.DataFrame, *, header: bool = True) -> None:
     r"""Write a table as UTF-8 with a header, numbers as `number_text` makes them, what is not known empty.
 
     The same bytes as `DataFrame.to_csv(index=False, float_format=number_text, lineterminator="\n")`, but for texts that
-    a spreadsheet would run (`guarded`).
+    a spreadsheet would run (`guarded`). Without a header, it is a part of a table that others begin.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,8 @@ def write_csv(file: Path, table: pd.DataFrame) -> None:
     2,,"y,z"
     """
     with file.open("wb") as stream:
-        stream.write(_row(table.columns))
+        if header:
+            stream.write(_row(table.columns))
         for begin in range(0, len(table), _ROWS):
             stream.write(_lines(table.iloc[begin : begin + _ROWS]))
 

@@ -57,7 +57,9 @@ def tracks_of(
         except InputError as error:
             warnings.warn(f"tracks have no probabilities: {error}", UnknownTracksWarning, stacklevel=2)
     table = tracks_table(mother, tracks, histories)
-    if naming is None:
-        return table
-    numbers = {name: naming.frames(table[name].to_numpy()) for name in ("begin", "end")}
-    return table.assign(**numbers)
+    return table if naming is None else with_names(table, naming)
+
+
+def with_names(table: pd.DataFrame, naming: Naming) -> pd.DataFrame:
+    """A table of tracks with the user's own frame numbers."""
+    return table.assign(**{name: naming.frames(table[name].to_numpy()) for name in ("begin", "end")})

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,6 +66,33 @@ class Saved(TrackedCells, Protocol):
         ...
 
 
+class LargeFiles(Protocol):
+    """Who writes the files that grow with the number of links."""
+
+    def links(self, folder: Path) -> None:
+        """`links.csv` and, where that is large, `links.parquet`."""
+        ...
+
+    def state(self, file: Path, masks: bool) -> None:
+        """`state.npz`; `masks`: whether these are written beside it."""
+        ...
+
+
+@dataclass(frozen=True)
+class FromMemory:
+    """They are written from a result that holds all links."""
+
+    result: Saved
+
+    def links(self, folder: Path) -> None:
+        """See `LargeFiles`."""
+        write_csv(folder / "links.csv", self.result.links)
+
+    def state(self, file: Path, masks: bool) -> None:
+        """See `LargeFiles`."""
+        file.write_bytes(self.result.state(masks=masks))
+
+
 def check_can_save() -> None:
     """Refuse to begin where `TrackingResult.save` could not end.
 
@@ -83,8 +111,11 @@ def save_result(
     masks: bool = True,
     crew: Crew | None = None,
     progress: bool = True,
+    large: LargeFiles | None = None,
 ) -> Path:
     """Write all outputs to a folder, either all of them or none; see `TrackingResult.save`.
+
+    `large` writes the files that grow with the number of links; by default they are made from the result.
 
     Raises:
         InputError: The folder holds files and `overwrite` is False, it holds the movie or lies in it, or geff or
@@ -100,13 +131,17 @@ def save_result(
         if (since := cells_since(Path(folder), settings)) is not None:
             settings["cells_since"] = since
         (staging / "settings.json").write_bytes(as_json(settings))
-        links, cells = result.links, result.cells  # also what is made of them once and used by both threads
-        beside.do(write_csv, staging / "links.csv", links)
+        cells = result.cells  # also what is made of them once and used by both threads
+        if large is None:
+            large, links = FromMemory(result), result.links
+            beside.do(large.links, staging)
+            write_large_table(staging / "links.parquet", links)
+        else:
+            beside.do(large.links, staging)
         beside.do(write_csv, staging / "cells.csv", cells)
-        write_large_table(staging / "links.parquet", links)
         write_csv(staging / "tracks.csv", result.tracks)
         # after the tracks, so that it draws nothing: an interruption waits for it
-        beside.do(_write_state, staging / STATE, result, masks)
+        beside.do(large.state, staging / STATE, masks)
         beside.check()
         if result.movie is None or not masks:
             write_tracks(staging, result.detections, result.tracklets)
@@ -137,10 +172,6 @@ def save_result(
         )
         figure.savefig(staging / "doubts.png", dpi=110, format="png", pil_kwargs={"compress_level": 3})
     return Path(folder)
-
-
-def _write_state(file: Path, result: Saved, masks: bool) -> None:
-    file.write_bytes(result.state(masks=masks))
 
 
 class _Beside:

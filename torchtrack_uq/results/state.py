@@ -1,5 +1,6 @@
 """A result as one file of arrays, so that a later run goes on where this one ended, to the last digit."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -28,11 +29,11 @@ from torchtrack_uq.results.provenance import path_of
 from torchtrack_uq.results.provenance import plain as as_plain
 from torchtrack_uq.results.state_checks import check_cells, check_choices, check_plain, check_probabilities
 from torchtrack_uq.results.stored_fields import (
-    archive_bytes,
     as_tensors,
     put_fields,
     read_archive,
     take_fields,
+    write_archive,
 )
 from torchtrack_uq.utils.json_text import parse_json
 from torchtrack_uq.utils.staged_folder import recover_results
@@ -66,7 +67,14 @@ class Stored(Tracked, Protocol):
 
 
 def state_bytes(result: Stored, plain: Mapping[str, Any], *, masks: bool = True) -> bytes:
-    """All arrays and numbers of a result, as a compressed numpy archive; pixels are not in it.
+    """All arrays and numbers of a result (`state_arrays`), as a compressed numpy archive."""
+    file = io.BytesIO()
+    write_archive(file, state_arrays(result, plain, masks=masks))
+    return file.getvalue()
+
+
+def state_arrays(result: Stored, plain: Mapping[str, Any], *, masks: bool = True) -> dict[str, NDArray[Any]]:
+    """All arrays and numbers of a result by their names in the archive; pixels are not in it.
 
     Args:
         result: A `TrackingResult`.
@@ -92,7 +100,7 @@ def state_bytes(result: Stored, plain: Mapping[str, Any], *, masks: bool = True)
     facts["masks_written"] = masks
     facts["has_masks"] = result.movie is not None
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    return archive_bytes(arrays)
+    return arrays
 
 
 def _whereabouts(name: str, frames: FrameSource | None) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Dataclasses of arrays as entries of one archive, and back."""
 
 import io
+import shutil
 import zipfile
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -60,14 +61,49 @@ def as_tensors(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def archive_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """What `numpy.load` reads as these arrays; `numpy.savez_compressed` takes twice as long to save 7 % more."""
-    file = io.BytesIO()
+@dataclass(frozen=True)
+class OnDisk:
+    """A one-dimensional array that lies in files, one part after the other, as `numpy.ndarray.tofile` writes them.
+
+    Attributes:
+        files: In order.
+        dtype: Of all.
+    """
+
+    files: Sequence[Path]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return sum(file.stat().st_size for file in self.files) // self.dtype.itemsize
+
+    def write(self, stream: IO[bytes]) -> None:
+        """As `numpy.save` would write it."""
+        about = {
+            "descr": np.lib.format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": (len(self),),
+        }
+        np.lib.format.write_array_header_1_0(stream, about)
+        for file in self.files:
+            with file.open("rb") as part:
+                shutil.copyfileobj(part, stream, 1 << 20)
+
+
+def write_archive(file: IO[bytes], arrays: Mapping[str, "NDArray[Any] | OnDisk"]) -> None:
+    """What `numpy.load` reads as these arrays; `numpy.savez_compressed` takes twice as long to save 7 % more.
+
+    >>> file = io.BytesIO()
+    >>> write_archive(file, {"frame": np.arange(3)})
+    >>> np.load(io.BytesIO(file.getvalue()))["frame"]
+    array([0, 1, 2])
+    """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
-    return file.getvalue()
+                if isinstance(values, OnDisk):
+                    values.write(entry)
+                else:
+                    np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
 
 
 def read_archive(file: Path) -> dict[str, NDArray[Any]]:

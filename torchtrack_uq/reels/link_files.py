@@ -1,0 +1,100 @@
+"""Files that grow with the number of links, written reel by reel and put together at the end."""
+
+import importlib.util
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from torchtrack_uq.results.csv_file import write_csv
+from torchtrack_uq.results.parquet import LARGE, write_large_table, write_parquet
+from torchtrack_uq.results.stored_fields import OnDisk
+from torchtrack_uq.utils.ending_signals import held_signals
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+class LinkFiles:
+    """Links of all reels, in a folder; written by a thread while the next reel is worked on.
+
+    Args:
+        folder: Empty.
+        n_reels: How many there are.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, LinkFiles(Path(folder), 2) as files:
+    ...     files.add(1, pd.DataFrame({"frame": [7]}), {"score": np.array([2.0])})
+    ...     files.add(0, pd.DataFrame({"frame": [3]}), {"score": np.array([1.0])})
+    ...     files.done()
+    ...     files.write_table(Path(folder))
+    ...     print((Path(folder) / "links.csv").read_text().split(), len(files.column("score")))
+    ['frame', '3', '7'] 2
+    """
+
+    def __init__(self, folder: Path, n_reels: int) -> None:
+        self.folder, self.n_reels = folder, n_reels
+        self._rows, self._types = 0, dict[str, np.dtype[Any]]()
+        self._parquet = importlib.util.find_spec("pyarrow") is not None
+
+    def __enter__(self) -> "LinkFiles":
+        self._pool, self._jobs = ThreadPoolExecutor(1, thread_name_prefix="links"), list[Future[None]]()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with held_signals():  # nobody may take the folder away from under a job
+            self._pool.shutdown(cancel_futures=kind is not None)
+
+    def add(self, number: int, table: pd.DataFrame, columns: Columns) -> None:
+        """The links of a reel: rows of `links.csv`, and columns of `state.npz`."""
+        self.done()  # at most one reel waits
+        self._rows += len(table)
+        self._types = {name: values.dtype for name, values in columns.items()}
+        self._jobs.append(self._pool.submit(self._write, number, table, columns))
+
+    def done(self) -> None:
+        """Wait for what was added; raise what went wrong."""
+        while self._jobs:
+            self._jobs.pop().result()
+
+    def _write(self, number: int, table: pd.DataFrame, columns: Columns) -> None:
+        write_csv(self.folder / f"{number}.csv", table, header=number == 0)
+        if self._parquet:
+            write_parquet(self.folder / f"{number}.parquet", table)
+        for name, values in columns.items():
+            values.tofile(self.folder / f"{number}.{name}")
+
+    def column(self, name: str) -> OnDisk:
+        """One of the columns, of all reels."""
+        return OnDisk([self.folder / f"{k}.{name}" for k in range(self.n_reels)], self._types[name])
+
+    def write_table(self, folder: Path) -> None:
+        """`links.csv`, and `links.parquet` where that is large; the parts are gone then."""
+        with (folder / "links.csv").open("wb") as stream:
+            for k in range(self.n_reels):
+                part = self.folder / f"{k}.csv"
+                with part.open("rb") as lines:
+                    shutil.copyfileobj(lines, stream, 1 << 20)
+                part.unlink()
+        if self._rows < LARGE:
+            return
+        if not self._parquet:
+            write_large_table(folder / "links.parquet", pd.DataFrame(index=range(self._rows)))
+            return
+        from pyarrow import parquet
+
+        writer = None
+        for k in range(self.n_reels):
+            part = self.folder / f"{k}.parquet"
+            rows = parquet.read_table(part)
+            writer = writer or parquet.ParquetWriter(
+                folder / "links.parquet", rows.schema, compression="zstd"
+            )
+            writer.write_table(rows)
+            part.unlink()
+        if writer is not None:
+            writer.close()

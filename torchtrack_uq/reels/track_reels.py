@@ -1,0 +1,175 @@
+"""Track a movie reel by reel, from the last one to the first."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchtrack_uq.assignment.piece import CannotBeCutError
+from torchtrack_uq.calibration.first_look import looked_at
+from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
+from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
+from torchtrack_uq.layers.uncertainty import UncertaintyLayer
+from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.movies.detections import Detections
+from torchtrack_uq.movies.movie import Movie
+from torchtrack_uq.movies.some_frames import some_frames
+from torchtrack_uq.posterior.histories import default_draws
+from torchtrack_uq.reels.ahead import NOTHING_AHEAD
+from torchtrack_uq.reels.gathered import Gathered
+from torchtrack_uq.reels.link_files import LinkFiles
+from torchtrack_uq.reels.one_reel import Setting, Worked, work_on
+from torchtrack_uq.reels.plan import Reel, reels_of
+from torchtrack_uq.reels.reeled_result import ReeledResult, reeled_result
+from torchtrack_uq.results.doubts import far_inside
+from torchtrack_uq.results.provenance import run_settings
+from torchtrack_uq.trackers.gaps import max_gap_of
+from torchtrack_uq.trackers.protocol import ReelTracker, Tracker
+from torchtrack_uq.uncertain_tracker import UncertainTracker
+from torchtrack_uq.utils.free_memory import give_back_freed_memory
+from torchtrack_uq.utils.progress import with_progress
+
+LONG = 400_000
+"""Cells from which on a movie is tracked in reels, if that is possible."""
+CELLS_AT_ONCE = 160_000
+"""Cells of a reel: two stretches, one for each of two cores."""
+
+
+def is_long(detections: Detections, cells_at_once: int | None) -> bool:
+    """Whether to try reels: where cells_at_once is given and not 0 (never), else for movies from `LONG` cells on."""
+    return len(detections) >= LONG if cells_at_once is None else cells_at_once > 0
+
+
+def why_not(tracker: UncertainTracker, detections: Detections, cells_at_once: int) -> str | None:
+    """Why a movie cannot be tracked in reels, as far as it is known before it is scored; None if nothing is."""
+    layer, gap = tracker.layer, max_gap_of(tracker.tracker)
+    posterior = layer.posterior
+    if not isinstance(tracker.tracker, ReelTracker) or getattr(
+        tracker.tracker, "without_common_motion", False
+    ):
+        return f"the tracker {tracker.tracker.name} has to see the whole movie"
+    if not isinstance(posterior, AssignmentPosterior) or posterior.method != "auto" or posterior.options:
+        return f"method {layer.method} with its options sums over the whole movie; only auto does not"
+    if gap == 1:
+        return "links between consecutive frames alone need no reels"
+    if layer.events is not None and layer.events.needs_covariates:
+        return "event scores that depend on the surroundings look at the whole movie"
+    if len(reels_of(detections.offsets, gap, cells_at_once)) < 2:
+        return "the movie is too short"
+    return None
+
+
+@torch.no_grad()
+def track_reels(
+    tracker: UncertainTracker,
+    detections: Detections,
+    work: Path,
+    movie: Movie | None = None,
+    *,
+    acceptance: AcceptanceThreshold | None = None,
+    cells_at_once: int = CELLS_AT_ONCE,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> ReeledResult:
+    """As `UncertainTracker.track_detections`, in memory that grows by half a kilobyte a cell instead of three and more.
+
+    What is proved of probabilities holds in the whole movie. Decisions are the likeliest assignment of each reel, given
+    what is decided after it; reels overlap, so that one sees `torchtrack_uq.reels.plan.MARGIN` times as many frames
+    beyond its own as links span. A file for each reel lies in `work` until the result is saved.
+
+    Args:
+        tracker: With method "auto", and a tracker that is a `ReelTracker`.
+        detections: The movie's cells.
+        work: An empty folder, which must stay until the result was saved.
+        movie: Its pixels, for pictures.
+        acceptance: Which decisions to accept without review.
+        cells_at_once: About how many cells to work on at a time.
+        settings: More to put down in `settings.json`.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        CannotBeCutError: The movie has to be tracked as a whole; the sentence says why.
+        InputError: Cells and tracker do not go together.
+    """
+    tracker.look_at(detections)
+    if (why := why_not(tracker, detections, cells_at_once)) is not None:
+        raise CannotBeCutError(why)
+    max_gap = max_gap_of(tracker.tracker)
+    reels = reels_of(detections.offsets, max_gap, cells_at_once)
+    assert isinstance(tracker.tracker, ReelTracker)
+    of_movie = tracker.tracker.of_movie(detections)
+    prior = tracker.prior
+    layer = (
+        tracker.layer if prior is None else prior.layer(tracker.layer, _look(of_movie, detections, max_gap))
+    )
+    setting = Setting(
+        detections,
+        of_movie,
+        layer,
+        _border_share(detections, movie),
+        acceptance,
+        default_draws(len(detections)),
+    )
+    with LinkFiles(work, len(reels)) as files:
+        gathered = _all_reels(setting, reels, max_gap, files, progress)
+    about = run_settings(tracker.tracker, layer, max_gap, prior, tracker.calibration)
+    return reeled_result(
+        gathered,
+        max_gap,
+        files,
+        len(reels),
+        movie=movie,
+        tracker=of_movie.name,
+        temperature=float(layer.temperature),
+        acceptance=acceptance,
+        prior=None if prior is None else prior.name,
+        settings={**about, "reels": len(reels), **(settings or {})},
+        calibrated=bool(layer.scaler.fitted),
+        annotated=None if tracker.calibration is None else tracker.calibration.review,
+        tolerance=1e-3,
+    )
+
+
+def _look(of_movie: Tracker, detections: Detections, max_gap: int) -> CandidateGraph:
+    """Links of the frames that a prior looks at."""
+    spans = looked_at(torch.from_numpy(detections.offsets), max_gap)
+    parts = [some_frames(detections, begin, end) for begin, end in spans]
+    return CandidateGraph.batch([of_movie.candidates(part, progress=False) for part in parts])
+
+
+def _border_share(detections: Detections, movie: Movie | None) -> dict[str, Tensor]:
+    """What `CellDoubts` takes for it without an `EventModel`."""
+    field = detections.field_shape if movie is None else movie.frame_shape
+    share = torch.from_numpy(1.0 - far_inside(detections, field))
+    return {"appear": share, "disappear": share}
+
+
+def _all_reels(
+    setting: Setting, reels: list[Reel], max_gap: int, files: LinkFiles, progress: bool
+) -> Gathered:
+    gathered = Gathered(setting.detections, max_gap, setting.n_draws)
+    ahead, held = NOTHING_AHEAD, None
+    order = list(reversed(list(enumerate(reels))))
+    for number, reel in with_progress(order, "Tracking reels", show=progress):
+        worked = work_on(setting, reel, number, gathered.mother, ahead)
+        links = gathered.add(worked)
+        own = _rows_of_own(worked)
+        files.add(number, worked.result.links.iloc[own], links)
+        if held is not None:  # what it saw of this reel is decided now
+            gathered.add_draws(*held)
+        ahead, held = worked.ahead, (worked, worked.draw(setting.n_draws))
+        give_back_freed_memory()
+    if held is not None:
+        gathered.add_draws(*held)
+    files.done()
+    return gathered
+
+
+def _rows_of_own(worked: Worked) -> slice:
+    """Where rows of its own daughters stand in `links`: one for each candidate and one for none, but in frame 0."""
+    graph, frame = worked.result.candidates, worked.result.detections.frame
+    ends = torch.searchsorted(graph.daughter, torch.tensor([worked.own.start, worked.own.stop])).tolist()
+    none = [int((frame[:cell] > 0).sum()) for cell in (worked.own.start, worked.own.stop)]
+    return slice(ends[0] + none[0], ends[1] + none[1])
