@@ -106,7 +106,7 @@ def test_what_is_proved_of_a_piece_holds_in_the_movie(seed, spread, n_frames, ma
         patch.setattr(piece, "SMALL_SHARE", share)
         patch.setattr(piece, "lose_by_cuts", lambda *_: False)
         if data.draw(st.booleans()):  # several stretches in a piece
-            patch.setattr(cuts, "LEAST", 15)
+            patch.setattr(cuts, "LEAST_OF_PIECE", 15)
             patch.setattr(cuts, "MARGIN", 2)
             patch.setattr(cuts, "OF_MARGIN", 4)
         found = by_pieces(problem, n_frames, margin, tolerance)

@@ -82,6 +82,7 @@ def sample_automatic(
     *,
     many_frames: bool = False,
     summed: KeptLinks | None = None,
+    most_redraws: int = MOST_REDRAWS,
 ) -> Draws:
     """Draw assignments from p(A) = exp(L(A)) / Z, whatever its size.
 
@@ -97,6 +98,7 @@ def sample_automatic(
         tolerance: of the sums; as for `sample`.
         many_frames: whether the problem is a movie.
         summed: what `marginals` of the same problem kept, with the same options; by default it is summed now.
+        most_redraws: about how many redraws of two daughters all chains together make.
 
     Raises:
         ValueError: n below 1.
@@ -137,7 +139,7 @@ def sample_automatic(
     if rough.any():
         offered = rough[of_daughter[links.daughter]] & rough[of_mother[links.mother]]
         offered &= keep | (odds_if_free(problem, model, gauge, 1.0) > FAINT)
-        _redraw(problem, offered, gauge, drawn, chain, generator)
+        _redraw(problem, offered, gauge, drawn, chain, generator, most_redraws)
         ends = of_daughter[links.daughter[offered]], of_mother[links.mother[offered]]
         shape = (n_components, n_components)
         joined = connected_components(coo_array((np.ones(len(ends[0])), ends), shape=shape), directed=False)
@@ -208,6 +210,7 @@ def _redraw(
     drawn: DrawnParents,
     chain: IntArray,
     generator: np.random.Generator,
+    most: int,
 ) -> None:
     """Replace the draws of daughters with `offered` links (F,) by those of chains, in place."""
     links = problem.links
@@ -222,8 +225,8 @@ def _redraw(
     load: FloatArray = np.maximum(gauge.load, LEAST_WEIGHT)
     load[:, 2] = np.where(gauge.load[:, 2] > 0.0, load[:, 2], 0.0)
     n, n_chains = len(drawn), int(chain.max()) + 1
-    burn_in = int(np.clip(MOST_REDRAWS // (2 * n_chains * len(movable)), LEAST_BURN_IN, BURN_IN))
-    spare = MOST_REDRAWS - n_chains * burn_in * len(movable)
+    burn_in = int(np.clip(most // (2 * n_chains * len(movable)), LEAST_BURN_IN, BURN_IN))
+    spare = most - n_chains * burn_in * len(movable)
     between = int(np.clip(spare // n, len(movable) // 3 + 1, BETWEEN * len(movable)))
     weight, of_mother = gauge.link[at], daughter[by_mother]
 

@@ -12,9 +12,10 @@ from torchtrack_uq.assignment.pruned import components_of
 from torchtrack_uq.assignment.types import FloatArray, IntArray
 
 LEAST = 80_000  # daughters of a stretch
+LEAST_OF_PIECE = 50_000  # of a piece of a movie that is not held as a whole, to save memory
 MARGIN = 4  # reaches on each side of it; a reach is as many daughters as a mother's links span
 MANY = 0.01  # share of the daughters in components that cuts would cost their proof
-OF_MARGIN = 8  # a stretch is at least so many margins long: these cost a quarter, and no three overlap
+OF_MARGIN = 8  # a stretch is at least so many margins long, in a piece half as many: no three overlap
 
 
 class Stretch(NamedTuple):
@@ -45,7 +46,8 @@ def stretches_of(
     first, last = first_and_last(problem)
     reach = int((last - first + 1).max(initial=0))
     margin = MARGIN * reach
-    count = (end - begin) // max(LEAST, OF_MARGIN * margin)
+    least = max(LEAST, OF_MARGIN * margin) if inside is None else max(LEAST_OF_PIECE, OF_MARGIN * margin // 2)
+    count = (end - begin) // least
     if count < 2:
         return [Stretch(begin, end, begin, end)]
     linked = np.flatnonzero(chosen >= 0)

@@ -22,7 +22,7 @@ def add_reel_arguments(parser: argparse.ArgumentParser) -> None:
         type=cells_at_once,
         metavar="N",
         help="track a long movie in reels of about N cells that overlap, so that memory hardly grows with its length; 0 "
-        "holds all of it (default: reels of 160000 for movies of 400000 cells and more, where tracker and method can)",
+        "holds all of it (default: reels of 100000 for movies of 400000 cells and more, where tracker and method can)",
     )
 
 

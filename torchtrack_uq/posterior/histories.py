@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from torchtrack_uq.assignment.automatic_sampling import N_CHAINS, sample_automatic
+from torchtrack_uq.assignment.automatic_sampling import MOST_REDRAWS, N_CHAINS, sample_automatic
 from torchtrack_uq.assignment.drawn_parents import DrawnParents
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -111,7 +111,12 @@ def default_draws(n_cells: int) -> int:
 
 
 def draw_histories(
-    graph: CandidateGraph, n: int | None = None, *, seed: int = 0, sums: DrawableSums | None = None
+    graph: CandidateGraph,
+    n: int | None = None,
+    *,
+    seed: int = 0,
+    sums: DrawableSums | None = None,
+    most_redraws: int = MOST_REDRAWS,
 ) -> Histories:
     """Draw histories of a movie from p(A) = exp(L(A)) / Z, however ambiguous it is.
 
@@ -123,6 +128,7 @@ def draw_histories(
         seed: The same seed gives the same draws.
         sums: `LinkProbabilities.sums` of the same scores, by method "auto" with the default tolerance; what is of other
             scores is not taken. By default the movie is summed over now.
+        most_redraws: Of each problem, see `sample_automatic`.
 
     Raises:
         InputError: Fewer than 2 draws asked for, an infeasible problem, or one that is too ambiguous in which
@@ -149,7 +155,8 @@ def draw_histories(
     for p, at in enumerate(problems.ranges):
         if at.daughters.start == at.daughters.stop and at.mothers.start == at.mothers.stop:
             continue
-        sampler = partial(sample_automatic, n=n, seed=seeds[p], many_frames=graph.max_gap > 1, summed=kept[p])
+        how = {"many_frames": graph.max_gap > 1, "summed": kept[p], "most_redraws": most_redraws}
+        sampler = partial(sample_automatic, n=n, seed=seeds[p], **how)
         draws = beside(solve_pair, sampler, partial(problems.build, p, scores), problems.where(p))
         drawn.parts.append((at.daughters, at.mothers.start, draws.drawn))
         as_daughter[at.daughters] = draws.daughter_component + n_components

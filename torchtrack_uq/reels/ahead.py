@@ -26,14 +26,13 @@ class Ahead(NamedTuple):
 
     @classmethod
     def of(
-        cls, proved: Proved, problem: AssignmentProblem, first_mother: int, first_daughter: int
+        cls, proved: Proved, problem: AssignmentProblem, first_mother: int, first_daughter: int, end: int
     ) -> "Ahead":
-        """In cells of the movie, of a problem whose mothers and daughters begin with these cells."""
-        links = problem.links
-        kept = np.stack(
-            [links.daughter[proved.kept] + first_daughter, links.mother[proved.kept] + first_mother], 1
-        )
-        return cls(proved.daughter + first_daughter, proved.worth, kept)
+        """In cells of the movie, of a problem whose mothers and daughters begin with these cells; before cell `end`."""
+        links, known = problem.links, proved.daughter + first_daughter < end
+        needed = proved.kept[links.daughter[proved.kept] + first_daughter < end]
+        kept = np.stack([links.daughter[needed] + first_daughter, links.mother[needed] + first_mother], 1)
+        return cls(proved.daughter[known] + first_daughter, proved.worth[known], kept)
 
     def to(self, problem: AssignmentProblem, first_mother: int, first_daughter: int) -> Proved:
         """In numbers of another problem; what it does not hold is left out."""

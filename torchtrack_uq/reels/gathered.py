@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.links.names import EVENT_SCORES, NO_MOTHER
 from torchtrack_uq.movies.detections import Detections
-from torchtrack_uq.posterior.histories import Histories
-from torchtrack_uq.reels.one_reel import Worked
+from torchtrack_uq.reels.one_reel import Drawn, Worked
 from torchtrack_uq.reels.plan import MARGIN
 from torchtrack_uq.results.decided_draws import DecidedDraws
 from torchtrack_uq.results.doubts import REASONS, CellDoubts
@@ -42,14 +41,18 @@ class Gathered:
         self._exact: list[NDArray[np.bool_]] = []
         self._chain: NDArray[np.int64] = np.zeros(0, np.int64)
 
+    def decide(self, worked: Worked) -> None:
+        """Take over the mothers of a reel's own cells."""
+        mother, start = worked.result.mother[worked.own], worked.start
+        here = slice(start + worked.own.start, start + worked.own.stop)
+        self.mother[here] = np.where(mother < 0, NO_MOTHER, mother + start)
+
     def add(self, worked: Worked) -> Columns:
-        """Take over what a reel says of its own cells; returns all of its links."""
+        """Take over what a reel says of its own cells beside; returns all of its links."""
         result, own = worked.result, worked.own
         p, graph, scaled = result.probabilities, result.candidates, result.scaled
         assert scaled is not None and p.log_z is not None
         here = slice(worked.start + own.start, worked.start + own.stop)
-        mother = result.mother[own]
-        self.mother[here] = np.where(mother < 0, NO_MOTHER, mother + worked.start)
         self.log_z += float(p.log_z.sum())
         found = {name: getattr(p, name).numpy() for name in OF_CELLS}
         for name in EVENT_SCORES:
@@ -80,33 +83,33 @@ class Gathered:
             name: np.concatenate([part[name] for part in reversed(self._links)]) for name in self._links[0]
         }
 
-    def add_draws(self, worked: Worked, drawn: Histories) -> None:
+    def add_draws(self, drawn: Drawn) -> None:
         """Take over in which draws what was decided is right, when all that a reel saw is decided.
 
         Where cells of a component lie before the reel, they are drawn with the others here, so that draws know what of
         them goes together.
         """
-        n = len(worked.result.detections)
-        mother = self.mother[worked.start : worked.start + n] - worked.start
+        start, frame, reel = drawn.start, drawn.frame, drawn.reel
+        n = len(frame)
+        mother = self.mother[start : start + n] - start
         mother[mother < 0] = NO_MOTHER
         load = np.bincount(mother[mother >= 0], minlength=n)
-        draws = DecidedDraws.of(drawn, mother, load)
+        draws = DecidedDraws.of(drawn.histories, mother, load)
         components = draws.daughter_component, draws.mother_component
         own = np.zeros(n, np.bool_)
-        own[worked.own] = True
+        own[drawn.own] = True
         of_own = np.zeros(len(draws.exact), np.bool_)
         for component in components:
             of_own[component[own]] = True
-        frame = worked.result.detections.frame + worked.reel.begin
-        near = (frame < worked.reel.first) & (frame >= worked.reel.first - MARGIN * self.max_gap // 2)
+        near = (frame < reel.first) & (frame >= reel.first - MARGIN * self.max_gap // 2)
         before = sum(len(part) for part in self._exact)
         for kind, (component, bits) in enumerate(
             zip(components, (draws.same_mother, draws.same_load), strict=True)
         ):
-            theirs = self._component[kind, worked.start : worked.start + n]
+            theirs = self._component[kind, start : start + n]
             take = np.flatnonzero((own | (near & of_own[component])) & (theirs < 0))
             theirs[take] = component[take] + before
-            self._bits[kind, worked.start + take] = bits[take]
+            self._bits[kind, start + take] = bits[take]
         self._exact.append(draws.exact)
         self._chain = draws.chain
 

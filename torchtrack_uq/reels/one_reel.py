@@ -32,6 +32,8 @@ from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.utils.cores import beside
 
 Ints = NDArray[np.int64]
+REDRAWS_PER_CELL = 6
+"""As many as a movie of a million gets that is held as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +76,36 @@ class Worked(NamedTuple):
     result: TrackingResult
     ahead: Ahead
 
-    def draw(self, n: int) -> Histories:
+    def draw(self, n: int) -> "Drawn":
         """Draws of its cells, of which those of its own mean something."""
         assert self.result.scaled is not None
         seed = int(np.random.SeedSequence([0, self.number]).generate_state(1)[0])
-        return draw_histories(self.result.scaled, n, seed=seed, sums=self.result.probabilities.sums)
+        drawn = draw_histories(
+            self.result.scaled,
+            n,
+            seed=seed,
+            sums=self.result.probabilities.sums,
+            most_redraws=REDRAWS_PER_CELL * len(self.result.detections),
+        )
+        return Drawn(self.reel, self.start, self.own, self.result.detections.frame + self.reel.begin, drawn)
+
+
+class Drawn(NamedTuple):
+    """Draws of a reel's cells.
+
+    Attributes:
+        reel: Its frames.
+        start: As of `Worked`, like the next.
+        own: Its own cells.
+        frame: (N',) frame of each cell, as in the movie.
+        histories: Of all that it scored.
+    """
+
+    reel: Reel
+    start: int
+    own: slice
+    frame: Ints
+    histories: Histories
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +171,8 @@ def work_on(setting: Setting, reel: Reel, number: int, mother: Ints, ahead: Ahea
         scaled=scaled,
         border_share={name: share[cells.start : stop] for name, share in setting.border_share.items()},
     )
-    told = Ahead.of(found.proved, problem, first_mother, first_daughter)
+    needed = int(setting.detections.offsets[min(2 * reel.first - reel.begin, reel.end)])
+    told = Ahead.of(found.proved, problem, first_mother, first_daughter, needed)
     return Worked(reel, number, cells.start, own, result, told)
 
 

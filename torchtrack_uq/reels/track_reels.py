@@ -1,6 +1,7 @@
 """Track a movie reel by reel, from the last one to the first."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torchtrack_uq.posterior.histories import default_draws
 from torchtrack_uq.reels.ahead import NOTHING_AHEAD
 from torchtrack_uq.reels.gathered import Gathered
 from torchtrack_uq.reels.link_files import LinkFiles
-from torchtrack_uq.reels.one_reel import Setting, Worked, work_on
+from torchtrack_uq.reels.one_reel import Drawn, Setting, Worked, work_on
 from torchtrack_uq.reels.plan import Reel, reels_of
 from torchtrack_uq.reels.reeled_result import ReeledResult, reeled_result
 from torchtrack_uq.results.doubts import far_inside
@@ -28,12 +29,13 @@ from torchtrack_uq.results.provenance import run_settings
 from torchtrack_uq.trackers.gaps import max_gap_of
 from torchtrack_uq.trackers.protocol import ReelTracker, Tracker
 from torchtrack_uq.uncertain_tracker import UncertainTracker
+from torchtrack_uq.utils.cores import leaving_pool
 from torchtrack_uq.utils.free_memory import give_back_freed_memory
 from torchtrack_uq.utils.progress import with_progress
 
 LONG = 400_000
 """Cells from which on a movie is tracked in reels, if that is possible."""
-CELLS_AT_ONCE = 160_000
+CELLS_AT_ONCE = 100_000
 """Cells of a reel: two stretches, one for each of two cores."""
 
 
@@ -149,22 +151,38 @@ def _border_share(detections: Detections, movie: Movie | None) -> dict[str, Tens
 def _all_reels(
     setting: Setting, reels: list[Reel], max_gap: int, files: LinkFiles, progress: bool
 ) -> Gathered:
+    """What the reels find, from the last one to the first; a second thread finishes one while the next is summed."""
     gathered = Gathered(setting.detections, max_gap, setting.n_draws)
     ahead, held = NOTHING_AHEAD, None
+    finished: Future[Drawn] | None = None
     order = list(reversed(list(enumerate(reels))))
-    for number, reel in with_progress(order, "Tracking reels", show=progress):
-        worked = work_on(setting, reel, number, gathered.mother, ahead)
-        links = gathered.add(worked)
-        own = _rows_of_own(worked)
-        files.add(number, worked.result.links.iloc[own], links)
-        if held is not None:  # what it saw of this reel is decided now
-            gathered.add_draws(*held)
-        ahead, held = worked.ahead, (worked, worked.draw(setting.n_draws))
-        give_back_freed_memory()
-    if held is not None:
-        gathered.add_draws(*held)
+    with leaving_pool(1, "reels") as pool:
+        for number, reel in with_progress(order, "Tracking reels", show=progress):
+            worked = work_on(setting, reel, number, gathered.mother, ahead)
+            gathered.decide(worked)
+            if finished is not None:
+                held = finished.result()
+            finished = pool.submit(_finish, setting, gathered, files, worked, held)
+            ahead, held = worked.ahead, None
+            del worked
+        if finished is not None:
+            gathered.add_draws(finished.result())
     files.done()
     return gathered
+
+
+def _finish(
+    setting: Setting, gathered: Gathered, files: LinkFiles, worked: Worked, held: Drawn | None
+) -> Drawn:
+    """Doubts, files and draws of a reel; and what was drawn of the one after it, of which all is decided now."""
+    if held is not None:
+        gathered.add_draws(held)
+    links = gathered.add(worked)
+    files.add(worked.number, worked.result.links.iloc[_rows_of_own(worked)], links)
+    del links
+    drawn = worked.draw(setting.n_draws)
+    give_back_freed_memory()
+    return drawn
 
 
 def _rows_of_own(worked: Worked) -> slice:

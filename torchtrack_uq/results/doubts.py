@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -137,7 +138,7 @@ class CellDoubts:
         null, disappear = to_host(probabilities.null), to_host(probabilities.disappear)
         return KnownFalse(null, disappear, self.part["false"])
 
-    @property
+    @cached_property
     def doubt(self) -> Floats:
         """(N,) the largest probability of anything being wrong, a wrong decision included; 0 where nothing is known.
 
@@ -147,8 +148,10 @@ class CellDoubts:
         counting them in full: mouse-epidermis, where the 50 surest doubts were true ends, 28 for 0; HeLa 46 for 41,
         cglutamicum 47 for 50, SIM+ 47 for 47.)
         """
-        most: Floats = np.stack([*self._wrong.values(), np.nan_to_num(1 - self.decision)]).max(axis=0)
-        return np.clip(most, 0.0, 1.0)
+        most: Floats = np.nan_to_num(1 - self.decision)
+        for kind in self.part:  # one after the other: all of them together are much of a long movie's memory
+            np.maximum(most, self._wrong(kind, slice(None)), out=most)
+        return np.clip(most, 0.0, 1.0, out=most)
 
     @property
     def error(self) -> Floats:
@@ -166,17 +169,16 @@ class CellDoubts:
 
     def reason_of(self, cell: NDArray[np.int64]) -> NDArray[np.str_]:
         """(R,) the same, of R cells."""
-        known = {kind: values[cell] for kind, values in self._wrong.items()}
+        known = {kind: self._wrong(kind, cell) for kind in self.part}
         known["false"] = known["false"] * np.clip(1 - known["merged"] - known["split"], 0, 1)
         parts = np.stack([known[kind] for kind in REASONS])
         names = np.array(list(REASONS.values()))
         return np.where(parts.max(axis=0) > 0, names[parts.argmax(axis=0)], "")
 
-    @property
-    def _wrong(self) -> dict[str, Floats]:
-        """By kind, (N,) probability that it is so and an error; 0 where it is not known."""
-        known = {kind: np.nan_to_num(values) for kind, values in self.part.items()}
-        return known | {kind: known[kind] * _WRONG_IF_INSIDE for kind in ("appeared", "ended")}
+    def _wrong(self, kind: str, cell: NDArray[np.int64] | slice) -> Floats:
+        """(R,) probability of some cells that it is so and an error; 0 where it is not known."""
+        known: Floats = np.nan_to_num(self.part[kind][cell])
+        return known * _WRONG_IF_INSIDE if kind in ("appeared", "ended") else known
 
     def columns(self) -> dict[str, Floats]:
         """Columns `p_missed`, `p_false`, `p_merged` and `p_split` of `cells.csv`."""

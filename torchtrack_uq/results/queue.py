@@ -156,7 +156,7 @@ def review_queue(result: Tracked, also: Bools | None = None) -> pd.DataFrame:
     for axis, values in zip("zyx"[-detections.ndim :], detections.coords[cell].T, strict=True):
         table[axis] = values.astype(np.float32)
     return table.assign(
-        reason=result.doubts.reason[cell],
+        reason=result.doubts.reason_of(cell),
         mother_frame=pd.Series(detections.frame_number[chosen], dtype="Int64").mask(~linked),
         mother=detections.naming.or_none(detections.label, chosen),
         probability=result.decision_probability[cell],

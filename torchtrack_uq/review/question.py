@@ -45,7 +45,7 @@ def question_of(
         "label": label,
         "place": cells.coords[cell].tolist(),
         "struck_out": False,
-        "reason": FOLLOWED if followed[cell] else str(result.doubts.reason[cell]),
+        "reason": FOLLOWED if followed[cell] else str(result.doubts.reason_of(np.array([cell]))[0]),
         "none": float(result.probabilities.null.double()[cell]),
         "chosen": None if chosen < 0 else [int(cells.frame_number[chosen]), int(cells.name[chosen])],
         "candidates": [
