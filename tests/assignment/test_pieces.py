@@ -55,14 +55,13 @@ def by_pieces(problem, n_frames, margin, tolerance=1e-3):
     link = np.zeros(problem.n_links)
     null, daughter_error = np.zeros((2, problem.n_daughters))
     disappear, divide, mother_error = np.zeros((3, problem.n_mothers))
-    following, next_problem, next_begin = NOTHING, None, 0
+    proved, next_problem, next_begin = NOTHING, None, 0
     cores = [(a, min(a + n_frames, last_frame)) for a in range(0, last_frame, n_frames)]
     for first, last in reversed(cores):
         low, high = max(first - margin, 0), min(last + margin, last_frame)
         begin, end = int(starts[max(low - GAP, 0)]), int(starts[min(high + GAP, last_frame)])
         part, links = cut_out(problem, begin, end)
-        if next_problem is not None:
-            following = follow(proved, part, begin, next_problem, next_begin)
+        following = NOTHING if next_problem is None else follow(proved, part, begin, next_problem, next_begin)
         inside = int(starts[low]) - begin, int(starts[high]) - begin
         found, proved = marginals_of_piece(part, inside, tolerance=tolerance, following=following)
         next_problem, next_begin = part, begin

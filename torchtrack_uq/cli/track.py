@@ -235,7 +235,7 @@ def _run(
         else:
             detections = options.points.detections
             check_detections(detections)
-        result = in_reels(uncertain_tracker, detections, options, acceptance, command, stack)
+        result = in_reels(uncertain_tracker, detections, options, acceptance, command, stages, stack)
         if result is None:
             whole = uncertain_tracker.track_detections(detections, options.movie, **how)
             result = replace(whole.with_acceptance(acceptance), settings={**whole.settings, **command})

@@ -5,7 +5,6 @@ import math
 
 from torchtrack_uq.errors import InputError
 
-
 _FEWEST_AT_ONCE = 1000
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def draw_histories(
     for p, at in enumerate(problems.ranges):
         if at.daughters.start == at.daughters.stop and at.mothers.start == at.mothers.stop:
             continue
-        how = {"many_frames": graph.max_gap > 1, "summed": kept[p], "most_redraws": most_redraws}
+        how: Any = {"many_frames": graph.max_gap > 1, "summed": kept[p], "most_redraws": most_redraws}
         sampler = partial(sample_automatic, n=n, seed=seeds[p], **how)
         draws = beside(solve_pair, sampler, partial(problems.build, p, scores), problems.where(p))
         drawn.parts.append((at.daughters, at.mothers.start, draws.drawn))

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torchtrack_uq.results.csv_file import write_csv
 from torchtrack_uq.results.parquet import LARGE, write_large_table, write_parquet
 from torchtrack_uq.results.stored_fields import OnDisk
 from torchtrack_uq.utils.ending_signals import held_signals
+from torchtrack_uq.utils.optional import import_optional
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -49,24 +50,35 @@ class LinkFiles:
         with held_signals():  # nobody may take the folder away from under a job
             self._pool.shutdown(cancel_futures=kind is not None)
 
-    def add(self, number: int, table: pd.DataFrame, columns: Columns) -> None:
-        """The links of a reel: rows of `links.csv`, and columns of `state.npz`."""
+    def add(
+        self, number: int, table: pd.DataFrame, columns: Columns, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Rows of `links.csv` and columns of `state.npz`, of a reel; `then` is called when they are written."""
         self.done()  # at most one reel waits
-        self._rows += len(table)
+        self.know(len(table), columns)
+        self._jobs.append(self._pool.submit(self._write, number, table, columns, then))
+
+    def know(self, n_rows: int, columns: Columns) -> None:
+        """Of a reel that an earlier run has added: how many rows, and any of its numbers."""
+        self._rows += n_rows
         self._types = {name: values.dtype for name, values in columns.items()}
-        self._jobs.append(self._pool.submit(self._write, number, table, columns))
+
+    def forget(self) -> None:
+        """Nothing was added."""
+        self._rows = 0
 
     def done(self) -> None:
         """Wait for what was added; raise what went wrong."""
         while self._jobs:
             self._jobs.pop().result()
 
-    def _write(self, number: int, table: pd.DataFrame, columns: Columns) -> None:
+    def _write(self, number: int, table: pd.DataFrame, columns: Columns, then: Callable[[], None]) -> None:
         write_csv(self.folder / f"{number}.csv", table, header=number == 0)
         if self._parquet:
             write_parquet(self.folder / f"{number}.parquet", table)
         for name, values in columns.items():
             values.tofile(self.folder / f"{number}.{name}")
+        then()
 
     def column(self, name: str) -> OnDisk:
         """One of the columns, of all reels."""
@@ -85,8 +97,7 @@ class LinkFiles:
         if not self._parquet:
             write_large_table(folder / "links.parquet", pd.DataFrame(index=range(self._rows)))
             return
-        from pyarrow import parquet
-
+        parquet = import_optional("pyarrow.parquet", "parquet", "writing links.parquet")
         writer = None
         for k in range(self.n_reels):
             part = self.folder / f"{k}.parquet"

@@ -46,6 +46,7 @@ class Setting:
         layer: Method "auto", temperature and event scores of the movie.
         border_share: (N,) by event, how much of it is due to the border, see `CellDoubts`.
         acceptance: Which decisions to accept without review.
+        max_gap: How many frames links may span.
         n_draws: Draws of histories.
     """
 
@@ -54,6 +55,7 @@ class Setting:
     layer: UncertaintyLayer
     border_share: Mapping[str, Tensor]
     acceptance: AcceptanceThreshold | None
+    max_gap: int
     n_draws: int
 
 

@@ -1,5 +1,6 @@
 """Where a long movie is cut into reels."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -66,5 +67,5 @@ def reels_of(offsets: NDArray[np.int64], max_gap: int, cells_at_once: int) -> li
             clip(first - margin - max_gap),
             clip(last + margin + max_gap),
         )
-        for first, last in zip(at[:-1], at[1:], strict=True)
+        for first, last in pairwise(at)
     ]

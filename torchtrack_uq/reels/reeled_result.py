@@ -77,7 +77,7 @@ class ReeledResult(TrackingResult):
     n_reels: int = 1
 
     @property
-    def links(self) -> pd.DataFrame:  # type: ignore[override]
+    def links(self) -> pd.DataFrame:
         """Not in memory.
 
         Raises:
@@ -124,7 +124,8 @@ class _Large:
 
     def state(self, file: Path, masks: bool) -> None:
         result, files = self.result, self.result.files
-        assert files is not None and isinstance(result.probabilities, ReeledProbabilities)
+        assert files is not None
+        assert isinstance(result.probabilities, ReeledProbabilities)
         own = {one.name: getattr(result, one.name) for one in fields(TrackingResult)}
         plain = TrackingResult(**own | {"probabilities": result.probabilities.plain()})
         vars(plain).update(tracklets=result.tracklets, doubts=result.doubts)
@@ -149,7 +150,7 @@ def reeled_result(
         n_reels: How many.
         about: Other fields of a `TrackingResult`.
     """
-    detections, links = gathered.detections, gathered.links()
+    detections, links = gathered.detections, gathered.links
     cells = {name: torch.from_numpy(values) for name, values in gathered.cells.items()}
     graph = _graph(detections, links, cells, max_gap)
     nothing, unknown = torch.zeros(1, dtype=torch.float64), torch.full((1,), torch.inf, dtype=torch.float64)
@@ -181,7 +182,7 @@ def reeled_result(
         n_reels=n_reels,
         **about,
     )
-    table = tracks_table(gathered.mother, result.tracklets, gathered.draws())
+    table = tracks_table(gathered.mother, result.tracklets, gathered.draws)
     vars(result).update(doubts=gathered.doubts(), tracks=with_names(table, detections.naming))
     return result
 
@@ -193,7 +194,9 @@ def _graph(
         mother=torch.from_numpy(links["mother"]),
         daughter=torch.from_numpy(links["daughter"]),
         score=torch.from_numpy(links["score"]),
-        **{name: cells[name + "_score"] for name in EVENT_SCORES},
+        appear=cells["appear_score"],
+        disappear=cells["disappear_score"],
+        divide=cells["divide_score"],
         frame=torch.from_numpy(detections.frame),
         label=torch.from_numpy(detections.label),
         coords=torch.from_numpy(detections.coords.astype(np.float32)),

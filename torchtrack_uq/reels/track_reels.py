@@ -1,7 +1,6 @@
 """Track a movie reel by reel, from the last one to the first."""
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +11,23 @@ from torchtrack_uq.assignment.piece import CannotBeCutError
 from torchtrack_uq.calibration.first_look import looked_at
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
-from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.some_frames import some_frames
 from torchtrack_uq.posterior.histories import default_draws
-from torchtrack_uq.reels.ahead import NOTHING_AHEAD
+from torchtrack_uq.reels.all_reels import work_on_all
 from torchtrack_uq.reels.gathered import Gathered
 from torchtrack_uq.reels.link_files import LinkFiles
-from torchtrack_uq.reels.one_reel import Drawn, Setting, Worked, work_on
-from torchtrack_uq.reels.plan import Reel, reels_of
+from torchtrack_uq.reels.one_reel import Setting
+from torchtrack_uq.reels.plan import reels_of
 from torchtrack_uq.reels.reeled_result import ReeledResult, reeled_result
+from torchtrack_uq.reels.store import Store
 from torchtrack_uq.results.doubts import far_inside
 from torchtrack_uq.results.provenance import run_settings
 from torchtrack_uq.trackers.gaps import max_gap_of
 from torchtrack_uq.trackers.protocol import ReelTracker, Tracker
 from torchtrack_uq.uncertain_tracker import UncertainTracker
-from torchtrack_uq.utils.cores import leaving_pool
-from torchtrack_uq.utils.free_memory import give_back_freed_memory
-from torchtrack_uq.utils.progress import with_progress
 
 LONG = 400_000
 """Cells from which on a movie is tracked in reels, if that is possible."""
@@ -112,10 +108,12 @@ def track_reels(
         layer,
         _border_share(detections, movie),
         acceptance,
+        max_gap,
         default_draws(len(detections)),
     )
     with LinkFiles(work, len(reels)) as files:
-        gathered = _all_reels(setting, reels, max_gap, files, progress)
+        mother = work_on_all(setting, reels, Store(work), files, progress=progress)
+    gathered = Gathered.of(Store(work), len(reels), detections, mother)
     about = run_settings(tracker.tracker, layer, max_gap, prior, tracker.calibration)
     return reeled_result(
         gathered,
@@ -146,48 +144,3 @@ def _border_share(detections: Detections, movie: Movie | None) -> dict[str, Tens
     field = detections.field_shape if movie is None else movie.frame_shape
     share = torch.from_numpy(1.0 - far_inside(detections, field))
     return {"appear": share, "disappear": share}
-
-
-def _all_reels(
-    setting: Setting, reels: list[Reel], max_gap: int, files: LinkFiles, progress: bool
-) -> Gathered:
-    """What the reels find, from the last one to the first; a second thread finishes one while the next is summed."""
-    gathered = Gathered(setting.detections, max_gap, setting.n_draws)
-    ahead, held = NOTHING_AHEAD, None
-    finished: Future[Drawn] | None = None
-    order = list(reversed(list(enumerate(reels))))
-    with leaving_pool(1, "reels") as pool:
-        for number, reel in with_progress(order, "Tracking reels", show=progress):
-            worked = work_on(setting, reel, number, gathered.mother, ahead)
-            gathered.decide(worked)
-            if finished is not None:
-                held = finished.result()
-            finished = pool.submit(_finish, setting, gathered, files, worked, held)
-            ahead, held = worked.ahead, None
-            del worked
-        if finished is not None:
-            gathered.add_draws(finished.result())
-    files.done()
-    return gathered
-
-
-def _finish(
-    setting: Setting, gathered: Gathered, files: LinkFiles, worked: Worked, held: Drawn | None
-) -> Drawn:
-    """Doubts, files and draws of a reel; and what was drawn of the one after it, of which all is decided now."""
-    if held is not None:
-        gathered.add_draws(held)
-    links = gathered.add(worked)
-    files.add(worked.number, worked.result.links.iloc[_rows_of_own(worked)], links)
-    del links
-    drawn = worked.draw(setting.n_draws)
-    give_back_freed_memory()
-    return drawn
-
-
-def _rows_of_own(worked: Worked) -> slice:
-    """Where rows of its own daughters stand in `links`: one for each candidate and one for none, but in frame 0."""
-    graph, frame = worked.result.candidates, worked.result.detections.frame
-    ends = torch.searchsorted(graph.daughter, torch.tensor([worked.own.start, worked.own.stop])).tolist()
-    none = [int((frame[:cell] > 0).sum()) for cell in (worked.own.start, worked.own.stop)]
-    return slice(ends[0] + none[0], ends[1] + none[1])

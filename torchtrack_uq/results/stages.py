@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,7 +86,7 @@ class Stages:
     @property
     def kept(self) -> list[str]:
         """Names of stages that need not be done again."""
-        return sorted(file.stem for file in self.folder.glob("*.npz"))
+        return sorted(file.stem for file in self.folder.glob("*.npz")) + ["reels"] * self._reels.is_dir()
 
     def detections(self, work: Callable[[], Detections]) -> Detections:
         """Measured cells, from the disk if an earlier run got as far."""
@@ -95,9 +96,29 @@ class Stages:
         """Scored links, likewise."""
         return self._stage("scores", work, _graph_of)
 
+    @contextmanager
+    def reels(self) -> Iterator[Path]:
+        """A folder for what is known of each reel of a long movie; it stays when the block is interrupted.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        with uncounted():
+            write_atomically(self.folder / "digest.txt", self.digest.encode())
+        self._reels.mkdir(exist_ok=True)
+        try:
+            yield self._reels
+        except Exception:  # such as a full disk, which it would keep full
+            shutil.rmtree(self._reels, ignore_errors=True)
+            raise
+
     def forget(self) -> None:
         """Delete all that was kept."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _reels(self) -> Path:
+        return self.folder / "reels"
 
     def _stage(
         self,

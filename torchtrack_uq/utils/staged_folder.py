@@ -70,24 +70,6 @@ def staged_folder(
                 remove_for_good(staging)
 
 
-@contextmanager
-def folder_beside(folder: Path) -> Iterator[Path]:
-    """An empty folder for what is on its way to `folder`, on the same file system; gone when the block ends.
-
-    Where a run is killed in the block, the next `output_folder` removes it.
-
-    Raises:
-        OSError: It cannot be made.
-    """
-    place = temporary_path(folder.resolve(), "partial", _beside(folder.resolve()))
-    try:
-        place.mkdir(parents=True)
-        yield place
-    finally:
-        with held_signals():
-            remove_for_good(place)
-
-
 def recover_results(folder: Path) -> None:
     """Finish what a run that was killed while it replaced results left, before somebody reads them.
 
