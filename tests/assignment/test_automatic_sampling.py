@@ -158,3 +158,32 @@ def test_blocks_are_drawn_as_often_as_the_posterior_says_and_independently(
     np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(0.25 / n))
     first, second = parent[:, 0] == 0, parent[:, 2] == 2
     assert abs((first & second).mean() - first.mean() * second.mean()) < 5 * 0.25 / np.sqrt(n)
+
+
+@pytest.mark.parametrize("arcs", [40, 120, 600])
+def test_components_that_do_not_fit_beside_the_others_are_drawn_after_them(
+    monkeypatch: pytest.MonkeyPatch, arcs: int
+) -> None:
+    n = 30  # pairs that may change places, some with a third cell beside them
+    own, other = np.arange(2 * n), np.arange(2 * n) ^ 1
+    mother, daughter = np.concatenate([own, other]), np.concatenate([own, own])
+    score = np.concatenate([np.zeros(2 * n), np.full(2 * n, -0.5)])
+    wide = np.arange(0, 2 * n - 3, 8)
+    problem = AssignmentProblem.build(
+        np.concatenate([mother, wide + 2]), np.concatenate([daughter, wide]), np.concatenate([score, wide * 0.0]),
+        2 * n, 2 * n, appear=-3.0, disappear=-3.0, divide=-3.0,
+    )  # fmt: skip
+    monkeypatch.setattr(automatic_sampling, "MEMORY_LIMIT", arcs * automatic_sampling.BYTES_PER_ARC)
+    monkeypatch.setattr(
+        automatic_sampling, "_redraw", lambda *_: None
+    )  # what is drawn must be right as it is
+    draws = sample_automatic(problem, 4000, many_frames=True)
+    exact = marginals(problem, method="exact", tolerance=0.0)
+    fits = draws.exact[draws.daughter_component]
+    assert fits.mean() >= (0.5 if arcs == 40 else 0.99)
+    none = (draws.parent < 0).mean(axis=0)
+    np.testing.assert_allclose(none[fits], exact.null[fits], atol=0.05)
+    linked = (draws.parent == np.arange(2 * n)).mean(axis=0)
+    np.testing.assert_allclose(linked[fits], exact.link[: 2 * n][fits], atol=0.05)
+    # what is too large on its own is drawn from the MAP
+    assert (none[~fits] < 0.5).all()

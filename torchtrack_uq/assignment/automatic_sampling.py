@@ -180,23 +180,29 @@ def _drawn(
     own = [generator] if n_blocks < 2 else _generators(generator, n_blocks)
 
     def draw(number: int) -> IntArray:
-        part = part_of(problem, of_link == number)
-        here, weights, kept_here = part.problem, part.gauge(gauge), keep[part.link]
-        kept = build_kept_graph(here, kept_here, weights, most, negligible)
-        too_large = np.zeros(here.n_daughters, np.bool_)
-        if not kept.graph.complete.all():
-            incomplete = np.append(~kept.graph.complete, False)
-            too_large = incomplete[kept.plan.daughter_component]
-            kept_here &= ~too_large[here.links.daughter]
-            choice = part.chosen(model.solution.chosen)
-            kept_here[choice[too_large & (choice >= 0)]] = True
+        among = of_link == number
+        while True:
+            part = part_of(problem, among)
+            here, weights, kept_here = part.problem, part.gauge(gauge), keep[part.link]
             kept = build_kept_graph(here, kept_here, weights, most, negligible)
-        graph = kept.graph
-        draw_links(
-            graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
-            weights.factors, links.daughter[part.link], rank[part.link], drawn, own[number],
-        )  # fmt: skip
-        return part.daughter[too_large]
+            complete = kept.graph.complete
+            too_large = complete.size > 0 and not complete.any()  # each of them alone
+            if too_large:
+                choice = part.chosen(model.solution.chosen)
+                by_map = np.zeros(part.link.size, np.bool_)
+                by_map[choice[choice >= 0]] = True
+                kept = build_kept_graph(here, by_map, weights, most, negligible)
+            graph = kept.graph
+            draw_links(
+                graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,
+                weights.factors, links.daughter[part.link], rank[part.link], drawn, own[number],
+            )  # fmt: skip
+            if too_large or complete.all():
+                return part.daughter[: part.daughter.size * too_large]
+            # what did not fit beside the others
+            left = np.append(~complete, False)[kept.plan.daughter_component]
+            among = np.zeros(among.size, np.bool_)
+            among[part.link[left[here.links.daughter]]] = True
 
     for too_large in in_threads(draw, range(n_blocks), min(available_cores(), BLOCKS_AT_ONCE)):
         unfit[too_large] = True
@@ -210,7 +216,7 @@ def _redraw(
     drawn: DrawnParents,
     chain: IntArray,
     generator: np.random.Generator,
-    most: int,
+    most: int = MOST_REDRAWS,
 ) -> None:
     """Replace the draws of daughters with `offered` links (F,) by those of chains, in place."""
     links = problem.links

@@ -59,7 +59,7 @@ class _Movie:
         keep = partial(self.store.put, f"{worked.number}.found", found)
         self.files.add(worked.number, table, links, keep)
         del links, table, found, keep
-        held = _Held(worked.ahead, worked.draw(self.setting.n_draws))
+        held = _Held(worked.ahead, worked.draw(self.setting.n_draws, self.setting.redraws_per_cell))
         self.store.put(f"{worked.number}.held", _as_arrays(held))
         self.store.drop(f"{worked.number + 1}.held")
         give_back_freed_memory()

@@ -32,8 +32,6 @@ from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.utils.cores import beside
 
 Ints = NDArray[np.int64]
-REDRAWS_PER_CELL = 6
-"""As many as a movie of a million gets that is held as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +46,7 @@ class Setting:
         acceptance: Which decisions to accept without review.
         max_gap: How many frames links may span.
         n_draws: Draws of histories.
+        redraws_per_cell: Of Markov chains, where a component cannot be drawn from as it is.
     """
 
     detections: Detections
@@ -57,6 +56,7 @@ class Setting:
     acceptance: AcceptanceThreshold | None
     max_gap: int
     n_draws: int
+    redraws_per_cell: int
 
 
 class Worked(NamedTuple):
@@ -78,8 +78,8 @@ class Worked(NamedTuple):
     result: TrackingResult
     ahead: Ahead
 
-    def draw(self, n: int) -> "Drawn":
-        """Draws of its cells, of which those of its own mean something."""
+    def draw(self, n: int, redraws_per_cell: int) -> "Drawn":
+        """Draws of its cells, of which those of its own mean something; see `draw_histories`."""
         assert self.result.scaled is not None
         seed = int(np.random.SeedSequence([0, self.number]).generate_state(1)[0])
         drawn = draw_histories(
@@ -87,7 +87,7 @@ class Worked(NamedTuple):
             n,
             seed=seed,
             sums=self.result.probabilities.sums,
-            most_redraws=REDRAWS_PER_CELL * len(self.result.detections),
+            most_redraws=redraws_per_cell * len(self.result.detections),
         )
         return Drawn(self.reel, self.start, self.own, self.result.detections.frame + self.reel.begin, drawn)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchtrack_uq.assignment.automatic_sampling import MOST_REDRAWS
 from torchtrack_uq.assignment.piece import CannotBeCutError
 from torchtrack_uq.calibration.first_look import looked_at
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
@@ -31,6 +32,8 @@ from torchtrack_uq.uncertain_tracker import UncertainTracker
 
 LONG = 400_000
 """Cells from which on a movie is tracked in reels, if that is possible."""
+REDRAWS_PER_CELL = 6
+"""However long a movie is: as many as one of a million gets that is held as a whole."""
 CELLS_AT_ONCE = 100_000
 """Cells of a reel: two stretches, one for each of two cores."""
 
@@ -110,6 +113,7 @@ def track_reels(
         acceptance,
         max_gap,
         default_draws(len(detections)),
+        max(MOST_REDRAWS // len(detections), REDRAWS_PER_CELL),
     )
     with LinkFiles(work, len(reels)) as files:
         mother = work_on_all(setting, reels, Store(work), files, progress=progress)
