@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchtrack_uq.assignment.automatic_sampling import MOST_REDRAWS
 from torchtrack_uq.assignment.piece import CannotBeCutError
-from torchtrack_uq.calibration.first_look import looked_at
+from torchtrack_uq.calibration.first_look import MOST_CELLS, looked_at
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -138,6 +138,8 @@ def track_reels(
 
 def _look(of_movie: Tracker, detections: Detections, max_gap: int) -> CandidateGraph:
     """Links of the frames that a prior looks at."""
+    if len(detections) <= MOST_CELLS:
+        return of_movie.candidates(detections, progress=False)
     spans = looked_at(torch.from_numpy(detections.offsets), max_gap)
     parts = [some_frames(detections, begin, end) for begin, end in spans]
     return CandidateGraph.batch([of_movie.candidates(part, progress=False) for part in parts])
