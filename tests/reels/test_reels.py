@@ -66,11 +66,15 @@ def assert_as_the_whole(whole: TrackingResult, reeled: TrackingResult, loaded: T
 
 def assert_same_tables(tmp_path: Path) -> None:
     for name in TABLES[:4]:
-        one, other = (pd.read_csv(tmp_path / folder / name, keep_default_na=False) for folder in ("reels", "whole"))
+        one, other = (
+            pd.read_csv(tmp_path / folder / name, keep_default_na=False) for folder in ("reels", "whole")
+        )
         assert list(one.columns) == list(other.columns), name
         assert len(one) == len(other) or name == "review.csv"
         if name in ("links.csv", "cells.csv"):
-            for column in {"frame", "mother", "daughter", "label", "track", "selected", "accepted"} & set(one.columns):
+            for column in {"frame", "mother", "daughter", "label", "track", "selected", "accepted"} & set(
+                one.columns
+            ):
                 assert (one[column].astype(str) == other[column].astype(str)).all(), column
         if name == "tracks.csv":
             for column in ("track", "begin", "end", "parent", "n_cells"):
@@ -106,9 +110,7 @@ def test_the_prior_of_reels_is_that_of_the_movie(tmp_path: Path) -> None:
     assert reeled.settings["events"] == whole.settings["events"]
 
 
-@pytest.mark.parametrize(
-    "what", ["empty frames", "begins empty", "3D", "names", "field", "anisotropic"]
-)
+@pytest.mark.parametrize("what", ["empty frames", "begins empty", "3D", "names", "field", "anisotropic"])
 def test_reels_take_any_points(tmp_path: Path, what: str) -> None:
     if what == "empty frames":
         cells = walkers(110, 40, empty=(*range(30, 42), 70, 109))
@@ -138,9 +140,7 @@ def test_masks_are_tracked_in_reels_and_written(tmp_path: Path) -> None:
     assert_as_the_whole(whole, reeled, loaded)
     assert_same_tables(tmp_path)
     for t in (0, 35, 69):
-        one, other = (
-            (tmp_path / folder / f"mask{t:03d}.tif").read_bytes() for folder in ("reels", "whole")
-        )
+        one, other = ((tmp_path / folder / f"mask{t:03d}.tif").read_bytes() for folder in ("reels", "whole"))
         assert one == other
 
 

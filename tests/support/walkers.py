@@ -21,7 +21,9 @@ def walkers(n_frames, per_frame, seed=0, size=200.0, step=3.0, ndim=2, empty=(),
         if t not in empty:
             frame.append(np.full(len(seen), t))
             coords.append(seen)
-    cells = Detections.from_points(np.concatenate(frame), np.concatenate(coords), n_frames=n_frames, sort=True)
+    cells = Detections.from_points(
+        np.concatenate(frame), np.concatenate(coords), n_frames=n_frames, sort=True
+    )
     if not about:
         return cells
     fields = {name: getattr(cells, name) for name in ("frame", "label", "coords", "n_frames", "row")}

@@ -42,6 +42,7 @@ BETWEEN = 10
 MOST_REDRAWS = 6_000_000
 """Of a problem: five seconds or so."""
 LEAST_WEIGHT = 1e-120
+NO_LIMIT = 1 << 40
 DAUGHTERS_AT_ONCE = 50_000
 """Of a problem, whose frontier graphs each thread holds at a time; they are drawn with a generator of their own."""
 
@@ -60,6 +61,7 @@ class Draws(NamedTuple):
         exact: (C,) bool, components of which the draws are independent and the probability of any event is right to
             `ENOUGH`; the others are from `N_CHAINS` Markov chains.
         chain: (n,) int64, which chain a draw is from.
+        possible: (E,) bool, links that draws may hold; others are too improbable for one event to notice.
     """
 
     drawn: DrawnParents
@@ -67,6 +69,7 @@ class Draws(NamedTuple):
     mother_component: IntArray
     exact: BoolArray
     chain: IntArray
+    possible: BoolArray
 
     @property
     def parent(self) -> IntArray:
@@ -136,10 +139,13 @@ def sample_automatic(
     rough[of_daughter[unfit]] = True
     n_chains = min(N_CHAINS, n)
     chain = np.arange(n) * n_chains // n
+    possible = np.zeros(problem.n_links, np.bool_)
+    possible[links.link] = keep
     if rough.any():
         offered = rough[of_daughter[links.daughter]] & rough[of_mother[links.mother]]
         offered &= keep | (odds_if_free(problem, model, gauge, 1.0) > FAINT)
         _redraw(problem, offered, gauge, drawn, chain, generator, most_redraws)
+        possible[links.link[offered]] = True
         ends = of_daughter[links.daughter[offered]], of_mother[links.mother[offered]]
         shape = (n_components, n_components)
         joined = connected_components(coo_array((np.ones(len(ends[0])), ends), shape=shape), directed=False)
@@ -147,8 +153,8 @@ def sample_automatic(
         of_daughter, of_mother = label[of_daughter], label[of_mother]
         exact = np.ones(joined[0], np.bool_)
         exact[label[rough]] = False
-        return Draws(drawn, of_daughter, of_mother, exact, chain)
-    return Draws(drawn, of_daughter, of_mother, ~rough, chain)
+        return Draws(drawn, of_daughter, of_mother, exact, chain, possible)
+    return Draws(drawn, of_daughter, of_mother, ~rough, chain, possible)
 
 
 def _drawn(
@@ -191,7 +197,7 @@ def _drawn(
                 choice = part.chosen(model.solution.chosen)
                 by_map = np.zeros(part.link.size, np.bool_)
                 by_map[choice[choice >= 0]] = True
-                kept = build_kept_graph(here, by_map, weights, most, negligible)
+                kept = build_kept_graph(here, by_map, weights, NO_LIMIT, negligible)  # a few arcs each
             graph = kept.graph
             draw_links(
                 graph.arc_start, graph.arc_to, graph.arc_factor, graph.layer_start, graph.first_layer,

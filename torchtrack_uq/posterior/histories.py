@@ -67,6 +67,8 @@ class Histories:
         exact: (C,) bool, components whose draws are independent, and right to 0.02 in the probability of any event;
             the others are drawn by Markov chains, see `torchtrack_uq.assignment.automatic_sampling`.
         chain: (n,) int64, the chain that a draw is from, there.
+        possible: (E,) bool, candidate links that draws may hold: the others are too improbable to change the
+            probability of one event, but a track of many cells may have many of them (`left_out`). None: all may.
     """
 
     drawn: NDArray[np.int64] | DrawnMothers
@@ -74,6 +76,7 @@ class Histories:
     mother_component: NDArray[np.int64]
     exact: NDArray[np.bool_]
     chain: NDArray[np.int64]
+    possible: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.drawn)
@@ -151,6 +154,7 @@ def draw_histories(
     as_daughter, as_mother = np.full((2, graph.n_cells), -1, np.int64)
     exact: list[NDArray[np.bool_]] = []
     n_components, n_chains = 0, min(N_CHAINS, n)
+    possible = np.zeros(graph.n_links, np.bool_)
     seeds = np.random.SeedSequence(seed).generate_state(max(problems.n_pairs, 1)).tolist()
     kept = [None] * problems.n_pairs if sums is None else sums.matching(problems, scores)
     for p, at in enumerate(problems.ranges):
@@ -163,13 +167,15 @@ def draw_histories(
         as_daughter[at.daughters] = draws.daughter_component + n_components
         as_mother[at.mothers] = draws.mother_component + n_components
         exact.append(draws.exact)
+        possible[at.links] = draws.possible
         n_components += len(draws.exact)
     for component in (as_daughter, as_mother):
         none = np.flatnonzero(component < 0)
         component[none] = n_components + np.arange(len(none))
         n_components += len(none)
         exact.append(np.ones(len(none), np.bool_))
-    return Histories(drawn, as_daughter, as_mother, np.concatenate(exact), np.arange(n) * n_chains // n)
+    chain = np.arange(n) * n_chains // n
+    return Histories(drawn, as_daughter, as_mother, np.concatenate(exact), chain, possible)
 
 
 def n_daughters(mother: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -14,6 +14,7 @@ from torchtrack_uq.reels.link_files import LinkFiles
 from torchtrack_uq.reels.one_reel import Drawn, Ints, Setting, Worked, work_on
 from torchtrack_uq.reels.plan import Reel
 from torchtrack_uq.reels.store import Columns, Store
+from torchtrack_uq.results.left_out import LeftOut
 from torchtrack_uq.utils.cores import leaving_pool
 from torchtrack_uq.utils.free_memory import give_back_freed_memory
 from torchtrack_uq.utils.progress import with_progress
@@ -146,6 +147,7 @@ def _as_arrays(held: _Held) -> Columns:
         **held.ahead._asdict(),
         "place": np.array([drawn.start, drawn.own.start, drawn.own.stop]),
         "frame": drawn.frame,
+        **{f"left_out.{name}": values for name, values in drawn.left_out._asdict().items()},
         "mother": histories.mother.astype(np.int32),
         "daughter_component": histories.daughter_component,
         "mother_component": histories.mother_component,
@@ -158,5 +160,6 @@ def _from_arrays(kept: Columns, reel: Reel) -> _Held:
     start, first, last = kept["place"].tolist()
     names = ("daughter_component", "mother_component", "exact", "chain")
     histories = Histories(kept["mother"].astype(np.int64), *(kept[name] for name in names))
-    drawn = Drawn(reel, start, slice(first, last), kept["frame"], histories)
+    left_out = LeftOut(*(kept[f"left_out.{name}"] for name in LeftOut._fields))
+    drawn = Drawn(reel, start, slice(first, last), kept["frame"], histories, left_out)
     return _Held(Ahead(*(kept[name] for name in Ahead._fields)), drawn)

@@ -87,7 +87,8 @@ def of_draws(
         max_gap: How many frames links may span.
 
     Returns:
-        `cell`, `component` and `bits` of mothers and (`.load`) of numbers of daughters, `exact` and `chain`.
+        `cell`, `component` and `bits` of mothers (`mother.cell`) and of numbers of daughters (`load.cell`), `exact`,
+        `chain`, and links that are `left_out`.
     """
     start, frame, reel = drawn.start, drawn.frame, drawn.reel
     n = len(frame)
@@ -103,6 +104,7 @@ def of_draws(
         of_own[component[own]] = True
     near = (frame < reel.first) & (frame >= reel.first - MARGIN * max_gap // 2)
     found: Columns = {"exact": draws.exact, "chain": draws.chain}
+    found |= {f"left_out.{name}": values for name, values in drawn.left_out._asdict().items()}
     for kind, component, bits in zip(
         ("mother", "load"), components, (draws.same_mother, draws.same_load), strict=True
     ):

@@ -11,6 +11,7 @@ from torchtrack_uq.reels.one_reel import Ints
 from torchtrack_uq.reels.store import Columns, Store
 from torchtrack_uq.results.decided_draws import DecidedDraws
 from torchtrack_uq.results.doubts import REASONS, CellDoubts
+from torchtrack_uq.results.left_out import LeftOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,7 @@ class Gathered:
         cells: By name, (N,) numbers, see `of_cells`.
         links: By name, numbers of the links that matter, see `that_matter`.
         draws: In which draws what was decided is right.
+        left_out: Links that no draw holds.
         log_z: Estimate of log Z.
     """
 
@@ -31,6 +33,7 @@ class Gathered:
     cells: Columns
     links: Columns
     draws: DecidedDraws
+    left_out: LeftOut
     log_z: float
 
     @classmethod
@@ -53,15 +56,16 @@ class Gathered:
             at += n
         assert at == len(detections)
         joined = {name: np.concatenate(parts) for name, parts in links.items()}
-        return cls(detections, mother, cells, joined, _draws(store, n_reels, len(detections)), log_z)
+        return cls(detections, mother, cells, joined, *_draws(store, n_reels, len(detections)), log_z)
 
     def doubts(self) -> CellDoubts:
         """What may be wrong with each cell."""
         return CellDoubts({kind: self.cells[f"doubt.{kind}"] for kind in REASONS}, self.cells["decision"])
 
 
-def _draws(store: Store, n_reels: int, n_cells: int) -> DecidedDraws:
+def _draws(store: Store, n_reels: int, n_cells: int) -> tuple[DecidedDraws, LeftOut]:
     exact: list[NDArray[np.bool_]] = []
+    left_out: list[LeftOut] = []
     component, bits, before = np.full((2, n_cells), -1, np.int64), None, 0
     for number in range(n_reels):
         part = store.get(f"{number}.draws")
@@ -72,7 +76,9 @@ def _draws(store: Store, n_reels: int, n_cells: int) -> DecidedDraws:
             component[kind, cell] = part[f"{name}.component"] + before
             bits[kind, cell] = part[f"{name}.bits"]
         exact.append(part["exact"])
+        left_out.append(LeftOut(*(part[f"left_out.{name}"] for name in LeftOut._fields)))
         before += len(part["exact"])
     assert bits is not None
     assert (component >= 0).all()
-    return DecidedDraws(bits[0], bits[1], component[0], component[1], np.concatenate(exact), part["chain"])
+    draws = DecidedDraws(bits[0], bits[1], component[0], component[1], np.concatenate(exact), part["chain"])
+    return draws, LeftOut(*(np.concatenate(values) for values in zip(*left_out, strict=True)))

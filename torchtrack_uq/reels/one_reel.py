@@ -27,6 +27,7 @@ from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 from torchtrack_uq.reels.ahead import Ahead
 from torchtrack_uq.reels.plan import Reel
+from torchtrack_uq.results.left_out import LeftOut
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
 from torchtrack_uq.utils.cores import beside
@@ -89,7 +90,12 @@ class Worked(NamedTuple):
             sums=self.result.probabilities.sums,
             most_redraws=redraws_per_cell * len(self.result.detections),
         )
-        return Drawn(self.reel, self.start, self.own, self.result.detections.frame + self.reel.begin, drawn)
+        frame = self.result.detections.frame + self.reel.begin
+        left_out = LeftOut.of(drawn, self.result.probabilities)
+        own = (left_out.daughter >= self.own.start) & (left_out.daughter < self.own.stop)
+        mother, daughter, probability = (values[own] for values in left_out)
+        its_own = LeftOut(mother + self.start, daughter + self.start, probability)
+        return Drawn(self.reel, self.start, self.own, frame, drawn, its_own)
 
 
 class Drawn(NamedTuple):
@@ -101,6 +107,7 @@ class Drawn(NamedTuple):
         own: Its own cells.
         frame: (N',) frame of each cell, as in the movie.
         histories: Of all that it scored.
+        left_out: Links of its own daughters that no draw holds, in numbers of the movie.
     """
 
     reel: Reel
@@ -108,6 +115,7 @@ class Drawn(NamedTuple):
     own: slice
     frame: Ints
     histories: Histories
+    left_out: LeftOut
 
 
 @dataclass(frozen=True, eq=False)

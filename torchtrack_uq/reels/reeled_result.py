@@ -182,7 +182,7 @@ def reeled_result(
         n_reels=n_reels,
         **about,
     )
-    table = tracks_table(gathered.mother, result.tracklets, gathered.draws)
+    table = tracks_table(gathered.mother, result.tracklets, gathered.draws, gathered.left_out)
     vars(result).update(doubts=gathered.doubts(), tracks=with_names(table, detections.naming))
     return result
 

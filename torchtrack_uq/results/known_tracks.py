@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from torchtrack_uq.errors import InputError
 from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.probabilities import LinkProbabilities
 from torchtrack_uq.movies.naming import Naming
-from torchtrack_uq.posterior.drawable import DrawableSums
 from torchtrack_uq.posterior.histories import draw_histories
+from torchtrack_uq.results.left_out import NOTHING, LeftOut
 from torchtrack_uq.results.track_probabilities import tracks_table
 from torchtrack_uq.results.tracklets import Tracklets
 
@@ -27,7 +28,7 @@ def tracks_of(
     *,
     seed: int = 0,
     naming: Naming | None = None,
-    sums: DrawableSums | None = None,
+    probabilities: LinkProbabilities | None = None,
 ) -> pd.DataFrame:
     """`tracks_table` from draws of a movie's posterior; see `draw_histories`.
 
@@ -39,7 +40,8 @@ def tracks_of(
         n: Number of draws.
         seed: Of the draws.
         naming: The user's own frame numbers, for `begin` and `end`; None counts from 0.
-        sums: Of the same scores, as for `draw_histories`.
+        probabilities: Of the same scores: the movie is not summed over again then, and links that are too improbable to
+            be drawn count (`LeftOut`).
 
     Warns:
         UnknownTracksWarning: The histories of this movie cannot be drawn; the table is empty there.
@@ -50,13 +52,17 @@ def tracks_of(
        track  n_cells  p_track
     0      1        2      NaN
     """
-    histories = None
+    histories, left_out = None, NOTHING
     if scaled is not None:
         try:
+            sums = None if probabilities is None else probabilities.sums
             histories = draw_histories(scaled, n, seed=seed, sums=sums)
         except InputError as error:
             warnings.warn(f"tracks have no probabilities: {error}", UnknownTracksWarning, stacklevel=2)
-    table = tracks_table(mother, tracks, histories)
+        else:
+            if probabilities is not None:
+                left_out = LeftOut.of(histories, probabilities)
+    table = tracks_table(mother, tracks, histories, left_out)
     return table if naming is None else with_names(table, naming)
 
 

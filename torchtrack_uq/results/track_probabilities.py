@@ -7,6 +7,7 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.posterior.histories import Histories
 from torchtrack_uq.results.as_decided import AsDecided
 from torchtrack_uq.results.decided_draws import DecidedDraws
+from torchtrack_uq.results.left_out import NOTHING, LeftOut, WithoutLeftOut
 from torchtrack_uq.results.track_decisions import Ints, TrackDecisions
 from torchtrack_uq.results.tracklets import Tracklets
 
@@ -16,7 +17,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | DecidedDraws | None) -> pd.DataFrame:
+def tracks_table(
+    mother: Ints,
+    tracks: Tracklets,
+    histories: Histories | DecidedDraws | None,
+    left_out: LeftOut = NOTHING,
+) -> pd.DataFrame:
     """One row a track: the probability that it is right, from draws of whole histories.
 
     The posterior is the product over components (cells that compete, directly or over others). Within a component the
@@ -28,6 +34,7 @@ def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | Decided
         mother: (N,) index of the chosen mother of each cell, -1 for none.
         tracks: Tracks of the chosen links.
         histories: Draws of the same cells, or what was asked of them; None where there is no posterior to draw from.
+        left_out: Links that the draws cannot hold.
 
     Returns:
         Columns `track`, `begin`, `end`, `parent` as in `Tracklets`, `n_cells`, `p_track` (all of it is right, see
@@ -63,14 +70,15 @@ def tracks_table(mother: Ints, tracks: Tracklets, histories: Histories | Decided
     as_decided = AsDecided(decided, histories)
     track, cell, of_mother = decided.conditions()
     p, error = as_decided.shares(track, cell, of_mother, n_tracks)
-    table["p_track"] = p
+    without = WithoutLeftOut(decided, left_out)
+    table["p_track"] = p * without.track
     dividing, daughter = decided.divisions()
     both = as_decided.shares(dividing, daughter, np.ones(len(daughter), np.bool_), n_tracks)[0]
     divides = np.zeros(n_tracks, np.bool_)
     divides[dividing] = True
-    table["p_division"] = np.where(divides, both, np.nan)
-    table["p_lineage"] = as_decided.shares_below(track, cell, of_mother, decided)
-    table["expected_errors"] = as_decided.errors()
+    table["p_division"] = np.where(divides, both * without.division, np.nan)
+    table["p_lineage"] = as_decided.shares_below(track, cell, of_mother, decided) * without.lineage
+    table["expected_errors"] = as_decided.errors() + without.errors
     table["mc_error"] = error
     rough = ~np.where(of_mother, *(histories.exact[c[cell]] for c in as_decided.components))
     table["exact"] = np.bincount(track[rough], minlength=n_tracks) == 0

@@ -113,7 +113,7 @@ class TrackingResult:
     @cached_property
     def tracks(self) -> pd.DataFrame:
         """One row a track: the probability that it, its division and its lineage are right; see `tracks_table`."""
-        known = {"naming": self.detections.naming, "sums": self.probabilities.sums}
+        known: Any = {"naming": self.detections.naming, "probabilities": self.probabilities}
         return tracks_of(self.mother, self.tracklets, self.scaled, **known)
 
     @cached_property
