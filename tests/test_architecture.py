@@ -30,6 +30,7 @@ ROOMS = (
     "review",
     "napari_plugin",
     "uncertain_tracker",
+    "reels",
     "planning",
     "exchange",
     "batch",

@@ -1,5 +1,6 @@
 """What reels leave on the disk until the movie is put together, and what a run that was killed goes on with."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,8 +44,12 @@ class Store:
             OSError: It is not there.
             ValueError: It is damaged.
         """
-        with np.load(self._file(name), allow_pickle=False) as entry:
-            return {key: entry[key] for key in entry.files}
+        content = io.BytesIO(self._file(name).read_bytes())
+        try:
+            with np.load(content, allow_pickle=False) as entry:
+                return {key: entry[key] for key in entry.files}
+        except Exception as error:  # whatever zipfile, zlib and numpy meet in a damaged archive
+            raise ValueError(f"{self._file(name)} is damaged: {error}") from error
 
     def has(self, name: str) -> bool:
         """Whether an entry is there."""
