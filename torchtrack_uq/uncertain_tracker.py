@@ -25,12 +25,12 @@ from torchtrack_uq.movies.points_table import read_points
 from torchtrack_uq.movies.sanity import check_movie
 from torchtrack_uq.movies.table_file import TableLike
 from torchtrack_uq.posterior.map_links import map_links
+from torchtrack_uq.results.measured_cells import measured_cells
 from torchtrack_uq.results.proof import warn_of_short_lists
 from torchtrack_uq.results.provenance import run_settings
 from torchtrack_uq.results.stages import Stages
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.by_name import TrackerByName
-from torchtrack_uq.trackers.distance import DistanceTracker
 from torchtrack_uq.trackers.gaps import check_gap_of_paper, max_gap_of, wanted_max_gap
 from torchtrack_uq.trackers.identity import tracker_identity
 from torchtrack_uq.trackers.protocol import Tracker
@@ -182,25 +182,11 @@ class UncertainTracker:
                 results are those of one process with one thread, to the last bit.
 
         Raises:
-            InputError: Frames that cannot be used.
-
-        Warns:
-            MovieWarning: Frames that stand out, see `check_detections`.
+            InputError: Frames that cannot be used; see `measured_cells`, also for warnings.
         """
+        self.check_stride(movie.stride)
         how: Any = {"progress": progress, "stages": stages, "crew": crew}
-        return self.track_detections(self.measured(movie, **how), movie, **how)
-
-    def measured(
-        self, movie: Movie, *, progress: bool = True, stages: Stages | None = None, crew: Crew | None = None
-    ) -> Detections:
-        """The cells of a movie, as `track_movie` measures them; it takes the same arguments and raises the same."""
-        self._check_stride(movie.stride)
-        if isinstance(self.tracker, DistanceTracker):
-            self.tracker.check_voxel_size(movie.voxel_size)
-        measure = partial(Detections.from_movie, movie, crew=crew, progress=progress)
-        detections = measure() if stages is None else stages.detections(measure)
-        check_detections(detections)
-        return detections
+        return self.track_detections(measured_cells(movie, self.tracker, **how), movie, **how)
 
     def track_points(
         self,
@@ -285,16 +271,13 @@ class UncertainTracker:
         )
 
     def look_at(self, detections: Detections) -> None:
-        """Take the tracker that is for movies of as many dimensions, where it was given by name.
-
-        Raises:
-            InputError: The calibration is of another stride.
-        """
-        self._check_stride(detections.stride)
+        """Take the tracker for movies of as many dimensions, if given by name; `check_stride`."""
+        self.check_stride(detections.stride)
         if self._by_name is not None and self.calibration is None:  # a calibration is of one model
             self.tracker = self._by_name(detections.ndim)
 
-    def _check_stride(self, stride: int) -> None:
+    def check_stride(self, stride: int) -> None:
+        """Refuse a stride that the calibration is not of, with an `InputError`."""
         if self.calibration is not None:
             self.calibration.check(self.method, self.calibration.tracker, stride)
 

@@ -142,7 +142,15 @@ def test_a_movie_of_reels_can_be_corrected_and_reviewed(points: Path, tmp_path: 
     assert main(command(points, tmp_path / "out")) == 0
     queue = pd.read_csv(tmp_path / "out" / "review.csv")
     first = queue.iloc[0]
-    table = pd.DataFrame({"frame": [first["frame"]], "label": [first["label"]], "verdict": ["bad"]})
+    table = pd.DataFrame(
+        {
+            "frame": [first["frame"]],
+            "label": [first["label"]],
+            "verdict": ["bad"],
+            "mother_frame": [None],
+            "mother": [None],
+        }
+    )
     table.to_csv(tmp_path / "decided.csv", index=False)
     corrected = tmp_path / "corrected"
     assert (

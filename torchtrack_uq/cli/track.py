@@ -224,6 +224,7 @@ def _run(
 ) -> None:
     from torchtrack_uq.movies.cell_counts import check_detections
     from torchtrack_uq.movies.in_one_line import describe_movie
+    from torchtrack_uq.results.measured_cells import measured_cells
     from torchtrack_uq.results.proof import CoverageWarning
 
     how: Any = {"progress": not options.quiet, "stages": stages, "crew": crew}
@@ -231,7 +232,8 @@ def _run(
     with nothing_written_on_error(), warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore", CoverageWarning)  # its sentence stands in the summary
         if options.points is None:
-            detections = uncertain_tracker.measured(options.movie, **how)
+            uncertain_tracker.check_stride(options.movie.stride)
+            detections = measured_cells(options.movie, uncertain_tracker.tracker, **how)
         else:
             detections = options.points.detections
             check_detections(detections)

@@ -9,10 +9,10 @@ import numpy as np
 from torchtrack_uq.links.names import NO_MOTHER
 from torchtrack_uq.posterior.histories import Histories
 from torchtrack_uq.reels.ahead import NOTHING_AHEAD, Ahead
+from torchtrack_uq.reels.cutting import Reel
 from torchtrack_uq.reels.found import of_cells, of_draws, of_links, own_mothers, rows_of_own, that_matter
 from torchtrack_uq.reels.link_files import LinkFiles
 from torchtrack_uq.reels.one_reel import Drawn, Ints, Setting, Worked, work_on
-from torchtrack_uq.reels.plan import Reel
 from torchtrack_uq.reels.store import Columns, Store
 from torchtrack_uq.results.left_out import LeftOut
 from torchtrack_uq.utils.cores import leaving_pool

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from torchtrack_uq.links.names import EVENT_SCORES, NO_MOTHER
+from torchtrack_uq.reels.cutting import MARGIN
 from torchtrack_uq.reels.one_reel import Drawn, Ints, Worked
-from torchtrack_uq.reels.plan import MARGIN
 from torchtrack_uq.reels.store import Columns
 from torchtrack_uq.results.decided_draws import DecidedDraws
 from torchtrack_uq.results.doubts import REASONS

@@ -26,7 +26,7 @@ from torchtrack_uq.posterior.histories import Histories, draw_histories
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 from torchtrack_uq.reels.ahead import Ahead
-from torchtrack_uq.reels.plan import Reel
+from torchtrack_uq.reels.cutting import Reel
 from torchtrack_uq.results.left_out import LeftOut
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker

@@ -18,10 +18,10 @@ from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.some_frames import some_frames
 from torchtrack_uq.posterior.histories import default_draws
 from torchtrack_uq.reels.all_reels import work_on_all
+from torchtrack_uq.reels.cutting import reels_of
 from torchtrack_uq.reels.gathered import Gathered
 from torchtrack_uq.reels.link_files import LinkFiles
 from torchtrack_uq.reels.one_reel import Setting
-from torchtrack_uq.reels.plan import reels_of
 from torchtrack_uq.reels.reeled_result import ReeledResult, reeled_result
 from torchtrack_uq.reels.store import Store
 from torchtrack_uq.results.doubts import far_inside
@@ -77,7 +77,7 @@ def track_reels(
     """As `UncertainTracker.track_detections`, in memory that grows by half a kilobyte a cell instead of three and more.
 
     What is proved of probabilities holds in the whole movie. Decisions are the likeliest assignment of each reel, given
-    what is decided after it; reels overlap, so that one sees `torchtrack_uq.reels.plan.MARGIN` times as many frames
+    what is decided after it; reels overlap, so that one sees `torchtrack_uq.reels.cutting.MARGIN` times as many frames
     beyond its own as links span. A file for each reel lies in `work` until the result is saved.
 
     Args:
