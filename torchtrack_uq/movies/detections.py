@@ -166,15 +166,24 @@ class Detections:
             raise InputError(
                 f"frames and labels must be integers, got {', '.join(str(v.dtype) for v in wanted)}"
             )
-        cells = self.by_name
         pairs = list(zip(frames.ravel().tolist(), labels.ravel().tolist(), strict=True))
-        missing = [pair for pair in pairs if pair not in cells]
+        of_frame = {frame: self._named(frame) for frame in {frame for frame, _ in pairs}}
+        found = [of_frame[frame].get(label, -1) for frame, label in pairs]
+        missing = [pair for pair, cell in zip(pairs, found, strict=True) if cell < 0]
         if missing:
             raise InputError(
                 f"there is no cell with label {missing[0][1]} in frame {missing[0][0]}"
                 + (f", nor {len(missing) - 1} others" if len(missing) > 1 else "")
             )
-        return np.array([cells[pair] for pair in pairs], dtype=np.int64).reshape(frames.shape)
+        return np.array(found, dtype=np.int64).reshape(frames.shape)
+
+    def _named(self, number: int) -> dict[Any, int]:
+        """Index of each cell of a frame, as users number it, by name; none where there is no such frame."""
+        t, between = divmod(number - self.naming.first_frame, self.naming.frame_step)
+        if between or not 0 <= t < self.n_frames:
+            return {}
+        cells = self.in_frame(int(t))
+        return dict(zip(self.name[cells].tolist(), range(cells.start, cells.stop), strict=True))
 
     def cell_of_row(self, row: ArrayLike) -> NDArray[np.int64]:
         """Indices of cells that are known by their row in the table that they came from.
