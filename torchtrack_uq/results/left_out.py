@@ -54,7 +54,10 @@ class WithoutLeftOut:
         self.decided, self.left_out = decided, left_out
         self.n_tracks = len(decided.first)
         self.log_none = np.log1p(-np.minimum(left_out.probability, 1 - 1e-12))
-        self.link, self.against = self._pairs()
+        track = decided.tracks.track - 1
+        self.of_daughter, self.of_mother = track[left_out.daughter], track[left_out.mother]
+        self.two = self.of_daughter != self.of_mother
+        self.more, self.against_more = self._more()
 
     @property
     def track(self) -> Floats:
@@ -72,22 +75,34 @@ class WithoutLeftOut:
     @property
     def errors(self) -> Floats:
         """(K,) more wrong decisions expected along each track."""
-        track, p = self.decided.tracks.track - 1, self.left_out.probability
-        of_daughter, of_mother = track[self.left_out.daughter], track[self.left_out.mother]
-        two = of_daughter != of_mother
-        return self._sum(of_daughter, p) + self._sum(of_mother[two], p[two])
+        return self._of_ends(self.left_out.probability)
 
     @property
     def lineage(self) -> Floats:
         """(K,) factor of that of each track with all its descendants."""
-        parent, depth, place = self._family
-        # a link counts once in a lineage: of neighbours in the order of the tree, where their lines meet
-        order = np.lexsort((place[self.against], self.link))
-        link, against = self.link[order], self.against[order]
+        parent, depth, place, root = self._family
+        total = self._own.copy()
+
+        def once(one: Ints, other: Ints, link: Ints) -> None:
+            """A link counts once in a lineage: what two tracks count is taken back where their lines meet."""
+            related = np.flatnonzero(root[one] == root[other])
+            meet = _meeting(one[related], other[related], parent, depth)
+            np.subtract.at(total, meet, self.log_none[link[related]])
+
+        several = np.zeros(len(self.two), np.bool_)
+        several[self.more] = True
+        plain = np.flatnonzero(self.two & ~several)
+        once(self.of_daughter[plain], self.of_mother[plain], plain)
+        # of more than two, of neighbours in the order of the tree
+        at = np.flatnonzero(several)
+        pairs = [(at, self.of_daughter[at]), (at[self.two[at]], self.of_mother[at[self.two[at]]])]
+        link, track = (
+            np.concatenate(column) for column in zip(*pairs, (self.more, self.against_more), strict=True)
+        )
+        order = np.lexsort((place[track], link))
+        link, track = link[order], track[order]
         same = np.flatnonzero(link[1:] == link[:-1])
-        meet = _meeting(against[same], against[same + 1], parent, depth)
-        there = np.flatnonzero(meet >= 0)
-        total = self._own - self._sum(meet[there], self.log_none[link[same[there]]])
+        once(track[same], track[same + 1], link[same])
         for level in range(int(depth.max(initial=0)), 0, -1):
             at = np.flatnonzero(depth == level)
             np.add.at(total, parent[at], total[at])
@@ -95,41 +110,48 @@ class WithoutLeftOut:
 
     @cached_property
     def _own(self) -> Floats:
-        return self._sum(self.against, self.log_none[self.link])
+        return self._of_ends(self.log_none) + self._sum(self.against_more, self.log_none[self.more])
+
+    def _of_ends(self, values: Floats) -> Floats:
+        """(K,) sum over the links at each track's cells."""
+        return self._sum(self.of_daughter, values) + self._sum(self.of_mother[self.two], values[self.two])
 
     def _sum(self, track: Ints, values: Floats) -> Floats:
         found = np.zeros(self.n_tracks)
         np.add.at(found, track, values)
         return found
 
-    def _pairs(self) -> tuple[Ints, Ints]:
-        """(Q,) links and the tracks that they go against, each pair once."""
-        decided, links = self.decided, np.arange(len(self.left_out.mother))
-        track = decided.tracks.track - 1
-        pairs = [(links, track[self.left_out.daughter]), (links, track[self.left_out.mother])]
+    def _more(self) -> tuple[Ints, Ints]:
+        """(Q,) links, and tracks that they go against although none of their ends is in them; each pair once."""
+        decided, mother, daughter = self.decided, self.left_out.mother, self.left_out.daughter
         # a track that ends at a gap needs the cell after it
         parent, child = decided.children
         heir = decided.load[decided.last[parent]] == 1
-        before = np.full(len(track), -1)
+        before = np.full(len(decided.mother), -1)
         before[decided.first[child[heir]]] = parent[heir]
-        pairs.append((links, before[self.left_out.daughter]))
-        # and one that begins with a division that this was one
+        needed = before[daughter]
+        of_heir = np.flatnonzero((needed >= 0) & (needed != self.of_mother))
+        pairs = [(of_heir, needed[of_heir])]
+        # and a track needs that its mother has no other daughters than were decided
         begun = np.flatnonzero(decided.mother[decided.first] >= 0)
-        order = np.argsort(decided.mother[decided.first[begun]], kind="stable")
-        of_begun, begun = decided.mother[decided.first[begun]][order], begun[order]
+        begun = begun[np.argsort(decided.mother[decided.first[begun]], kind="stable")]
+        of_begun = decided.mother[decided.first[begun]]
+        begins = np.zeros(len(decided.mother), np.bool_)
+        begins[of_begun] = True
+        at = np.flatnonzero(begins[mother])
         for k in range(2):
-            at = np.searchsorted(of_begun, self.left_out.mother) + k
-            inside = np.flatnonzero(at < len(begun))
-            own = inside[of_begun[at[inside]] == self.left_out.mother[inside]]
-            pairs.append((own, begun[at[own]]))
-        link, against = (np.concatenate(column) for column in zip(*pairs, strict=True))
-        known = against >= 0
-        key = np.unique(link[known] * max(self.n_tracks, 1) + against[known])
-        return np.divmod(key, max(self.n_tracks, 1))
+            place = np.searchsorted(of_begun, mother[at]) + k
+            there = np.flatnonzero(place < len(begun))
+            there = there[of_begun[place[there]] == mother[at[there]]]
+            link, track = at[there], begun[place[there]]
+            new = (track != self.of_daughter[link]) & (track != needed[link])
+            pairs.append((link[new], track[new]))
+        link, track = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        return link, track
 
     @cached_property
-    def _family(self) -> tuple[Ints, Ints, Ints]:
-        """(K,) parent of each track or -1, generations above it, and its place where lineages stand together."""
+    def _family(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """(K,) of each track: parent or -1, generations above it, place where lineages stand together, and founder."""
         above, child = self.decided.children
         parent, depth = np.full(self.n_tracks, -1), np.zeros(self.n_tracks, np.int64)
         parent[child] = above
@@ -149,16 +171,19 @@ class WithoutLeftOut:
             before = np.cumsum(size[at]) - size[at]
             first = np.searchsorted(parent[at], parent[at])
             place[at] = place[parent[at]] + 1 + before - before[first]
-        return parent, depth, place
+        founder = np.arange(self.n_tracks)
+        for at in levels[1:]:
+            founder[at] = founder[parent[at]]
+        return parent, depth, place, founder
 
 
 def _meeting(one: Ints, other: Ints, parent: Ints, depth: Ints) -> Ints:
-    """(Q,) the lowest track that both descend from, or are; -1 for none."""
+    """(Q,) the lowest track that both of one family descend from, or are."""
     one, other = one.copy(), other.copy()
     while True:
-        apart = np.flatnonzero((one != other) & (one >= 0) & (other >= 0))
+        apart = np.flatnonzero(one != other)
         if not len(apart):
-            return np.where((one < 0) | (other < 0), -1, one)
+            return one
         up = depth[one[apart]] >= depth[other[apart]]
         one[apart[up]] = parent[one[apart[up]]]
         other[apart[~up]] = parent[other[apart[~up]]]
