@@ -40,6 +40,7 @@ ROOMS = (
     "results",
     "review",
     "napari_plugin",
+    "reels",
     "planning",
     "exchange",
     "batch",

@@ -18,9 +18,9 @@ from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.layers import EventOffsets, UncertaintyLayer
 from torchtrack_uq.movies.movie import Movie
 from torchtrack_uq.movies.some_frames import some_frames
-from torchtrack_uq.reels import track_reels as track_reels_module
+from torchtrack_uq.reels import long_movie as track_reels_module
 from torchtrack_uq.reels.cutting import MARGIN, OF_MARGIN, reels_of
-from torchtrack_uq.reels.track_reels import track_reels
+from torchtrack_uq.reels.long_movie import track_reels
 
 TABLES = ("links.csv", "cells.csv", "tracks.csv", "review.csv", "res_track.txt")
 

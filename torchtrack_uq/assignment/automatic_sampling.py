@@ -43,7 +43,7 @@ MOST_REDRAWS = 6_000_000
 """Of a problem: five seconds or so."""
 LEAST_WEIGHT = 1e-120
 NO_LIMIT = 1 << 40
-DAUGHTERS_AT_ONCE = 50_000
+DAUGHTERS_AT_ONCE = 20_000
 """Of a problem, whose frontier graphs each thread holds at a time; they are drawn with a generator of their own."""
 
 BLOCKS_AT_ONCE = 4

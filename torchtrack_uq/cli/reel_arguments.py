@@ -40,7 +40,7 @@ def in_reels(
     A run that was killed goes on from there. Where reels were asked for and cannot be had, it says why.
     """
     from torchtrack_uq.assignment.piece import CannotBeCutError
-    from torchtrack_uq.reels.track_reels import CELLS_AT_ONCE, is_long, track_reels
+    from torchtrack_uq.reels.long_movie import CELLS_AT_ONCE, is_long, track_reels
 
     asked = options.cells_at_once
     if stages is None or not is_long(detections, asked):
