@@ -164,7 +164,7 @@ def test_cells_that_must_be_linked_are_refused(event):
 def test_channels_are_refused(monkeypatch):
     monkeypatch.setattr(piece, "lose_by_cuts", cuts.lose_by_cuts)
     problem = strip(300, 3, 2, spread=0.3)
-    with pytest.raises(CannotBeCutError, match="channels"):
+    with pytest.raises(CannotBeCutError, match="as in channels"):
         marginals_of_piece(problem, (0, problem.n_daughters))
 
 

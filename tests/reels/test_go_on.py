@@ -134,7 +134,7 @@ def test_a_movie_of_channels_is_held_as_a_whole(
 ) -> None:
     monkeypatch.setattr(piece, "lose_by_cuts", lambda *_: True)
     assert main(command(points, tmp_path / "out")) == 0
-    assert "many cells move in channels" in capsys.readouterr().err
+    assert "as in channels" in capsys.readouterr().err
     assert not list(tmp_path.glob(".*"))
 
 

@@ -75,7 +75,10 @@ def marginals_of_piece(
         raise CannotBeCutError("some cells must have a mother or a daughter")
     wanted = odds_if_free(problem, model, gauge, 1.0)
     if lose_by_cuts(problem, chosen, wanted, tolerance):
-        raise CannotBeCutError("many cells move in channels")
+        raise CannotBeCutError(
+            "many cells hang together over so many frames, and so few at a time, that they are summed whole, as in "
+            "channels"
+        )
     told: list[Proved] = []
     found = marginals_by_stretches(
         problem, gauge, chosen, wanted, tolerance, auto_limit(n, memory_limit),

@@ -93,6 +93,19 @@ def track_reels(
     Raises:
         CannotBeCutError: The movie has to be tracked as a whole; the sentence says why.
         InputError: Cells and tracker do not go together.
+
+    >>> import numpy as np
+    >>> import tempfile
+    >>> from torchtrack_uq import DistanceTracker
+    >>> places = np.random.default_rng(0).uniform(0, 200, (70, 50, 2)).cumsum(axis=0) * 0.01
+    >>> steady = np.random.default_rng(1).uniform(0, 200, (50, 2))
+    >>> cells = Detections.from_points(np.repeat(np.arange(70), 50), (steady + places).reshape(-1, 2))
+    >>> tracker = UncertainTracker(DistanceTracker(max_gap=2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = track_reels(tracker, cells, Path(folder), cells_at_once=2000, progress=False)
+    ...     saved = found.save(Path(folder) / "OUT", progress=False)
+    ...     print(found.n_reels, len(found.cells), (saved / "links.csv").is_file())
+    2 3500 True
     """
     tracker.look_at(detections)
     if (why := why_not(tracker, detections, cells_at_once)) is not None:
