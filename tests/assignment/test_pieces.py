@@ -63,7 +63,7 @@ def by_pieces(problem, n_frames, margin, tolerance=1e-3):
         part, links = cut_out(problem, begin, end)
         following = NOTHING if next_problem is None else follow(proved, part, begin, next_problem, next_begin)
         inside = int(starts[low]) - begin, int(starts[high]) - begin
-        found, proved = marginals_of_piece(part, inside, tolerance=tolerance, following=following)
+        found, proved, _ = marginals_of_piece(part, inside, tolerance=tolerance, following=following)
         next_problem, next_begin = part, begin
         core = slice(int(starts[first]), int(starts[last]))
         here = slice(core.start - begin, core.stop - begin)
@@ -171,3 +171,20 @@ def test_channels_are_refused(monkeypatch):
 def test_a_range_that_is_none_is_refused():
     with pytest.raises(ValueError, match="range of the"):
         marginals_of_piece(strip(10, 3, 2), (5, 4))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_hold_where_weights_are_too_small_for_a_float(seed):
+    problem = strip(60, 3, seed, spread=1.5)
+    problem = AssignmentProblem.build(
+        problem.mother, problem.daughter, problem.score * 400, problem.n_mothers, problem.n_daughters,
+        appear=-800.0, disappear=-700.0, divide=-900.0,
+    )  # fmt: skip
+    assert_bounds_hold(problem, by_pieces(problem, 20, 2), marginals(problem, method="exact", tolerance=0.0))
+
+
+def test_a_piece_without_daughters_says_nothing():
+    problem = AssignmentProblem.build([], [], [], 3, 0)
+    found = marginals_of_piece(problem, (0, 0))
+    assert found.marginals.disappear.tolist() == [1.0, 1.0, 1.0]
+    assert not found.proved.daughter.size

@@ -11,9 +11,13 @@ from tests.support.walkers import walkers
 from torchtrack_uq.assignment import piece
 from torchtrack_uq.cli.main import main
 from torchtrack_uq.reels import all_reels
+from torchtrack_uq.reels.link_files import LinkFiles
 from torchtrack_uq.reels.store import Store
 
 FILES = ("links.csv", "cells.csv", "tracks.csv", "review.csv", "res_track.txt", "doubts.png")
+
+
+real_work_on = all_reels.work_on
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +97,62 @@ def test_what_is_damaged_is_done_again(points: Path, tmp_path: Path, monkeypatch
     assert_same(tmp_path / "out", tmp_path / "whole")
 
 
+def test_a_run_that_was_killed_while_it_saved_goes_on(
+    points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(command(points, tmp_path / "whole")) == 0
+    real = LinkFiles.write_table
+
+    def killed(self, folder):
+        real(self, folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(LinkFiles, "write_table", killed)
+        assert main(command(points, tmp_path / "out")) == 130
+    worked = []
+    monkeypatch.setattr(all_reels, "work_on", lambda *given: worked.append(given[2]) or real_work_on(*given))
+    assert main(command(points, tmp_path / "out")) == 0
+    assert worked == []
+    assert_same(tmp_path / "out", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["3.csv", "2.csv", "2.score", "3.log_link", "2.scaled", "3.selected"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_files_of_links_that_are_not_whole_are_made_again(
+    points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, cut: bool
+) -> None:
+    if (name, cut) in {("2.csv", True), ("3.log_link", True), ("2.scaled", False), ("3.selected", False)}:
+        pytest.skip("as the others")
+    assert main(command(points, tmp_path / "whole")) == 0
+    with monkeypatch.context() as killed:
+        killed.setattr(all_reels, "work_on", fail_at(0, KeyboardInterrupt))
+        assert main(command(points, tmp_path / "out")) == 130
+    file = tmp_path / ".out.stages" / "reels" / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]) if cut else file.unlink()
+    assert main(command(points, tmp_path / "out")) == 0
+    assert_same(tmp_path / "out", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "frames", [(0, 1, 2, 148, 149), (75, 76, 77, 78, 79), (0,), (149,)], ids=lambda found: str(len(found))
+)
+def test_reels_without_any_cell_are_nothing_special(tmp_path: Path, frames: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    frame = np.repeat(frames, 600 if len(frames) > 1 else 2)
+    extra = pd.DataFrame({"frame": [0, 149], "y": [1.0, 1.0], "x": [1.0, 1.0]})
+    places = rng.uniform(0, 600, (len(frame), 2))
+    table = pd.DataFrame({"frame": frame, "y": places[:, 0], "x": places[:, 1]})
+    file = tmp_path / "points.csv"
+    pd.concat([table, extra]).sort_values("frame").to_csv(file, index=False)
+    for folder, at_once in (("reels", "1000"), ("whole", "0")):
+        given = command(file, tmp_path / folder)
+        assert main([*given[: given.index("--cells-at-once")], "--cells-at-once", at_once]) == 0
+    one, other = (pd.read_csv(tmp_path / folder / "cells.csv") for folder in ("reels", "whole"))
+    assert (one["track"] == other["track"]).all()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_full_disk_leaves_nothing(
     points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,7 +163,7 @@ def test_a_full_disk_leaves_nothing(
     assert main(command(points, tmp_path / "out")) == 1
     assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    assert not (tmp_path / ".out.stages" / "reels").exists()
+    assert not (tmp_path / ".out.stages").exists()
 
 
 def test_other_settings_begin_anew(points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,6 +248,22 @@ def test_links_of_reels_are_not_in_memory(tmp_path: Path) -> None:
     assert found.candidates.n_links < 2 * len(found.detections)
 
 
+def test_decisions_that_hang_on_the_cut_are_said(tmp_path: Path) -> None:
+    # nobody divides and all could be anybody's daughter: one end decides about the other
+    rng = np.random.default_rng(5477)
+    n, per_frame = 100, 25
+    cells = Detections.from_points(np.repeat(np.arange(n), per_frame), rng.uniform(0, 22, (n * per_frame, 2)))
+    made = lambda: UncertainTracker(  # noqa: E731
+        DistanceTracker(max_gap=3, search_range=30, scale=6.0, divide=-np.inf), temperature=1.0
+    )
+    whole = made().track_detections(cells, progress=False)
+    reeled = track_reels(made(), cells, tmp_path, cells_at_once=800, progress=False)
+    assert np.bincount(reeled.mother[reeled.mother >= 0]).max() == 1
+    differ = int((reeled.mother != whole.mother).sum())
+    assert (reeled.changed > 0) == ("may not be the likeliest" in reeled.summary())
+    assert reeled.changed > 0 or differ == 0
+
+
 def test_only_long_movies_are_cut_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = walkers(20, 10)
     assert not track_reels_module.is_long(cells, None)

@@ -123,9 +123,8 @@ def certify(
             lost[of_mother] > 0.0, room * lost[of_mother], 0.0
         )
     ratio_mother[inside] = room[inside]
-    with np.errstate(
-        invalid="ignore"
-    ):  # no bound on the room of a mother times an impossible null: not worth it
+    # no bound on the room of a mother times an impossible null: not worth it
+    with np.errstate(invalid="ignore", over="ignore"):
         matters = if_free * sums.null[daughter] > (0.0 if trivial is None else trivial[dropped])
     tight = np.flatnonzero(inside & matters)
     tight = tight[np.lexsort((daughter[tight], of_daughter[tight]))]

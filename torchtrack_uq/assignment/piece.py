@@ -12,6 +12,7 @@ from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.problem import AssignmentProblem
 from torchtrack_uq.assignment.pruned import gauge_of
 from torchtrack_uq.assignment.stretches import NOTHING, Proved, marginals_by_stretches
+from torchtrack_uq.assignment.types import IntArray
 
 
 class CannotBeCutError(ValueError):
@@ -25,10 +26,12 @@ class PieceMarginals(NamedTuple):
         marginals: Of its cells; of those outside it nothing is found, and their errors are NaN. Log Z is an estimate
             that only differences of pieces of one movie mean something of.
         proved: What the piece before needs.
+        parent: (N,) int64, mothers in the likeliest assignment of all that the problem holds, -1 for none.
     """
 
     marginals: Marginals
     proved: Proved
+    parent: IntArray
 
 
 def marginals_of_piece(
@@ -88,5 +91,7 @@ def marginals_of_piece(
     outside[slice(*inside)] = False
     found.daughter_error[outside] = np.nan
     first, last = first_and_last(problem)
-    found.mother_error[(last >= 0) & outside[first]] = np.nan
-    return PieceMarginals(found, told[0])
+    linked = np.flatnonzero(last >= 0)
+    found.mother_error[linked[outside[first[linked]]]] = np.nan
+    parent = np.where(chosen < 0, -1, problem.links.mother[chosen]) if problem.n_links else chosen
+    return PieceMarginals(found, told[0], parent)

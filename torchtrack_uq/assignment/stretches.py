@@ -21,7 +21,7 @@ from torchtrack_uq.assignment.dropping import Elimination
 from torchtrack_uq.assignment.marginal_result import Marginals
 from torchtrack_uq.assignment.part import Part, part_of
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import Gauge, Share, components_of
+from torchtrack_uq.assignment.pruned import SMALLEST, Gauge, Share, components_of
 from torchtrack_uq.assignment.types import BoolArray, EliminationTooLargeError, FloatArray, IntArray
 from torchtrack_uq.utils.cores import in_threads
 from torchtrack_uq.utils.free_memory import give_back_freed_memory
@@ -52,6 +52,10 @@ class _Found(NamedTuple):
     kept_in_margin: BoolArray
 
 
+CLIPPED = 1e10 * SMALLEST
+"""Weights below may be larger than they should be, see `gauge_of`."""
+
+
 class Proved(NamedTuple):
     """What a stretch has proved of its daughters, numbered as in the movie.
 
@@ -73,7 +77,7 @@ class Proved(NamedTuple):
             begin, end = np.searchsorted(part.daughter, (self.daughter[0], self.daughter[-1] + 1))
             here = part.daughter[begin:end]
             at = np.minimum(np.searchsorted(self.daughter, here), self.daughter.size - 1)
-            known = self.daughter[at] == here
+            known = (self.daughter[at] == here) & (null[begin:end] > CLIPPED)
             worth[begin:end][known] *= np.maximum(self.worth[at[known]], 1.0)
         kept = np.isin(part.link, self.kept, assume_unique=True) & ~keep
         return Floor(worth, kept)
@@ -146,12 +150,15 @@ def marginals_by_stretches(
 
         def tell(result: Elimination) -> None:
             inside = part.daughter < stretch.high
-            worth = result.certificate.worth[inside] / null[inside]
+            held = null[inside] > CLIPPED  # or it stands for something smaller, and is no unit
+            worth = np.ones(held.size)
+            worth[held] = result.certificate.worth[inside][held] / null[inside][held]
             proved[number].set_result(Proved(part.daughter[inside], worth, part.link[result.kept.keep]))
 
         found = marginals_by_clusters(
             part.problem, part.gauge(gauge), own, wanted[part.link], tolerance,
-            max(limit * part.daughter.size // problem.n_daughters, 1), share, CutOut(never, counted, floor_of, tell),
+            max(limit * part.daughter.size // max(problem.n_daughters, 1), 1), share,
+            CutOut(never, counted, floor_of, tell),
         )  # fmt: skip
         return _own(found, part, counted)
 

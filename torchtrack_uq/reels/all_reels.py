@@ -53,18 +53,21 @@ class _Movie:
         found: Columns = {
             "mother": own_mothers(worked),
             "log_z": np.array(float(worked.result.probabilities.log_z.sum())),  # type: ignore[union-attr]
+            "changed": np.array(worked.changed),
             "rows": np.array(len(table)),
             **{f"cell/{name}": values for name, values in of_cells(worked).items()},
             **{f"link/{name}": values for name, values in that_matter(links).items()},
         }
-        keep = partial(self.store.put, f"{worked.number}.found", found)
-        self.files.add(worked.number, table, links, keep)
-        del links, table, found, keep
+        self.files.add(worked.number, table, links, partial(self._keep, worked.number, found))
+        del links, table, found
         held = _Held(worked.ahead, worked.draw(self.setting.n_draws, self.setting.redraws_per_cell))
         self.store.put(f"{worked.number}.held", _as_arrays(held))
         self.store.drop(f"{worked.number + 1}.held")
         give_back_freed_memory()
         return held
+
+    def _keep(self, number: int, found: Columns, files: Columns) -> None:
+        self.store.put(f"{number}.found", found | files)
 
     def add_draws(self, number: int, drawn: Drawn) -> None:
         """Keep in which draws of a reel the decisions are right."""
@@ -84,10 +87,10 @@ class _Movie:
             for number in range(left, len(reels)):
                 found, reel = self.store.get(f"{number}.found"), reels[number]
                 self.mother[offsets[reel.first] : offsets[reel.last]] = found["mother"]
-                names = [name for name in found if name.startswith("link/")]
-                self.files.know(
-                    int(found["rows"]), {name.removeprefix("link/"): found[name] for name in names}
-                )
+                links = {
+                    name.removeprefix("link/"): found[name] for name in found if name.startswith("link/")
+                }
+                self.files.go_on(number, int(found["rows"]), links, found)
                 if number > left:
                     draws = self.store.get(f"{number}.draws")
                     for kind, name in enumerate(("mother", "load")):

@@ -26,6 +26,7 @@ class Gathered:
         draws: In which draws what was decided is right.
         left_out: Links that no draw holds.
         log_z: Estimate of log Z.
+        changed: Decisions that hang on where the movie was cut, see `Worked`.
     """
 
     detections: Detections
@@ -35,16 +36,18 @@ class Gathered:
     draws: DecidedDraws
     left_out: LeftOut
     log_z: float
+    changed: int
 
     @classmethod
     def of(cls, store: Store, n_reels: int, detections: Detections, mother: Ints) -> "Gathered":
         """From the entries of all reels."""
         cells: Columns = {}
         links: dict[str, list[NDArray[Any]]] = {}
-        at, log_z = 0, 0.0
+        at, log_z, changed = 0, 0.0, 0
         for number in range(n_reels):
             found = store.get(f"{number}.found")
             log_z += float(found["log_z"])
+            changed += int(found["changed"])
             n = len(found["mother"])
             for name, values in found.items():
                 kind, _, name = name.partition("/")
@@ -56,7 +59,9 @@ class Gathered:
             at += n
         assert at == len(detections)
         joined = {name: np.concatenate(parts) for name, parts in links.items()}
-        return cls(detections, mother, cells, joined, *_draws(store, n_reels, len(detections)), log_z)
+        return cls(
+            detections, mother, cells, joined, *_draws(store, n_reels, len(detections)), log_z, changed
+        )
 
     def doubts(self) -> CellDoubts:
         """What may be wrong with each cell."""

@@ -51,15 +51,41 @@ class LinkFiles:
             self._pool.shutdown(cancel_futures=kind is not None)
 
     def add(
-        self, number: int, table: pd.DataFrame, columns: Columns, then: Callable[[], None] = lambda: None
+        self,
+        number: int,
+        table: pd.DataFrame,
+        columns: Columns,
+        then: Callable[[Columns], None] = lambda _: None,
     ) -> None:
-        """Rows of `links.csv` and columns of `state.npz`, of a reel; `then` is called when they are written."""
+        """Rows of `links.csv` and columns of `state.npz`, of a reel; `then` is told what was written."""
         self.done()  # at most one reel waits
         self.know(len(table), columns)
         self._jobs.append(self._pool.submit(self._write, number, table, columns, then))
 
+    def go_on(self, number: int, n_rows: int, columns: Columns, sizes: Columns) -> None:
+        """Take over a reel that an earlier run has added: how many rows, any of its numbers, and what `then` was told.
+
+        Raises:
+            ValueError: Its files are not what they were.
+        """
+        there = self._sizes(number, columns)
+        if any(not np.array_equal(there[name], sizes[name]) for name in there):
+            raise ValueError(f"files of reel {number} in {self.folder} are damaged")
+        self.know(n_rows, columns)
+
+    def _sizes(self, number: int, columns: Columns) -> Columns:
+        """Names of a reel's files, and their bytes; -1 for those that are not there."""
+        names = [
+            f"{number}.csv",
+            *[f"{number}.parquet"] * self._parquet,
+            *(f"{number}.{name}" for name in columns),
+        ]
+        files = [self.folder / name for name in names]
+        sizes = [file.stat().st_size if file.is_file() else -1 for file in files]
+        return {"files": np.array(names), "sizes": np.array(sizes)}
+
     def know(self, n_rows: int, columns: Columns) -> None:
-        """Of a reel that an earlier run has added: how many rows, and any of its numbers."""
+        """How many rows, and any of its numbers, of a reel that is added."""
         self._rows += n_rows
         self._types = {name: values.dtype for name, values in columns.items()}
 
@@ -72,26 +98,27 @@ class LinkFiles:
         while self._jobs:
             self._jobs.pop().result()
 
-    def _write(self, number: int, table: pd.DataFrame, columns: Columns, then: Callable[[], None]) -> None:
+    def _write(
+        self, number: int, table: pd.DataFrame, columns: Columns, then: Callable[[Columns], None]
+    ) -> None:
         write_csv(self.folder / f"{number}.csv", table, header=number == 0)
         if self._parquet:
             write_parquet(self.folder / f"{number}.parquet", table)
         for name, values in columns.items():
             values.tofile(self.folder / f"{number}.{name}")
-        then()
+        then(self._sizes(number, columns))
 
     def column(self, name: str) -> OnDisk:
         """One of the columns, of all reels."""
         return OnDisk([self.folder / f"{k}.{name}" for k in range(self.n_reels)], self._types[name])
 
     def write_table(self, folder: Path) -> None:
-        """`links.csv`, and `links.parquet` where that is large; the parts are gone then."""
+        """`links.csv`, and `links.parquet` where that is large."""
         with (folder / "links.csv").open("wb") as stream:
             for k in range(self.n_reels):
                 part = self.folder / f"{k}.csv"
                 with part.open("rb") as lines:
                     shutil.copyfileobj(lines, stream, 1 << 20)
-                part.unlink()
         if self._rows < LARGE:
             return
         if not self._parquet:
@@ -100,12 +127,10 @@ class LinkFiles:
         parquet = import_optional("pyarrow.parquet", "parquet", "writing links.parquet")
         writer = None
         for k in range(self.n_reels):
-            part = self.folder / f"{k}.parquet"
-            rows = parquet.read_table(part)
+            rows = parquet.read_table(self.folder / f"{k}.parquet")
             writer = writer or parquet.ParquetWriter(
                 folder / "links.parquet", rows.schema, compression="zstd"
             )
             writer.write_table(rows)
-            part.unlink()
         if writer is not None:
             writer.close()

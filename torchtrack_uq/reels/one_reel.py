@@ -70,6 +70,7 @@ class Worked(NamedTuple):
         own: Its own cells among those of its result.
         result: Of all that it scored; right for its own cells.
         ahead: What the reel before needs.
+        changed: How many decisions about its own cells are others than they were without those after it.
     """
 
     reel: Reel
@@ -78,6 +79,7 @@ class Worked(NamedTuple):
     own: slice
     result: TrackingResult
     ahead: Ahead
+    changed: int
 
     def draw(self, n: int, redraws_per_cell: int) -> "Drawn":
         """Draws of its cells, of which those of its own mean something; see `draw_histories`."""
@@ -183,7 +185,10 @@ def work_on(setting: Setting, reel: Reel, number: int, mother: Ints, ahead: Ahea
     )
     needed = int(setting.detections.offsets[min(2 * reel.first - reel.begin, reel.end)])
     told = Ahead.of(found.proved, problem, first_mother, first_daughter, needed)
-    return Worked(reel, number, cells.start, own, result, told)
+    alone = np.full(len(part), -1)
+    alone[at.daughters] = np.where(found.parent < 0, -1, found.parent + at.mothers.start)
+    changed = int((alone[own] != result.mother[own]).sum())
+    return Worked(reel, number, cells.start, own, result, told, changed)
 
 
 def _sum(problem: AssignmentProblem, inside: tuple[int, int], following: Proved) -> PieceMarginals:

@@ -71,10 +71,13 @@ class ReeledResult(TrackingResult):
     Attributes:
         files: The links of all reels, on the disk.
         n_reels: How many there were.
+        changed: Decisions that are others than each reel would have come to by itself, so that they hang on where the
+            movie was cut; 0 where nothing that matters reaches over the margins.
     """
 
     files: LinkFiles | None = None
     n_reels: int = 1
+    changed: int = 0
 
     @property
     def links(self) -> pd.DataFrame:
@@ -106,9 +109,13 @@ class ReeledResult(TrackingResult):
         """As of any result, and in how many reels it was tracked."""
         lines = super().summary().split("\n")
         of_each = self.detections.n_frames / self.n_reels
-        lines.insert(
-            1, f"tracked in {self.n_reels} reels of about {of_each:.0f} frames, so that it fits into memory"
-        )
+        said = f"tracked in {self.n_reels} reels of about {of_each:.0f} frames, so that it fits into memory"
+        if self.changed:
+            said += (
+                f"; {self.changed} decisions near the cuts hang on cells far away, and may not be the likeliest: "
+                "--cells-at-once 0 holds the whole movie"
+            )
+        lines.insert(1, said)
         return "\n".join(lines)
 
 
@@ -180,6 +187,7 @@ def reeled_result(
         scaled=scaled,
         files=files,
         n_reels=n_reels,
+        changed=gathered.changed,
         **about,
     )
     table = tracks_table(gathered.mother, result.tracklets, gathered.draws, gathered.left_out)

@@ -110,6 +110,8 @@ class Stages:
             yield self._reels
         except Exception:  # such as a full disk, which it would keep full
             shutil.rmtree(self._reels, ignore_errors=True)
+            if not self.kept:
+                self.forget()
             raise
 
     def forget(self) -> None:
