@@ -36,6 +36,7 @@ class CutOut(NamedTuple):
     tell: Callable[[Elimination], None]
 
 
+@np.errstate(over="ignore")  # odds beyond what a float holds are more than enough
 def marginals_by_clusters(
     problem: AssignmentProblem,
     gauge: Gauge,

@@ -148,10 +148,9 @@ def _pass_messages(alone: _Alone, least: float) -> tuple[Marginal, float, bool]:
     mother, daughter, awake = links.mother[dropped], links.daughter[dropped], awake[dropped]
     weight = gauge.link[dropped]
     # daughter to mother: y = w / D without this link
-    with np.errstate(over="ignore"):  # beyond what a float holds is more than enough
-        odds = np.minimum(weight * alone.null[daughter], MOST)
-        through = weight * alone.ratio_mother[mother]  # mother to daughter: w R without this link
-        taken = through * alone.null[daughter]
+    odds = np.minimum(weight * alone.null[daughter], MOST)
+    through = weight * alone.ratio_mother[mother]  # mother to daughter: w R without this link
+    taken = through * alone.null[daughter]
     still = (odds <= least) & (taken <= least)
     # what every component weighs with its messages counts a link once at each end that has them
     log_z = -float(np.log1p(taken[still & (awake == 2) & counted.daughter[daughter]]).sum())
