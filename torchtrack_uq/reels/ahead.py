@@ -12,27 +12,38 @@ Ints = NDArray[np.int64]
 
 
 class Ahead(NamedTuple):
-    """What is proved of daughters, see `Proved`.
+    """What is proved of daughters, see `Proved`; and what was guessed of the reel before.
 
     Attributes:
         daughter: (n,) cells, in order.
         worth: (n,) what is proved of each.
         kept: (K, 2) daughters and mothers of the links that were kept there, in order.
+        near: (G,) cells of the last frames of the reel before.
+        guess: (G,) mothers that they would have as far as this reel sees, -1 for none.
     """
 
     daughter: Ints
     worth: NDArray[np.float64]
     kept: Ints
+    near: Ints
+    guess: Ints
 
     @classmethod
     def of(
-        cls, proved: Proved, problem: AssignmentProblem, first_mother: int, first_daughter: int, end: int
+        cls,
+        proved: Proved,
+        problem: AssignmentProblem,
+        first_mother: int,
+        first_daughter: int,
+        end: int,
+        near: Ints,
+        guess: Ints,
     ) -> "Ahead":
         """In cells of the movie, of a problem whose mothers and daughters begin with these cells; before cell `end`."""
         links, known = problem.links, proved.daughter + first_daughter < end
         needed = proved.kept[links.daughter[proved.kept] + first_daughter < end]
         kept = np.stack([links.daughter[needed] + first_daughter, links.mother[needed] + first_mother], 1)
-        return cls(proved.daughter[known] + first_daughter, proved.worth[known], kept)
+        return cls(proved.daughter[known] + first_daughter, proved.worth[known], kept, near, guess)
 
     def to(self, problem: AssignmentProblem, first_mother: int, first_daughter: int) -> Proved:
         """In numbers of another problem; what it does not hold is left out."""
@@ -45,5 +56,6 @@ class Ahead(NamedTuple):
         return Proved(self.daughter[known] - first_daughter, self.worth[known], place)
 
 
-NOTHING_AHEAD = Ahead(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 2), np.int64))
+_NO_CELL = np.zeros(0, np.int64)
+NOTHING_AHEAD = Ahead(_NO_CELL, np.zeros(0), np.zeros((0, 2), np.int64), _NO_CELL, _NO_CELL)
 """At the end of the movie."""

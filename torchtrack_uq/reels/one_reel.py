@@ -18,6 +18,7 @@ from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
 from torchtrack_uq.layers.method import with_graph
 from torchtrack_uq.layers.uncertainty import UncertaintyLayer
 from torchtrack_uq.links.candidates import CandidateGraph
+from torchtrack_uq.links.names import NO_MOTHER
 from torchtrack_uq.movies.detections import Detections
 from torchtrack_uq.movies.some_frames import some_frames
 from torchtrack_uq.posterior.choices import Choices
@@ -26,7 +27,7 @@ from torchtrack_uq.posterior.histories import Histories, draw_histories
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 from torchtrack_uq.reels.ahead import Ahead
-from torchtrack_uq.reels.cutting import Reel
+from torchtrack_uq.reels.cutting import MARGIN, Reel
 from torchtrack_uq.results.left_out import LeftOut
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
@@ -70,7 +71,8 @@ class Worked(NamedTuple):
         own: Its own cells among those of its result.
         result: Of all that it scored; right for its own cells.
         ahead: What the reel before needs.
-        changed: How many decisions about its own cells are others than they were without those after it.
+        changed: How many decisions on the two sides of the cut after it are others than what the reel of the other side
+            makes of them: half a margin from where it sees nothing more.
     """
 
     reel: Reel
@@ -183,11 +185,18 @@ def work_on(setting: Setting, reel: Reel, number: int, mother: Ints, ahead: Ahea
         scaled=scaled,
         border_share={name: share[cells.start : stop] for name, share in setting.border_share.items()},
     )
+    guess = np.full(len(part), NO_MOTHER)
+    guess[at.daughters] = np.where(found.parent < 0, NO_MOTHER, found.parent + first_mother)
+    decided = np.where(result.mother < 0, NO_MOTHER, result.mother + cells.start)
+    half = MARGIN * setting.max_gap // 2
+    after = slice(own.stop, cells.before(min(reel.last + half, reel.end)))
+    changed = int((guess[after] != decided[after]).sum())
+    changed += int((ahead.guess != decided[ahead.near - cells.start]).sum())
+    near = np.arange(cells.before(max(reel.first - half, reel.begin)), own.start)
     needed = int(setting.detections.offsets[min(2 * reel.first - reel.begin, reel.end)])
-    told = Ahead.of(found.proved, problem, first_mother, first_daughter, needed)
-    alone = np.full(len(part), -1)
-    alone[at.daughters] = np.where(found.parent < 0, -1, found.parent + at.mothers.start)
-    changed = int((alone[own] != result.mother[own]).sum())
+    told = Ahead.of(
+        found.proved, problem, first_mother, first_daughter, needed, near + cells.start, guess[near]
+    )
     return Worked(reel, number, cells.start, own, result, told, changed)
 
 
