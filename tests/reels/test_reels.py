@@ -1,5 +1,6 @@
 """A movie that is tracked reel by reel ends as one that is held as a whole."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +248,31 @@ def test_links_of_reels_are_not_in_memory(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="on the disk"):
         found.links  # noqa: B018
     assert found.candidates.n_links < 2 * len(found.detections)
+
+
+def test_a_folder_with_other_reels_is_refused(tmp_path: Path) -> None:
+    cells = walkers(80, 30)
+    found = track_reels(tracker(), cells, tmp_path, cells_at_once=1000, progress=False)
+    again = track_reels(tracker(), cells, tmp_path, cells_at_once=1000, progress=False)
+    np.testing.assert_array_equal(found.mother, again.mother)
+    for other, made, at_once in (
+        (walkers(80, 30, seed=1), tracker(), 1000),
+        (cells, tracker(scale=2.0), 1000),
+        (cells, UncertainTracker(DistanceTracker(max_gap=2), temperature=3.0), 1000),
+    ):
+        with pytest.raises(InputError, match="holds reels of another movie"):
+            track_reels(made, other, tmp_path, cells_at_once=at_once, progress=False)
+
+
+def test_a_result_whose_links_are_gone_says_so(tmp_path: Path) -> None:
+    found = track_reels(tracker(), walkers(80, 30), _made(tmp_path / "w"), cells_at_once=1000, progress=False)
+    found.save(tmp_path / "one", progress=False)
+    found.save(tmp_path / "two", progress=False)
+    assert (tmp_path / "one" / "links.csv").read_bytes() == (tmp_path / "two" / "links.csv").read_bytes()
+    shutil.rmtree(tmp_path / "w")
+    with pytest.raises(InputError, match="which is gone"):
+        found.save(tmp_path / "three", progress=False)
+    assert not (tmp_path / "three").exists()
 
 
 def test_decisions_that_hang_on_the_cut_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

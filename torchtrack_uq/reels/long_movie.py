@@ -1,15 +1,18 @@
 """Track a movie reel by reel, from the last one to the first."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchtrack_uq.assignment.automatic_sampling import MOST_REDRAWS
 from torchtrack_uq.assignment.piece import CannotBeCutError
 from torchtrack_uq.calibration.first_look import MOST_CELLS, looked_at
+from torchtrack_uq.errors import InputError
 from torchtrack_uq.guarantees.acceptance import AcceptanceThreshold
 from torchtrack_uq.layers.assignment_posterior import AssignmentPosterior
 from torchtrack_uq.links.candidates import CandidateGraph
@@ -83,7 +86,8 @@ def track_reels(
     Args:
         tracker: With method "auto", and a tracker that is a `ReelTracker`.
         detections: The movie's cells.
-        work: An empty folder, which must stay until the result was saved.
+        work: An empty folder, which must stay until the result was saved; or that of a run of the same movie, tracker
+            and options that was interrupted, which goes on with the reels that are there.
         movie: Its pixels, for pictures.
         acceptance: Which decisions to accept without review.
         cells_at_once: About how many cells to work on at a time.
@@ -92,7 +96,7 @@ def track_reels(
 
     Raises:
         CannotBeCutError: The movie has to be tracked as a whole; the sentence says why.
-        InputError: Cells and tracker do not go together.
+        InputError: Cells and tracker do not go together, or the folder holds the reels of something else.
 
     >>> import numpy as np
     >>> import tempfile
@@ -128,10 +132,11 @@ def track_reels(
         default_draws(len(detections)),
         max(MOST_REDRAWS // len(detections), REDRAWS_PER_CELL),
     )
+    about = run_settings(tracker.tracker, layer, max_gap, prior, tracker.calibration)
+    _check_same(Store(work), detections, [about, vars(tracker.tracker), acceptance, reels])
     with LinkFiles(work, len(reels)) as files:
         mother = work_on_all(setting, reels, Store(work), files, progress=progress)
     gathered = Gathered.of(Store(work), len(reels), detections, mother)
-    about = run_settings(tracker.tracker, layer, max_gap, prior, tracker.calibration)
     return reeled_result(
         gathered,
         max_gap,
@@ -147,6 +152,24 @@ def track_reels(
         annotated=None if tracker.calibration is None else tracker.calibration.review,
         tolerance=1e-3,
     )
+
+
+def _check_same(store: Store, detections: Detections, given: Sequence[Any]) -> None:
+    """Refuse a folder with reels of other cells, or that were tracked otherwise; note down what these are of."""
+    digest = hashlib.blake2b(repr(given).encode(), digest_size=16)
+    for values in (detections.frame, detections.label, detections.coords):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    own = np.frombuffer(digest.digest(), np.uint8)
+    try:
+        known = store.get("movie")["digest"] if store.has("movie") else own
+    except (KeyError, ValueError):  # damaged, as a crash of the machine leaves it
+        store.forget()
+        known = own
+    if not np.array_equal(known, own):
+        raise InputError(
+            f"{store.folder} holds reels of another movie, or of one that was tracked otherwise; give an empty folder"
+        )
+    store.put("movie", {"digest": own})
 
 
 def _look(of_movie: Tracker, detections: Detections, max_gap: int) -> CandidateGraph:

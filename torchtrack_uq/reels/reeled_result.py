@@ -66,7 +66,8 @@ class ReeledProbabilities(LinkProbabilities):
 class ReeledResult(TrackingResult):
     """A result whose candidate links are those that were chosen or have a probability of at least 0.001.
 
-    The others are in `links.csv` and in what `TrackingResult.load` reads, once it was saved, which can be done once.
+    The others are in `links.csv` and in what `TrackingResult.load` reads, once it was saved, which can be done as long
+    as the folder is there that its reels were kept in.
 
     Attributes:
         files: The links of all reels, on the disk.
@@ -100,7 +101,16 @@ class ReeledResult(TrackingResult):
         progress: bool = True,
         crew: Crew | None = None,
     ) -> Path:
-        """As any result."""
+        """As any result.
+
+        Raises:
+            InputError: As any; or what the reels left on the disk is gone.
+        """
+        if self.files is None or not self.files.folder.is_dir():
+            raise InputError(
+                "the links of this movie were in the folder that its reels were kept in, which is gone; save a result "
+                "before that, or load one that was saved"
+            )
         return save_result(
             self, folder, overwrite=overwrite, masks=masks, crew=crew, progress=progress, large=_Large(self)
         )

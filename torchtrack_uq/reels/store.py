@@ -59,5 +59,10 @@ class Store:
         """Remove an entry, if it is there."""
         self._file(name).unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Remove all entries."""
+        for file in self.folder.glob("*.npz"):
+            file.unlink()
+
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
