@@ -9,6 +9,8 @@ from torchtrack_uq.errors import InputError
 from torchtrack_uq.utils.files import check_output_file, write_together
 from torchtrack_uq.utils.output_checks import check_file_apart
 
+_NEARLY_ALL = 0.99
+
 
 def add_commands(commands: Any) -> None:
     """Add `lineages` to a parser's commands."""
@@ -69,8 +71,14 @@ def _lineages(options: argparse.Namespace) -> None:
     for row in whole.to_dict("records"):
         print(f"{row['quantity']}: {row['mean']:.4g} ({row['low']:.4g} to {row['high']:.4g}) {row['unit']}")
     if found.exact < 1:
+        share = f"{1 - found.exact:.0%}" if found.exact < _NEARLY_ALL else "fewer than 1%"
         print(
-            f"links of {1 - found.exact:.0%} of the cells are too ambiguous to be summed over: their histories are "
-            "from Markov chains, an estimate"
+            f"links of {share} of the cells are too ambiguous to be summed over: their histories are from Markov "
+            "chains, an estimate"
+        )
+    if not result.calibrated:
+        print(
+            "the scores are not calibrated on your own cells: true counts may lie far outside these intervals, which "
+            "hold what links leave open if the scores are right. Fit first (docs/guides/calibrate.md)"
         )
     print(f"{options.level:.0%} intervals are in {options.output}, the picture in {picture}")

@@ -72,4 +72,5 @@ def _review(options: argparse.Namespace) -> None:
             uvicorn.Server(config).run(sockets=[listening])
         n = session.progress.decided
         print(f"\n{n} decision{'' if n == 1 else 's'} in {options.results / 'decisions.csv'}")
-        print(f"put into the tracks by: torchtrack-uq correct {results} {decisions} -o NEW", flush=True)
+        if n:
+            print(f"put into the tracks by: torchtrack-uq correct {results} {decisions} -o NEW", flush=True)

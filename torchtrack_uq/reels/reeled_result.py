@@ -119,7 +119,7 @@ class ReeledResult(TrackingResult):
         """As of any result, and in how many reels it was tracked."""
         lines = super().summary().split("\n")
         of_each = self.detections.n_frames / self.n_reels
-        said = f"tracked in {self.n_reels} reels of about {of_each:.0f} frames, so that it fits into memory"
+        said = f"tracked in {self.n_reels} reels of about {of_each:.0f} frames, to save memory"
         if self.changed:
             said += (
                 f"; {self.changed} decisions near the cuts hang on cells far away, and may not be the likeliest: "
