@@ -144,6 +144,7 @@ def test_the_command_writes_table_and_picture(
     printed = capsys.readouterr().out
     assert "n_divisions: " in printed
     assert "80% intervals are in" in printed
+    assert "not calibrated on your own cells: true counts may lie far outside" in printed
     table = pd.read_csv(file)
     assert list(table.columns) == ["quantity", "unit", "frame", "mean", "low", "high"]
     assert set(table["unit"]) == {"count", "1/frame", "1/hour", "frames", "hours"}
