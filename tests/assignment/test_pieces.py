@@ -102,7 +102,7 @@ def test_what_is_proved_of_a_piece_holds_in_the_movie(seed, spread, n_frames, ma
     problem = strip(70, 4, seed, spread)
     share = data.draw(st.sampled_from([Share(60_000, 300), Share(200, 2), Share(30, 0.5)]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(piece, "SMALL_SHARE", share)
+        patch.setattr(piece, "share_of", lambda _: share)
         patch.setattr(piece, "lose_by_cuts", lambda *_: False)
         if data.draw(st.booleans()):  # several stretches in a piece
             patch.setattr(cuts, "LEAST_OF_PIECE", 15)

@@ -1,7 +1,7 @@
 """`method="auto"`: exact marginals, and an estimate only for the components where these do not fit."""
 
 from torchtrack_uq.assignment.by_clusters import marginals_by_clusters
-from torchtrack_uq.assignment.cuts import lose_by_cuts, stretches_of
+from torchtrack_uq.assignment.cuts import lose_by_cuts, some_must_be_linked, stretches_of
 from torchtrack_uq.assignment.dropping import BYTES_PER_ARC, odds_if_free
 from torchtrack_uq.assignment.elimination import FEW, NOT_CONVEX, exact_marginals
 from torchtrack_uq.assignment.gap_model import gap_model
@@ -40,7 +40,7 @@ def auto_marginals(
     n = problem.n_daughters
     if many_frames and problem.is_convex and problem.links.mother.size > FEW:
         limit = auto_limit(n, memory_limit)
-        return _by_clusters(problem, temperature, tolerance, limit, SMALL_SHARE if n < LARGE else LARGE_SHARE)
+        return _by_clusters(problem, temperature, tolerance, limit, share_of(n))
     clusters = memory_limit
     if memory_limit is None:
         memory_limit = auto_limit(n)
@@ -60,6 +60,11 @@ def auto_limit(n: int, memory_limit: int | None = None) -> int:
     return memory_limit or BYTES_PER_ARC * (EXACT_ARCS + EXACT_ARCS_PER_DAUGHTER * n)
 
 
+def share_of(n: int) -> Share:
+    """What a component of a problem of many frames and n daughters may take."""
+    return SMALL_SHARE if n < LARGE else LARGE_SHARE
+
+
 def _by_clusters(
     problem: AssignmentProblem, temperature: float, tolerance: float, limit: int, share: Share | None = None
 ) -> Marginals:
@@ -68,8 +73,7 @@ def _by_clusters(
     wanted, chosen = odds_if_free(problem, model, gauge, temperature), model.solution.chosen
     found = (problem, gauge, chosen, wanted, tolerance, limit)
     stretches = [] if share is None else stretches_of(problem, chosen)
-    # cells that must have a mother or a daughter cannot stand alone where a movie is cut
-    in_one_go = len(stretches) < 2 or gauge.null.min() == 0.0 or gauge.load[:, 0].min() == 0.0
+    in_one_go = len(stretches) < 2 or some_must_be_linked(gauge)
     if share is None or in_one_go or lose_by_cuts(problem, chosen, wanted, tolerance):
         return marginals_by_clusters(*found, share)
     return marginals_by_stretches(*found, share, stretches)

@@ -8,7 +8,7 @@ import numpy as np
 from torchtrack_uq.assignment.dropping import choose_kept
 from torchtrack_uq.assignment.fitting import FITTING
 from torchtrack_uq.assignment.problem import AssignmentProblem
-from torchtrack_uq.assignment.pruned import components_of
+from torchtrack_uq.assignment.pruned import Gauge, components_of
 from torchtrack_uq.assignment.types import FloatArray, IntArray
 
 LEAST = 80_000  # daughters of a stretch
@@ -86,6 +86,11 @@ def lose_by_cuts(
     # of the cells that a mother's links span, a component holds as many as of all along it
     side_by_side = size / length * (margin / MARGIN)
     return float(size[(length > margin) & (side_by_side <= FITTING)].sum()) > MANY * problem.n_daughters
+
+
+def some_must_be_linked(gauge: Gauge) -> bool:
+    """Whether some cell must have a mother or a daughter, and so cannot stand alone where a movie is cut."""
+    return bool(gauge.null.min(initial=1.0) == 0.0 or gauge.load[:, 0].min(initial=1.0) == 0.0)
 
 
 def first_and_last(problem: AssignmentProblem) -> tuple[IntArray, IntArray]:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from torchtrack_uq.assignment.automatic import LARGE, LARGE_SHARE, SMALL_SHARE, auto_limit
-from torchtrack_uq.assignment.cuts import first_and_last, lose_by_cuts, stretches_of
+from torchtrack_uq.assignment.automatic import auto_limit, share_of
+from torchtrack_uq.assignment.cuts import first_and_last, lose_by_cuts, some_must_be_linked, stretches_of
 from torchtrack_uq.assignment.dropping import odds_if_free
 from torchtrack_uq.assignment.gap_model import gap_model
 from torchtrack_uq.assignment.marginal_result import Marginals
@@ -74,7 +74,7 @@ def marginals_of_piece(
         raise CannotBeCutError("second daughters are likelier than first ones")
     model = gap_model(problem)
     gauge, chosen = gauge_of(problem, model, 1.0), model.solution.chosen
-    if gauge.null.min(initial=1.0) == 0.0 or gauge.load[:, 0].min(initial=1.0) == 0.0:
+    if some_must_be_linked(gauge):
         raise CannotBeCutError("some cells must have a mother or a daughter")
     wanted = odds_if_free(problem, model, gauge, 1.0)
     if lose_by_cuts(problem, chosen, wanted, tolerance):
@@ -85,7 +85,7 @@ def marginals_of_piece(
     told: list[Proved] = []
     found = marginals_by_stretches(
         problem, gauge, chosen, wanted, tolerance, auto_limit(n, memory_limit),
-        SMALL_SHARE if n < LARGE else LARGE_SHARE, stretches_of(problem, chosen, inside), following, told.append,
+        share_of(n), stretches_of(problem, chosen, inside), following, told.append,
     )  # fmt: skip
     outside = np.ones(n, np.bool_)
     outside[slice(*inside)] = False

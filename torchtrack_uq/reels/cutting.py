@@ -33,6 +33,11 @@ class Reel(NamedTuple):
     end: int
 
 
+def half_margin(max_gap: int) -> int:
+    """Frames beyond a reel that are as far from its own as from where it sees nothing more."""
+    return MARGIN * max_gap // 2
+
+
 def reels_of(offsets: NDArray[np.int64], max_gap: int, cells_at_once: int) -> list[Reel]:
     """The reels of a movie, in order; a single one where it is not worth while.
 

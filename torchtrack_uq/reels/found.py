@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from torchtrack_uq.links.names import EVENT_SCORES, NO_MOTHER
-from torchtrack_uq.reels.cutting import MARGIN
+from torchtrack_uq.reels.cutting import half_margin
 from torchtrack_uq.reels.one_reel import Drawn, Ints, Worked
 from torchtrack_uq.reels.store import Columns
 from torchtrack_uq.results.decided_draws import DecidedDraws
@@ -40,13 +40,18 @@ def of_cells(worked: Worked) -> Columns:
     return {name: values[worked.own] for name, values in found.items()}
 
 
+def own_links(worked: Worked) -> slice:
+    """Where the links of a reel's own daughters stand among all that it scored."""
+    ends = torch.tensor([worked.own.start, worked.own.stop])
+    return slice(*torch.searchsorted(worked.result.candidates.daughter, ends).tolist())
+
+
 def of_links(worked: Worked) -> Columns:
     """By name, (e,) numbers of the links of a reel's own daughters, in order."""
     result = worked.result
     p, graph, scaled = result.probabilities, result.candidates, result.scaled
     assert scaled is not None
-    ends = torch.searchsorted(graph.daughter, torch.tensor([worked.own.start, worked.own.stop])).tolist()
-    own = slice(*ends)
+    own = own_links(worked)
     return {
         "mother": graph.mother.numpy()[own] + worked.start,
         "daughter": graph.daughter.numpy()[own] + worked.start,
@@ -65,10 +70,9 @@ def that_matter(links: Columns) -> Columns:
 
 def rows_of_own(worked: Worked) -> slice:
     """Where rows of its own daughters stand in `links`: one for each candidate and one for none, but in frame 0."""
-    graph, frame = worked.result.candidates, worked.result.detections.frame
-    ends = torch.searchsorted(graph.daughter, torch.tensor([worked.own.start, worked.own.stop])).tolist()
+    links, frame = own_links(worked), worked.result.detections.frame
     none = [int((frame[:cell] > 0).sum()) for cell in (worked.own.start, worked.own.stop)]
-    return slice(ends[0] + none[0], ends[1] + none[1])
+    return slice(links.start + none[0], links.stop + none[1])
 
 
 def of_draws(
@@ -102,7 +106,7 @@ def of_draws(
     of_own = np.zeros(len(draws.exact), np.bool_)
     for component in components:
         of_own[component[own]] = True
-    near = (frame < reel.first) & (frame >= reel.first - MARGIN * max_gap // 2)
+    near = (frame < reel.first) & (frame >= reel.first - half_margin(max_gap))
     found: Columns = {"exact": draws.exact, "chain": draws.chain}
     found |= {f"left_out.{name}": values for name, values in drawn.left_out._asdict().items()}
     for kind, component, bits in zip(

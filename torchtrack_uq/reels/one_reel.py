@@ -27,7 +27,7 @@ from torchtrack_uq.posterior.histories import Histories, draw_histories
 from torchtrack_uq.posterior.map_links import map_links
 from torchtrack_uq.posterior.problems import MovieProblems, to_host
 from torchtrack_uq.reels.ahead import Ahead
-from torchtrack_uq.reels.cutting import MARGIN, Reel
+from torchtrack_uq.reels.cutting import Reel, half_margin
 from torchtrack_uq.results.left_out import LeftOut
 from torchtrack_uq.results.tracking_result import TrackingResult
 from torchtrack_uq.trackers.protocol import Tracker
@@ -188,7 +188,7 @@ def work_on(setting: Setting, reel: Reel, number: int, mother: Ints, ahead: Ahea
     guess = np.full(len(part), NO_MOTHER)
     guess[at.daughters] = np.where(found.parent < 0, NO_MOTHER, found.parent + first_mother)
     decided = np.where(result.mother < 0, NO_MOTHER, result.mother + cells.start)
-    half = MARGIN * setting.max_gap // 2
+    half = half_margin(setting.max_gap)
     after = slice(own.stop, cells.before(min(reel.last + half, reel.end)))
     changed = int((guess[after] != decided[after]).sum())
     changed += int((ahead.guess != decided[ahead.near - cells.start]).sum())

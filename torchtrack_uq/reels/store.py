@@ -1,6 +1,5 @@
 """What reels leave on the disk until the movie is put together, and what a run that was killed goes on with."""
 
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from torchtrack_uq.results.stored_fields import read_archive
 
 Columns = dict[str, NDArray[Any]]
 
@@ -41,15 +42,9 @@ class Store:
         """Read an entry.
 
         Raises:
-            OSError: It is not there.
-            ValueError: It is damaged.
+            InputError: It is damaged, or not there.
         """
-        content = io.BytesIO(self._file(name).read_bytes())
-        try:
-            with np.load(content, allow_pickle=False) as entry:
-                return {key: entry[key] for key in entry.files}
-        except Exception as error:  # whatever zipfile, zlib and numpy meet in a damaged archive
-            raise ValueError(f"{self._file(name)} is damaged: {error}") from error
+        return read_archive(self._file(name))
 
     def has(self, name: str) -> bool:
         """Whether an entry is there."""

@@ -37,7 +37,7 @@ class AsDecided:
     ) -> NDArray[np.float64]:
         """(K,) the same of each track with all its descendants, from the youngest tracks up."""
         found = np.ones(len(decided.first))
-        parent, depth = _family(decided)
+        parent, depth = decided.family
         own = self._by_component(track, cell, of_mother)
         order = np.argsort(depth[own[0]], kind="stable")
         edge = np.searchsorted(depth[own[0]][order], np.arange(depth.max(initial=0) + 2))
@@ -125,15 +125,3 @@ def _grouped(track: Ints, component: Ints, bits: Bits) -> tuple[Ints, Ints, Bits
     track, component = track[order], component[order]
     new = np.flatnonzero(np.append(True, (np.diff(track) != 0) | (np.diff(component) != 0)))
     return track[new], component[new], np.bitwise_and.reduceat(bits[order], new, axis=0)
-
-
-def _family(decided: TrackDecisions) -> tuple[Ints, Ints]:
-    """(K,) parent of each track, -1 for none, and (K,) how many generations there are above it."""
-    above, child = decided.children
-    parent, depth = np.full(len(decided.first), -1), np.zeros(len(decided.first), np.int64)
-    parent[child] = above
-    while len(child):  # those that have so many ancestors
-        depth[child] += 1
-        above = parent[above]
-        child, above = child[above >= 0], above[above >= 0]
-    return parent, depth

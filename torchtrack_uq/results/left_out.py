@@ -152,14 +152,7 @@ class WithoutLeftOut:
     @cached_property
     def _family(self) -> tuple[Ints, Ints, Ints, Ints]:
         """(K,) of each track: parent or -1, generations above it, place where lineages stand together, and founder."""
-        above, child = self.decided.children
-        parent, depth = np.full(self.n_tracks, -1), np.zeros(self.n_tracks, np.int64)
-        parent[child] = above
-        line = parent[child]
-        while len(child):
-            depth[child] += 1
-            line = parent[line]
-            child, line = child[line >= 0], line[line >= 0]
+        parent, depth = self.decided.family
         levels = [np.flatnonzero(depth == level) for level in range(int(depth.max(initial=0)) + 1)]
         size = np.ones(self.n_tracks, np.int64)
         for at in levels[:0:-1]:

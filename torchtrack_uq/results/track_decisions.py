@@ -52,6 +52,18 @@ class TrackDecisions:
         child = np.flatnonzero(parent >= 0)
         return parent[child], child
 
+    @cached_property
+    def family(self) -> tuple[Ints, Ints]:
+        """(K,) parent of each track, -1 for none, and (K,) how many generations there are above it."""
+        above, child = self.children
+        parent, depth = np.full(len(self.first), -1), np.zeros(len(self.first), np.int64)
+        parent[child] = above
+        while len(child):  # those that have so many ancestors
+            depth[child] += 1
+            above = parent[above]
+            child, above = child[above >= 0], above[above >= 0]
+        return parent, depth
+
     def conditions(self) -> tuple[Ints, Ints, Bools]:
         """(Q,) track from 0, (Q,) cell, and whether it is about the cell's mother or its number of daughters."""
         cells, track = np.arange(len(self.mother)), self.tracks.track - 1
